@@ -1,0 +1,29 @@
+//! The nouns of the product: names, digests, principals, outcomes and the codes of failures.
+//!
+//! Every other crate speaks in these words. This crate deliberately knows nothing of WebAssembly engines, HTTP,
+//! databases or async runtimes, so that a name means the same in a log line, a SQL row and a JSON answer.
+//!
+//! ```
+//! use fumehood_model::{ModuleName, ToolName};
+//!
+//! let module: ModuleName = "text-stats".parse()?;
+//! let tool = ToolName::of(&module, "count-words");
+//! assert_eq!(tool.as_str(), "text-stats__count-words");
+//! # Ok::<(), fumehood_model::NameError>(())
+//! ```
+
+mod code;
+mod digest;
+mod name;
+mod outcome;
+mod principal;
+mod size;
+mod timestamp;
+
+pub use code::Code;
+pub use digest::{Digest, DigestError};
+pub use name::{ModuleName, NameError, ToolName};
+pub use outcome::{Captured, Outcome, StopReason, Stopped, Usage};
+pub use principal::{KeyId, Principal, Role};
+pub use size::ByteSize;
+pub use timestamp::Timestamp;

@@ -1,0 +1,85 @@
+use fumehood_model::{Principal, Role};
+
+/// Something that a principal may or may not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// See which modules and tools there are.
+    List,
+    /// Run a tool.
+    Call,
+    /// Add or replace a module.
+    Install,
+    /// Remove a module.
+    Remove,
+    /// Create, list or revoke keys.
+    ManageKeys,
+}
+
+/// The principal may not do this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("key `{key}` may not {}: it needs the role `{needed}`", .action.phrase())]
+pub struct Forbidden {
+    /// Which key was presented.
+    pub key: String,
+    /// What it wanted to do.
+    pub action: Action,
+    /// The role that it would need.
+    pub needed: Role,
+}
+
+impl Action {
+    /// Whether `principal` may do this.
+    ///
+    /// # Errors
+    ///
+    /// When it lacks the role.
+    pub fn check(self, principal: &Principal) -> Result<(), Forbidden> {
+        let needed = self.needed();
+        if principal.has(needed) {
+            return Ok(());
+        }
+        Err(Forbidden { key: principal.key.to_string(), action: self, needed })
+    }
+
+    fn needed(self) -> Role {
+        match self {
+            Self::List | Self::Call => Role::Call,
+            Self::Install | Self::Remove | Self::ManageKeys => Role::Admin,
+        }
+    }
+
+    fn phrase(self) -> &'static str {
+        match self {
+            Self::List => "list tools",
+            Self::Call => "call tools",
+            Self::Install => "install modules",
+            Self::Remove => "remove modules",
+            Self::ManageKeys => "manage keys",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_model::KeyId;
+
+    use super::*;
+
+    #[test]
+    fn a_calling_key_cannot_administrate_and_an_administrator_can_call() {
+        let with = |role| Principal { key: KeyId("k".into()), name: "k".into(), roles: [role].into() };
+
+        assert!(Action::Call.check(&with(Role::Call)).is_ok());
+        assert!(Action::Call.check(&with(Role::Admin)).is_ok());
+        assert_eq!(Action::Install.check(&with(Role::Call)).unwrap_err().needed, Role::Admin);
+    }
+
+    #[test]
+    fn a_key_without_roles_can_do_nothing() {
+        let nobody = Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into() };
+
+        for action in [Action::List, Action::Call, Action::Install, Action::Remove, Action::ManageKeys] {
+            assert!(action.check(&nobody).is_err());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use fumehood_model::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// What one call may use at the most.
+///
+/// The configuration sets the ceiling; a call may lower a bound for itself and never raise one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Executed instructions, in the engine's units. Host calls burn none, which is why there is a deadline too.
+    pub fuel_units: u64,
+    /// Wall-clock time in milliseconds, with waiting for a place, compiling, host calls and sleeping.
+    pub deadline_ms: u64,
+    /// Linear memory and tables, summed over everything that the call instantiates.
+    pub memory: ByteSize,
+    /// Elements of all tables together.
+    pub table_elements: u64,
+    /// The JSON of the answer.
+    pub result: ByteSize,
+    /// Each of standard output and standard error; what is beyond is dropped and marked.
+    pub output: ByteSize,
+    /// What one call can make the server hold beyond the guest's own memory.
+    pub host_memory: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel_units: 1_000_000_000,
+            deadline_ms: 30_000,
+            memory: ByteSize::mib(64),
+            table_elements: 100_000,
+            result: ByteSize::mib(8),
+            output: ByteSize::kib(64),
+            host_memory: ByteSize::mib(16),
+        }
+    }
+}
+
+/// Bounds that one call asks for; each can only lower what the configuration allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lowered {
+    /// See [`Limits::fuel_units`].
+    pub fuel_units: Option<u64>,
+    /// See [`Limits::deadline_ms`].
+    pub deadline_ms: Option<u64>,
+    /// See [`Limits::memory`].
+    pub memory: Option<ByteSize>,
+}
+
+impl Limits {
+    /// These limits with those of `lowered` that are lower.
+    #[must_use]
+    pub fn lowered_by(mut self, lowered: Lowered) -> Self {
+        let least = |own: u64, asked: Option<u64>| asked.map_or(own, |asked| own.min(asked));
+        self.fuel_units = least(self.fuel_units, lowered.fuel_units);
+        self.deadline_ms = least(self.deadline_ms, lowered.deadline_ms);
+        self.memory = ByteSize(least(self.memory.0, lowered.memory.map(|size| size.0)));
+        self
+    }
+
+    /// The deadline as a duration.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_lowers_bounds_and_never_raises_them() {
+        let limits = Limits::default();
+        let asked = Lowered { fuel_units: Some(5), deadline_ms: Some(u64::MAX), memory: Some(ByteSize::gib(9)) };
+
+        let lowered = limits.lowered_by(asked);
+
+        assert_eq!(lowered, Limits { fuel_units: 5, ..limits });
+    }
+}
