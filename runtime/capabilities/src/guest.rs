@@ -1,0 +1,76 @@
+use fumehood_model::{ByteSize, Captured};
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+
+use crate::output::Output;
+
+/// Most handles (streams, pollables, …) that one call holds at a time.
+///
+/// Each costs about a kilobyte of host memory: this keeps them to one megabyte.
+const MAX_HANDLES: usize = 1_000;
+
+/// Most random bytes that one call of the host hands out.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
+
+/// The state of one call: what its imports work on, and what `X` the sandbox adds to it.
+pub struct Guest<X> {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    stdout: Output,
+    stderr: Output,
+    /// What the sandbox keeps beside it.
+    pub extra: X,
+}
+
+/// Bounds on what the imports of one call hand out or keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Kept of each of standard output and standard error.
+    pub output: ByteSize,
+}
+
+impl<X> Guest<X> {
+    /// The state of a call that is granted nothing.
+    #[must_use]
+    pub fn new(bounds: Bounds, extra: X) -> Self {
+        let (stdout, stderr) = (Output::new(bounds.output), Output::new(bounds.output));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let wasi = WasiCtx::builder()
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .max_random_size(MAX_RANDOM_BYTES)
+            .build();
+        Self { wasi, table, stdout, stderr, extra }
+    }
+
+    /// What the guest has printed so far: standard output, then standard error.
+    #[must_use]
+    pub fn captured(&self) -> (Captured, Captured) {
+        (self.stdout.captured(), self.stderr.captured())
+    }
+}
+
+impl<X: Send> WasiView for Guest<X> {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Offer every import that there is.
+///
+/// # Errors
+///
+/// When the linker refuses a definition, which would be a fault of ours.
+pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)
+}
+
+/// The status with which a guest exited, if that is what ended it.
+#[must_use]
+pub fn exit_code(error: &wasmtime::Error) -> Option<i32> {
+    error.downcast_ref::<I32Exit>().map(|exit| exit.0)
+}

@@ -1,0 +1,15 @@
+//! The host side of what a component may import.
+//!
+//! Ordinary toolchains import WASI whether the tool needs it or not, so WASI is linked for every component; what it
+//! reaches is decided per call, and by default it reaches nothing: no environment, no arguments, no files, no sockets,
+//! no names, and an empty standard input. Clocks and random numbers work. What a guest prints is captured, bounded.
+//!
+//! This crate is the only one that knows `wasmtime-wasi`. It knows nothing of modules, calls or limits other than the
+//! ones it is handed.
+
+mod guest;
+mod offered;
+mod output;
+
+pub use guest::{Bounds, Guest, exit_code, link};
+pub use offered::is_offered;

@@ -1,0 +1,60 @@
+use fumehood_model::Digest;
+use fumehood_store::StoreError;
+use fumehood_value::DescribeError;
+
+/// Why the sandbox could not do what was asked: never a fault of the call itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The engine could not be set up on this machine.
+    #[error("the WebAssembly engine could not be set up")]
+    Engine {
+        /// What wasmtime said.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// The bytes are not a component that can be served.
+    #[error(transparent)]
+    NotServable(#[from] DescribeError),
+    /// The component needs something that no host offers here.
+    #[error("the component needs `{import}`, which is not offered here")]
+    UnknownImport {
+        /// The first import that cannot be satisfied.
+        import: String,
+    },
+    /// The component is valid but the compiler or the engine refuses it.
+    #[error("the component cannot be loaded: {what}")]
+    Refused {
+        /// Why, in words for its author.
+        what: String,
+    },
+    /// Compiling took more than it may.
+    #[error("compiling the component took more than {what}")]
+    CompileBudget {
+        /// Which bound was hit.
+        what: String,
+    },
+    /// The compiler process did not do its work.
+    #[error("the compiler process failed: {what}")]
+    Compiler {
+        /// What it did instead.
+        what: String,
+    },
+    /// Stored bytes could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// All places for instances are taken.
+    #[error("all places for running tools are taken")]
+    Full,
+    /// The loaded component does not have the export that was described.
+    #[error("component {digest} does not export `{export}`")]
+    NoSuchExport {
+        /// Which component.
+        digest: Digest,
+        /// What was looked for.
+        export: String,
+    },
+    /// The thread that works on calls in the background is gone.
+    #[error("a call was lost because its thread failed")]
+    Lost,
+}

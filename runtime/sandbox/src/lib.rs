@@ -1,0 +1,24 @@
+//! One call of one component, under limits.
+//!
+//! Every call gets a store and an instance of its own and leaves nothing behind. Fuel bounds the instructions it
+//! executes, a deadline the wall-clock time it takes wherever it is, a limiter the memory and tables of everything it
+//! instantiates, and bounds on results and output what it hands back. Compiling happens in a child process with limits
+//! of its own, because a small file can make a compiler take minutes and gigabytes, or abort.
+//!
+//! This crate is the keeper of the wasmtime engine. It knows nothing of names, callers, HTTP or queues: it is handed a
+//! digest, an export, checked input and limits, and gives back an outcome.
+
+mod background;
+mod call;
+mod compiler;
+mod engine;
+mod error;
+mod limiter;
+mod loader;
+mod stop;
+
+pub use call::{Call, Finished};
+pub use compiler::{Compiler, CompilerLimits, Isolation, worker};
+pub use engine::{Config, Yield};
+pub use error::SandboxError;
+pub use loader::Sandbox;

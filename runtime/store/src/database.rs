@@ -1,0 +1,205 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use fumehood_model::{Digest, ModuleName, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+
+use crate::{Access, StoreError};
+
+/// Each step brings the database from the version of its position to the next.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE modules (
+        name TEXT PRIMARY KEY NOT NULL,
+        digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        installed_by TEXT NOT NULL,
+        installed_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        roles TEXT NOT NULL,
+        created_at_ms INTEGER NOT NULL,
+        revoked_at_ms INTEGER
+    ) STRICT;
+"];
+
+/// How long a reader waits for a writer of another process.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// The SQLite database of a data directory. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Database {
+    connection: Arc<Mutex<Connection>>,
+    path: Arc<Path>,
+}
+
+/// An uploaded module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleRow {
+    /// Its name.
+    pub name: ModuleName,
+    /// Which component it is.
+    pub digest: Digest,
+    /// Size of the component in bytes.
+    pub size_bytes: u64,
+    /// Name of the key that installed it.
+    pub installed_by: String,
+    /// When.
+    pub installed_at: Timestamp,
+}
+
+impl Database {
+    pub(crate) fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
+        let error = |source| StoreError::Database { path: path.to_owned(), source };
+        // A reader may create the file too: `fumehood mcp` can be the first to run.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(error)?;
+        connection.busy_timeout(BUSY).map_err(error)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(error)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(error)?;
+        migrate(&mut connection, path)?;
+        if access == Access::Share {
+            connection.pragma_update(None, "query_only", true).map_err(error)?;
+        }
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.into() })
+    }
+
+    /// All uploaded modules, by name.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn modules(&self) -> Result<Vec<ModuleRow>, StoreError> {
+        self.with(|db| {
+            db.prepare_cached("SELECT name, digest, size_bytes, installed_by, installed_at_ms FROM modules ORDER BY name")?
+                .query_map([], module_row)?
+                .collect()
+        })
+    }
+
+    /// Add or replace a module.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn put_module(&self, row: &ModuleRow) -> Result<(), StoreError> {
+        self.with(|db| {
+            db.execute(
+                "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    row.name.as_str(),
+                    row.digest.to_string(),
+                    row.size_bytes.cast_signed(),
+                    row.installed_by,
+                    row.installed_at.unix_ms.cast_signed()
+                ],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Remove a module; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn remove_module(&self, name: &ModuleName) -> Result<bool, StoreError> {
+        self.with(|db| db.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()]).map(|rows| rows > 0))
+    }
+
+    /// A number that changes whenever another process has changed the database.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn change_counter(&self) -> Result<i64, StoreError> {
+        self.with(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    }
+
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        // Each piece of work is one statement: a panic in the middle leaves nothing half done.
+        let connection: MutexGuard<'_, _> = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&connection).map_err(|source| StoreError::Database { path: PathBuf::from(&*self.path), source })
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let error = |source| StoreError::Database { path: path.to_owned(), source };
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    // Immediate: of two processes that find an old database, one migrates and the other then finds it done.
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).optional().map_err(error)?.unwrap_or(0);
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step).map_err(error)?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(error)?;
+    transaction.commit().map_err(error)
+}
+
+fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {
+    Ok(ModuleRow {
+        name: parsed(row, 0)?,
+        digest: parsed(row, 1)?,
+        size_bytes: row.get::<_, i64>(2)?.cast_unsigned(),
+        installed_by: row.get(3)?,
+        installed_at: Timestamp { unix_ms: row.get::<_, i64>(4)?.cast_unsigned() },
+    })
+}
+
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get::<_, String>(column)?.parse().map_err(|error: T::Err| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_survive_reopening_and_a_newer_database_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let row = ModuleRow {
+            name: "a.b-c".parse().unwrap(),
+            digest: Digest::of(b"x"),
+            size_bytes: 1,
+            installed_by: "admin".into(),
+            installed_at: Timestamp { unix_ms: 5 },
+        };
+        Database::open(&path, Access::Own).unwrap().put_module(&row).unwrap();
+
+        let database = Database::open(&path, Access::Own).unwrap();
+        assert_eq!(database.modules().unwrap(), [row]);
+
+        database.with(|db| db.pragma_update(None, "user_version", 99)).unwrap();
+        assert!(matches!(Database::open(&path, Access::Own), Err(StoreError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("db"), Access::Share).unwrap();
+
+        assert!(database.remove_module(&"a".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_bundled_sqlite_has_the_fix_for_lost_wal_writes() {
+        // SQLite 3.7.0 to 3.51.2 could corrupt a database when its WAL was reset.
+        assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+    }
+}

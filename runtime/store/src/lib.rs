@@ -1,0 +1,29 @@
+//! What survives a restart: the data directory with its components, modules, keys and caches.
+//!
+//! One process serves from a data directory at a time and holds its lock; others may read. Everything here is
+//! blocking: callers on an async runtime use a blocking thread. This crate knows nothing of what a component offers
+//! or how a key travels.
+//!
+//! ```text
+//! <data directory>         0700
+//! ├── lock                 held by the one process that serves
+//! ├── fumehood.db          modules and keys (SQLite)
+//! ├── secret               0600: 32 random bytes; seals caches and hashes keys
+//! ├── admin.key            0600: the first administrator's key
+//! ├── components/          the bytes of components, named by digest
+//! └── cache/               compiled code and read types, sealed; may be deleted at any time
+//! ```
+
+mod blobs;
+mod cache;
+mod database;
+mod directory;
+mod error;
+mod keys;
+
+pub use blobs::Blobs;
+pub use cache::{Cache, Sealed};
+pub use database::{Database, ModuleRow};
+pub use directory::{Access, DataDirectory};
+pub use error::StoreError;
+pub use keys::{ApiKey, KeyRing, NewKey};
