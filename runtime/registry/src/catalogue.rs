@@ -1,0 +1,179 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::{ArcSwap, Guard};
+use fumehood_model::{ModuleName, ToolName};
+use tokio::sync::watch;
+
+use crate::{Module, Problem, Tool, near::near};
+
+/// All modules and tools at one moment.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    modules: BTreeMap<ModuleName, Arc<Module>>,
+    tools: BTreeMap<ToolName, Arc<Tool>>,
+    problems: Vec<Problem>,
+    generation: u64,
+}
+
+impl Catalogue {
+    /// All modules, by name.
+    pub fn modules(&self) -> impl ExactSizeIterator<Item = &Arc<Module>> {
+        self.modules.values()
+    }
+
+    /// All tools, by name: the same order on every machine and after every restart.
+    pub fn tools(&self) -> impl ExactSizeIterator<Item = &Arc<Tool>> {
+        self.tools.values()
+    }
+
+    /// The tools whose names come after `name`, for reading on from where a page ended.
+    pub fn tools_after(&self, name: &str) -> impl Iterator<Item = &Arc<Tool>> {
+        let from = std::ops::Bound::Excluded(name);
+        self.tools.range::<str, _>((from, std::ops::Bound::Unbounded)).map(|(_, tool)| tool)
+    }
+
+    /// The module called `name`.
+    #[must_use]
+    pub fn module(&self, name: &str) -> Option<&Arc<Module>> {
+        self.modules.get(name)
+    }
+
+    /// The tool called `name`.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<&Arc<Tool>> {
+        self.tools.get(name)
+    }
+
+    /// Files that could not be served.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// A number that is larger in every later catalogue of this process.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Names of modules near `name`.
+    #[must_use]
+    pub fn near_modules(&self, name: &str) -> Vec<String> {
+        near(name, self.modules.keys().map(ModuleName::as_str))
+    }
+
+    /// Names of tools near `name`.
+    #[must_use]
+    pub fn near_tools(&self, name: &str) -> Vec<String> {
+        near(name, self.tools.keys().map(ToolName::as_str))
+    }
+
+    /// Names of functions of `module` near `name`.
+    #[must_use]
+    pub fn near_functions(&self, module: &Module, name: &str) -> Vec<String> {
+        near(name, module.tools.iter().map(|tool| tool.function.as_str()))
+    }
+}
+
+/// The current [`Catalogue`], and the way to change it. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    current: ArcSwap<Catalogue>,
+    /// Serialises changes, so that none is lost.
+    changing: Mutex<()>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let inner = Inner { current: ArcSwap::default(), changing: Mutex::default(), changes: watch::Sender::new(0) };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl Registry {
+    /// The catalogue as it is now, to be looked at and let go.
+    #[must_use]
+    pub fn current(&self) -> Guard<Arc<Catalogue>> {
+        self.inner.current.load()
+    }
+
+    /// The catalogue as it is now, to be kept.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Catalogue> {
+        self.inner.current.load_full()
+    }
+
+    /// Tells when the catalogue has changed; the value is its generation.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Put all of `modules` and `problems` in place of what there was.
+    pub fn replace(&self, modules: Vec<Module>, problems: Vec<Problem>) {
+        self.change(|catalogue| {
+            *catalogue = Catalogue { problems, generation: catalogue.generation, ..Catalogue::default() };
+            for module in modules {
+                catalogue.insert(Arc::new(module));
+            }
+        });
+    }
+
+    /// Add a module, or put it in place of the one of its name; the one that it replaced.
+    pub fn insert(&self, module: Module) -> Option<Arc<Module>> {
+        let module = Arc::new(module);
+        self.change(|catalogue| {
+            let old = catalogue.take(module.name.as_str());
+            catalogue.insert(Arc::clone(&module));
+            old
+        })
+    }
+
+    /// Remove the module called `name`; the one that was removed.
+    pub fn remove(&self, name: &str) -> Option<Arc<Module>> {
+        self.change(|catalogue| catalogue.take(name))
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Catalogue) -> T) -> T {
+        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.inner.current.load();
+        let mut catalogue = Catalogue {
+            modules: old.modules.clone(),
+            tools: old.tools.clone(),
+            problems: old.problems.clone(),
+            generation: old.generation,
+        };
+        let output = change(&mut catalogue);
+        catalogue.generation += 1;
+        let generation = catalogue.generation;
+        self.inner.current.store(Arc::new(catalogue));
+        self.inner.changes.send_replace(generation);
+        output
+    }
+}
+
+impl Catalogue {
+    fn insert(&mut self, module: Arc<Module>) {
+        for tool in &module.tools {
+            self.tools.insert(tool.name.clone(), Arc::clone(tool));
+        }
+        self.modules.insert(module.name.clone(), module);
+    }
+
+    fn take(&mut self, name: &str) -> Option<Arc<Module>> {
+        let module = self.modules.remove(name)?;
+        for tool in &module.tools {
+            self.tools.remove(&tool.name);
+        }
+        Some(module)
+    }
+}

@@ -1,0 +1,18 @@
+//! Which modules and tools there are.
+//!
+//! A [`Catalogue`] is a complete picture at one moment: readers take it without a lock and keep it as long as they
+//! like, and whoever installs or removes a module puts a new one in its place. Schemas, signatures and conversion
+//! plans are made here, once, when a module enters the catalogue.
+//!
+//! This crate runs and compiles nothing, and decides nothing about who may see what.
+
+mod catalogue;
+mod error;
+mod module;
+mod near;
+mod scan;
+
+pub use catalogue::{Catalogue, Registry};
+pub use error::AdmitError;
+pub use module::{Module, Origin, Tool};
+pub use scan::{Found, Problem, scan};

@@ -1,0 +1,122 @@
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use fumehood_model::ModuleName;
+
+/// Deepest nesting of folders that is followed: also what ends a circle of links.
+const MAX_DEPTH: usize = 8;
+
+/// A component file in a folder of APIs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The name that its place gives it.
+    pub name: ModuleName,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// A file or folder that could not be used. The others are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which.
+    pub path: PathBuf,
+    /// Why, in words for the operator.
+    pub reason: String,
+}
+
+/// All `.wasm` files below `folders`, in a stable order.
+///
+/// Files and folders that start with `_` or `.` are left out. A file in nested folders gets their names before its own,
+/// joined with `.`; upper case becomes lower case and `_` becomes `-`. Blocking.
+#[must_use]
+pub fn scan(folders: &[PathBuf]) -> (Vec<Found>, Vec<Problem>) {
+    let mut scan = Scan::default();
+    for folder in folders {
+        scan.folder(folder, "", 0);
+    }
+    (scan.found, scan.problems)
+}
+
+#[derive(Default)]
+struct Scan {
+    found: Vec<Found>,
+    problems: Vec<Problem>,
+    taken: HashMap<ModuleName, PathBuf>,
+}
+
+impl Scan {
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) {
+        if depth > MAX_DEPTH {
+            return self.problem(folder, format!("folders are nested more than {MAX_DEPTH} deep"));
+        }
+        let mut entries: Vec<_> = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
+            Err(error) => return self.problem(folder, format!("the folder cannot be read: {error}")),
+        };
+        entries.sort();
+        for path in entries {
+            let Some(file_name) = path.file_name().and_then(|name| name.to_str()) else {
+                self.problem(&path, "its name is not valid UTF-8".to_owned());
+                continue;
+            };
+            if file_name.starts_with(['_', '.']) {
+                continue;
+            }
+            if path.is_dir() {
+                self.folder(&path, &format!("{prefix}{}.", tidy(file_name)), depth + 1);
+            } else if let Some(stem) = file_name.strip_suffix(".wasm") {
+                self.file(&path, &format!("{prefix}{}", tidy(stem)));
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path, name: &str) {
+        let name: ModuleName = match name.parse() {
+            Ok(name) => name,
+            Err(error) => return self.problem(path, format!("{error}: rename the file")),
+        };
+        if let Some(first) = self.taken.get(&name) {
+            let reason = format!("the name {name} is taken by {}: rename one of the two", first.display());
+            return self.problem(path, reason);
+        }
+        self.taken.insert(name.clone(), path.to_owned());
+        self.found.push(Found { name, path: path.to_owned() });
+    }
+
+    fn problem(&mut self, path: &Path, reason: String) {
+        self.problems.push(Problem { path: path.to_owned(), reason });
+    }
+}
+
+/// A file name as toolchains write it, as a module name.
+fn tidy(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_their_place_and_bad_ones_are_reported() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        };
+        for path in ["Text_Stats.wasm", "geo/maps/route.wasm", "_draft.wasm", ".x.wasm", "a.txt", "text-stats.wasm", "jobs.wasm", "a b.wasm"] {
+            put(path);
+        }
+
+        let (found, problems) = scan(&[root.path().to_owned(), root.path().join("missing")]);
+
+        let names: Vec<_> = found.iter().map(|found| found.name.as_str()).collect();
+        assert_eq!(names, ["text-stats", "geo.maps.route"]);
+        let paths: Vec<_> = problems.iter().map(|p| p.path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(paths, ["a b.wasm", "jobs.wasm", "text-stats.wasm", "missing"]);
+    }
+}
