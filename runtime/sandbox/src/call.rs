@@ -25,7 +25,7 @@ use crate::{
 /// About a tenth of a millisecond: a call that loops costs a neighbour no more than that for each turn, and a deadline
 /// is missed by no more than that for each call that is running. `cargo bench -p fumehood-bench --bench yields`
 /// measures what it costs.
-pub const SLICE: u64 = 200_000;
+pub(crate) const SLICE: u64 = 200_000;
 
 /// Most handles that a guest and the host exchange in one call.
 const MAX_COMPONENT_HANDLES: usize = 1_000;

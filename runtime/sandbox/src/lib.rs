@@ -21,4 +21,5 @@ pub use call::{Call, Finished};
 pub use compiler::{Compiler, CompilerLimits, Isolation, worker};
 pub use engine::{Config, Yield};
 pub use error::SandboxError;
+pub use fumehood_capabilities::is_offered;
 pub use loader::Sandbox;

@@ -1,0 +1,104 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use fumehood_model::{Captured, Outcome, Principal, Usage};
+use fumehood_policy::{Action, Lowered};
+use fumehood_registry::Tool;
+use fumehood_sandbox::{Call, Finished};
+use fumehood_value::Input;
+use serde_json::Value;
+
+use crate::{DispatchError, Dispatcher};
+
+/// The arguments of a call, as its front end has them.
+#[derive(Debug)]
+pub enum Arguments {
+    /// JSON text.
+    Text(Bytes),
+    /// JSON that was parsed already.
+    Parsed(Value),
+}
+
+/// How a call ended, and what it used.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its outcome; values and errors of the tool are JSON text.
+    pub outcome: Outcome<Bytes>,
+    /// What it used; the duration counts from its arrival.
+    pub usage: Usage,
+}
+
+/// Most characters of a guest's output that one log line quotes.
+const LOGGED_OUTPUT: usize = 4_096;
+
+impl Dispatcher {
+    /// Run `tool` with `arguments` for `principal`, and wait for its outcome.
+    ///
+    /// # Errors
+    ///
+    /// When the call did not take place: not allowed, arguments that do not fit, no place, a component that cannot be
+    /// loaded. All of these are told before any guest starts.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future stops the guest.
+    pub async fn call(
+        &self,
+        principal: &Principal,
+        tool: &Tool,
+        arguments: Arguments,
+        lowered: Lowered,
+    ) -> Result<Answer, DispatchError> {
+        let arrived = Instant::now();
+        Action::Call.check(principal)?;
+        let limits = self.inner.config.limits.lowered_by(lowered);
+        let deadline = arrived + limits.deadline();
+        let input = lower(tool, arguments)?;
+        let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key));
+        let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
+        let call = Call {
+            digest: tool.digest,
+            function: tool.position,
+            plan: tool.plan.clone(),
+            input,
+            limits,
+            deadline,
+        };
+        let Finished { outcome, mut usage, stdout, stderr } = self.inner.sandbox.call(call).await?;
+        drop(place);
+        usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+        log_output(tool, "stdout", &stdout);
+        log_output(tool, "stderr", &stderr);
+        tracing::debug!(
+            tool.name = %tool.name, key.id = %principal.key, outcome = word(&outcome), usage.fuel_units,
+            usage.memory_bytes, usage.duration_us, "Call of {} ended", tool.name
+        );
+        Ok(Answer { outcome, usage })
+    }
+}
+
+fn lower(tool: &Tool, arguments: Arguments) -> Result<Input, DispatchError> {
+    Ok(match arguments {
+        Arguments::Text(json) => tool.plan.lower_slice(&json)?,
+        Arguments::Parsed(value) => tool.plan.lower_value(value)?,
+    })
+}
+
+fn word(outcome: &Outcome<Bytes>) -> &'static str {
+    match outcome {
+        Outcome::Value(_) => "value",
+        Outcome::ToolError(_) => "tool_error",
+        Outcome::Stopped(stopped) => stopped.reason.code().as_str(),
+    }
+}
+
+/// What a guest printed, in the operator's log: bounded, attributed, and unable to forge a line of its own.
+fn log_output(tool: &Tool, stream: &'static str, captured: &Captured) {
+    if captured.bytes.is_empty() {
+        return;
+    }
+    let text = String::from_utf8_lossy(&captured.bytes[..captured.bytes.len().min(LOGGED_OUTPUT)]);
+    let text: String = text.trim_end().chars().flat_map(char::escape_debug).collect();
+    let truncated = captured.truncated || captured.bytes.len() > LOGGED_OUTPUT;
+    tracing::info!(tool.name = %tool.name, guest.stream = stream, guest.truncated = truncated, "{} printed: {text}", tool.name);
+}

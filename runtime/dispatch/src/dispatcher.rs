@@ -1,0 +1,164 @@
+use std::{path::PathBuf, sync::Arc};
+
+use fumehood_model::{ByteSize, Principal};
+use fumehood_policy::{Action, Limits};
+use fumehood_registry::{Catalogue, Module, Registry, Tool};
+use fumehood_sandbox::Sandbox;
+use fumehood_scheduler::Admission;
+use fumehood_store::{Blobs, Database, KeyRing};
+use tokio::sync::watch;
+
+use crate::{DispatchError, error::shown};
+
+/// What the dispatcher holds callers to.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What one call may use.
+    pub limits: Limits,
+    /// Largest component.
+    pub max_component: ByteSize,
+    /// Folders that are scanned for components.
+    pub apis_dirs: Vec<PathBuf>,
+    /// Whether modules and keys can be changed here.
+    pub read_only: bool,
+}
+
+/// The door. Cloning is cheap.
+#[derive(Clone)]
+pub struct Dispatcher {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) registry: Registry,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) admission: Admission,
+    pub(crate) database: Database,
+    pub(crate) blobs: Blobs,
+    pub(crate) keys: KeyRing,
+    pub(crate) ready: watch::Sender<bool>,
+    /// Installing and removing take turns: the database, the files and the catalogue change together.
+    pub(crate) installing: tokio::sync::Mutex<()>,
+}
+
+impl Dispatcher {
+    /// A door to these parts. Nothing is served before [`Dispatcher::load`].
+    #[must_use]
+    pub fn new(config: Config, sandbox: Sandbox, admission: Admission, database: Database, blobs: Blobs, keys: KeyRing) -> Self {
+        let inner = Inner {
+            config,
+            registry: Registry::default(),
+            sandbox,
+            admission,
+            database,
+            blobs,
+            keys,
+            ready: watch::Sender::new(false),
+            installing: tokio::sync::Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The modules and tools that `principal` may see.
+    ///
+    /// # Errors
+    ///
+    /// When it may see none.
+    pub fn catalogue(&self, principal: &Principal) -> Result<Arc<Catalogue>, DispatchError> {
+        Action::List.check(principal)?;
+        Ok(self.inner.registry.snapshot())
+    }
+
+    /// The module called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or `principal` may not see it.
+    pub fn module(&self, principal: &Principal, name: &str) -> Result<Arc<Module>, DispatchError> {
+        Action::List.check(principal)?;
+        let catalogue = self.inner.registry.current();
+        catalogue.module(name).cloned().ok_or_else(|| DispatchError::NotFound {
+            what: "module",
+            name: shown(name),
+            near: catalogue.near_modules(name),
+        })
+    }
+
+    /// The tool called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or `principal` may not see it.
+    pub fn tool(&self, principal: &Principal, name: &str) -> Result<Arc<Tool>, DispatchError> {
+        Action::List.check(principal)?;
+        let catalogue = self.inner.registry.current();
+        catalogue.tool(name).cloned().ok_or_else(|| DispatchError::NotFound {
+            what: "tool",
+            name: shown(name),
+            near: catalogue.near_tools(name),
+        })
+    }
+
+    /// The tool for `function` of `module`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or `principal` may not see it.
+    pub fn function(&self, principal: &Principal, module: &str, function: &str) -> Result<Arc<Tool>, DispatchError> {
+        Action::List.check(principal)?;
+        let catalogue = self.inner.registry.current();
+        let Some(module) = catalogue.module(module) else {
+            let near = catalogue.near_modules(module);
+            return Err(DispatchError::NotFound { what: "module", name: shown(module), near });
+        };
+        module.tool(function).cloned().ok_or_else(|| DispatchError::NotFound {
+            what: "function",
+            name: shown(function),
+            near: catalogue.near_functions(module, function),
+        })
+    }
+
+    /// Who presents the key `text`, if it is in force.
+    #[must_use]
+    pub fn principal(&self, text: &str) -> Option<Principal> {
+        self.inner.keys.verify(text)
+    }
+
+    /// Tells when modules or tools have changed; the value grows with each change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.registry.changes()
+    }
+
+    /// Whether everything that is stored has been loaded.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.inner.ready.borrow()
+    }
+
+    /// Calls that run, and calls that wait.
+    #[must_use]
+    pub fn load_now(&self) -> (usize, usize) {
+        self.inner.admission.load()
+    }
+
+    /// What one call may use.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.inner.config.limits
+    }
+
+    /// Largest component that can be installed.
+    #[must_use]
+    pub fn max_component(&self) -> ByteSize {
+        self.inner.config.max_component
+    }
+}
+
+/// Run `work`, which blocks, where blocking is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DispatchError> + Send + 'static,
+) -> Result<T, DispatchError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| DispatchError::Lost)?
+}

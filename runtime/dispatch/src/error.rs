@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use fumehood_model::{ByteSize, Code, ModuleName};
+use fumehood_policy::Forbidden;
+use fumehood_registry::AdmitError;
+use fumehood_sandbox::SandboxError;
+use fumehood_scheduler::Refused;
+use fumehood_store::StoreError;
+use fumehood_value::InputError;
+
+/// Why nothing was done. What a tool itself answered, or why it was stopped, is an outcome and not an error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError {
+    /// The principal may not do this.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// Nothing has this name.
+    #[error("there is no {what} `{name}`{}", suggestions(.near))]
+    NotFound {
+        /// What was looked for: "module", "tool", "function", "key".
+        what: &'static str,
+        /// Under which name, shortened and escaped.
+        name: String,
+        /// Names that are near.
+        near: Vec<String>,
+    },
+    /// The arguments do not fit.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Too much is going on.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The call waited for a place until its deadline.
+    #[error("no place came free within the call's deadline of {} ms", .waited.as_millis())]
+    WaitedTooLong {
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// The component is larger than allowed.
+    #[error("the component has {size} bytes, more than the {allowed} that are allowed")]
+    ComponentTooLarge {
+        /// Its size.
+        size: u64,
+        /// The bound.
+        allowed: ByteSize,
+    },
+    /// The component cannot become a module.
+    #[error(transparent)]
+    NotAModule(#[from] AdmitError),
+    /// The name belongs to a file in a folder of APIs.
+    #[error("the name {module} is taken by the file {path}: choose another name, or remove the file")]
+    TakenByFile {
+        /// The name.
+        module: ModuleName,
+        /// The file.
+        path: String,
+    },
+    /// The name is taken and the caller asked not to replace.
+    #[error("a module {module} exists already")]
+    Exists {
+        /// The name.
+        module: ModuleName,
+    },
+    /// A key was asked for without a role or with an impossible name.
+    #[error("{what}")]
+    BadKeyRequest {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The last key that can administrate cannot be revoked.
+    #[error("this is the last key with the role admin: create another before you revoke it")]
+    LastAdmin,
+    /// This process only reads from its data directory.
+    #[error("this process only reads from its data directory: ask the server that owns it")]
+    ReadOnly,
+    /// The sandbox could not do it.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Durable state could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread of ours failed.
+    #[error("a piece of work was lost because its thread failed")]
+    Lost,
+}
+
+fn suggestions(near: &[String]) -> String {
+    if near.is_empty() {
+        return String::new();
+    }
+    format!(", did you mean {}?", near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
+}
+
+impl DispatchError {
+    /// The stable code of this failure.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Forbidden(_) => Code::Forbidden,
+            Self::NotFound { .. } => Code::NotFound,
+            Self::Input(InputError::Malformed { .. }) => Code::Malformed,
+            Self::Input(InputError::TooLarge { .. }) | Self::ComponentTooLarge { .. } => Code::TooLarge,
+            Self::Input(_) => Code::InvalidInput,
+            Self::Refused(Refused::ShareUsed { .. }) => Code::Busy,
+            Self::Refused(_) | Self::WaitedTooLong { .. } | Self::Sandbox(SandboxError::Full) => Code::Unavailable,
+            Self::NotAModule(_) => Code::InvalidComponent,
+            Self::TakenByFile { .. } | Self::Exists { .. } | Self::LastAdmin | Self::ReadOnly => Code::Conflict,
+            Self::BadKeyRequest { .. } => Code::Malformed,
+            Self::Sandbox(error) => sandbox_code(error),
+            Self::Store(_) | Self::Lost => Code::Internal,
+        }
+    }
+
+    /// When trying again may help, if it may.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refused) => Some(refused.retry_after()),
+            Self::WaitedTooLong { .. } | Self::Sandbox(SandboxError::Full) => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+fn sandbox_code(error: &SandboxError) -> Code {
+    match error {
+        SandboxError::NotServable(_)
+        | SandboxError::UnknownImport { .. }
+        | SandboxError::Refused { .. }
+        | SandboxError::CompileBudget { .. } => Code::InvalidComponent,
+        _ => Code::Internal,
+    }
+}
+
+/// Text of a caller, fit for quoting in a message.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(80).flat_map(char::escape_debug).collect()
+}
