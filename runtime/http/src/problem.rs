@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use fumehood_dispatch::DispatchError;
+use fumehood_model::{Code, StopReason, Timestamp};
+use fumehood_value::InputError;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::RequestId;
+
+/// A failure as every HTTP answer tells it: RFC 9457, and the fields that older clients of this kind of API expect.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    message: String,
+    details: Option<Value>,
+    retry_after: Option<Duration>,
+}
+
+/// The HTTP status of each code.
+///
+/// The statuses of stopped calls are told apart so that a client can react without reading the body: 504 try again or
+/// ask for less, 507 and 508 ask for less, 502 tell the author.
+#[must_use]
+pub fn status_of(code: Code) -> StatusCode {
+    let status = match code {
+        Code::Malformed => 400,
+        Code::Unauthenticated => 401,
+        Code::Forbidden | Code::Denied => 403,
+        Code::NotFound => 404,
+        Code::MethodNotAllowed => 405,
+        Code::Conflict => 409,
+        Code::TooLarge => 413,
+        Code::UnsupportedMediaType => 415,
+        Code::InvalidInput | Code::InvalidComponent | Code::ToolError => 422,
+        Code::Busy => 429,
+        Code::Cancelled => 499,
+        Code::Internal => 500,
+        Code::Trap => 502,
+        Code::Unavailable => 503,
+        Code::Deadline => 504,
+        Code::Memory | Code::ResultTooLarge => 507,
+        Code::Fuel => 508,
+    };
+    StatusCode::from_u16(status).expect("every status above is a valid one")
+}
+
+/// What a person calls each code.
+fn title_of(code: Code) -> &'static str {
+    match code {
+        Code::Malformed => "The request cannot be read",
+        Code::Unauthenticated => "A key is needed",
+        Code::Forbidden => "This key may not do that",
+        Code::NotFound => "There is no such thing",
+        Code::Conflict => "The name or state is in the way",
+        Code::MethodNotAllowed => "This path does not take that method",
+        Code::TooLarge => "Too large",
+        Code::UnsupportedMediaType => "This content type is not taken here",
+        Code::InvalidInput => "The arguments do not fit the tool",
+        Code::InvalidComponent => "The component cannot be served",
+        Code::ToolError => "The tool answered with an error",
+        Code::Busy => "Too many calls of this key",
+        Code::Unavailable => "No place for the call",
+        Code::Deadline => "The call ran out of time",
+        Code::Memory => "The call ran out of memory",
+        Code::Fuel => "The call ran out of fuel",
+        Code::Trap => "The tool crashed",
+        Code::Denied => "The tool was denied something",
+        Code::Cancelled => "The call was cancelled",
+        Code::ResultTooLarge => "The answer of the tool is too large",
+        Code::Internal => "The server failed",
+    }
+}
+
+impl Problem {
+    /// A failure of this kind, told in this sentence.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: None, retry_after: None }
+    }
+
+    /// The same with `details` that a program can read.
+    #[must_use]
+    pub fn with_details(self, details: Value) -> Self {
+        Self { details: Some(details), ..self }
+    }
+
+    /// The tool's own error.
+    #[must_use]
+    pub fn tool_error(error: Value) -> Self {
+        let message = match &error {
+            Value::String(text) => text.chars().take(1_000).collect(),
+            _ => "the tool answered with an error, see details".to_owned(),
+        };
+        let details = serde_json::json!({ "error": error });
+        Self::new(Code::ToolError, message).with_details(details)
+    }
+
+    /// A call that the sandbox ended.
+    #[must_use]
+    pub fn stopped(reason: &StopReason) -> Self {
+        Self::new(reason.code(), reason.to_string())
+    }
+
+    /// Its stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The answer, with the id of its request.
+    pub(crate) fn render(&self, request: &RequestId) -> Response {
+        let status = status_of(self.code);
+        let body = Document {
+            kind: format!("https://fumehood.dev/errors/{}", self.code),
+            title: title_of(self.code),
+            status: status.as_u16(),
+            detail: &self.message,
+            error: self.code.as_str(),
+            message: &self.message,
+            details: self.details.as_ref(),
+            timestamp: Timestamp::now(),
+            request_id: request.as_str(),
+        };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if self.code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fumehood\""));
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    error: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Value>,
+    timestamp: Timestamp,
+    request_id: &'a str,
+}
+
+impl From<DispatchError> for Problem {
+    fn from(error: DispatchError) -> Self {
+        let code = error.code();
+        if code == Code::Internal {
+            tracing::error!(error = &error as &dyn std::error::Error, "A request failed: {error}");
+            return Self::new(code, "the server failed; the operator's log has the reason under this request id");
+        }
+        let retry_after = error.retry_after();
+        let details = match &error {
+            DispatchError::Input(InputError::Mistakes { mistakes }) => serde_json::to_value(mistakes).ok(),
+            DispatchError::NotFound { near, .. } if !near.is_empty() => Some(serde_json::json!({ "near": near })),
+            _ => None,
+        };
+        Self { code, message: error.to_string(), details, retry_after }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// An empty answer that carries the problem: the edge renders it, because only the edge knows the request's id.
+    fn into_response(self) -> Response {
+        let mut response = status_of(self.code).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
