@@ -25,6 +25,16 @@ pub struct Installed {
 }
 
 impl Dispatcher {
+    /// Whether `principal` may install modules here: to be asked before a large upload is read.
+    ///
+    /// # Errors
+    ///
+    /// When it may not.
+    pub fn may_install(&self, principal: &Principal) -> Result<(), DispatchError> {
+        Action::Install.check(principal)?;
+        self.check_writable()
+    }
+
     /// Install the component in `bytes` as the module `name`.
     ///
     /// It is read, compiled and linked first: what can be installed can be called at once. Calls that run on the module
@@ -41,8 +51,7 @@ impl Dispatcher {
         bytes: Vec<u8>,
         overwrite: Overwrite,
     ) -> Result<Installed, DispatchError> {
-        Action::Install.check(principal)?;
-        self.check_writable()?;
+        self.may_install(principal)?;
         let size_bytes = bytes.len() as u64;
         if size_bytes > self.inner.config.max_component.0 {
             return Err(DispatchError::ComponentTooLarge { size: size_bytes, allowed: self.inner.config.max_component });

@@ -16,5 +16,6 @@ pub use call::{Answer, Arguments};
 pub use dispatcher::{Config, Dispatcher};
 pub use error::DispatchError;
 pub use fumehood_registry::{Catalogue, Module, Origin, Problem, Tool};
+pub use fumehood_sandbox::is_offered;
 pub use fumehood_store::{ApiKey, NewKey};
 pub use install::{Installed, Overwrite};

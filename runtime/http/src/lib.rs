@@ -6,6 +6,7 @@
 
 mod body;
 mod edge;
+mod extract;
 mod gate;
 mod hosts;
 mod problem;
@@ -13,6 +14,7 @@ mod serve;
 
 pub use body::{Body, MaxBody};
 pub use edge::RequestId;
+pub use extract::{Json, Path, Query};
 pub use gate::{Caller, Gate};
 pub use hosts::Hosts;
 pub use problem::{Problem, status_of};

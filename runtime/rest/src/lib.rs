@@ -1,0 +1,15 @@
+//! The REST front end: routes of tools, administration, OpenAPI and its page.
+//!
+//! Handlers take apart a request, make one call to the dispatcher and wrap the answer; every rule lives behind the
+//! dispatcher. Routes and their OpenAPI descriptions are declared in one place, on the handler.
+
+mod calls;
+mod docs;
+mod health;
+mod keys;
+mod modules;
+mod openapi;
+mod router;
+mod tools;
+
+pub use router::{State, router};

@@ -1,0 +1,234 @@
+use axum::{
+    Json,
+    extract::{Request, State as Shared},
+    response::{IntoResponse, Response},
+};
+use fumehood_dispatch::{Dispatcher, Installed, Module, Origin, Overwrite, Problem as Unserved};
+use fumehood_http::{Body, Caller, Path, Problem};
+use fumehood_model::{Code, Digest, ModuleName, Timestamp};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{State, tools::Schemas};
+
+/// All modules, and what could not be served.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModuleList {
+    modules: Vec<ModuleEntry>,
+    /// Files and stored modules that are not served, and why.
+    problems: Vec<ProblemEntry>,
+}
+
+/// A module in a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModuleEntry {
+    #[schema(value_type = String, example = "text-stats")]
+    name: ModuleName,
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// Size of the component.
+    size_bytes: u64,
+    source: Source,
+    /// The file, where the source is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    /// Name of the key that uploaded it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    installed_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    installed_at: Option<Timestamp>,
+    compatibility: Compatibility,
+    /// How many of its functions are tools.
+    tools: usize,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Source {
+    Upload,
+    File,
+}
+
+/// Whether every export became a tool.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Compatibility {
+    Full,
+    Partial,
+}
+
+/// Something that is not served.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProblemEntry {
+    path: String,
+    reason: String,
+}
+
+/// A module with everything that is known of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModuleDetail {
+    #[serde(flatten)]
+    module: ModuleEntry,
+    functions: Vec<FunctionEntry>,
+    /// Exports that are not tools, and why.
+    rejected: Vec<RejectedEntry>,
+    /// What the component needs from its host.
+    imports: Vec<ImportEntry>,
+}
+
+/// A function that is a tool.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FunctionEntry {
+    name: String,
+    /// Its name for MCP clients.
+    tool: String,
+    /// Its signature in WIT.
+    signature: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(flatten)]
+    #[schema(inline)]
+    schemas: Schemas,
+}
+
+/// An export that is not a tool.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RejectedEntry {
+    export: String,
+    reason: String,
+}
+
+/// An import of a component.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ImportEntry {
+    name: String,
+    /// Whether this server offers it. What it then reaches is a matter of grants.
+    offered: bool,
+}
+
+/// List all modules.
+#[utoipa::path(get, path = "/api/v1/modules", tag = "modules", operation_id = "listModules", responses(
+    (status = 200, description = "All modules, by name", body = ModuleList),
+))]
+pub(crate) async fn list(Shared(door): Shared<Dispatcher>, Caller(principal): Caller) -> Result<Json<ModuleList>, Problem> {
+    let catalogue = door.catalogue(&principal)?;
+    let modules = catalogue.modules().map(|module| entry(module)).collect();
+    let problems = catalogue.problems().iter().map(problem_entry).collect();
+    Ok(Json(ModuleList { modules, problems }))
+}
+
+/// Show one module: its tools, what is not a tool and why, and its imports.
+#[utoipa::path(get, path = "/api/v1/modules/{module}", tag = "modules", operation_id = "showModule",
+    params(("module" = String, Path, description = "Name of the module")),
+    responses((status = 200, description = "The module", body = ModuleDetail)))]
+pub(crate) async fn show(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+) -> Result<Json<ModuleDetail>, Problem> {
+    Ok(Json(detail(&*door.module(&principal, &name)?)))
+}
+
+/// Upload a component under this name, new or in place of the one that has it.
+///
+/// It is read, compiled and linked before it is answered: what was accepted can be called at once. With
+/// `If-None-Match: *` only a new name is accepted.
+#[utoipa::path(put, path = "/api/v1/modules/{module}", tag = "modules", operation_id = "putModule",
+    params(("module" = String, Path, description = "Name of the module: a-z, 0-9 and `-`")),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component"),
+    responses(
+        (status = 200, description = "The module was replaced", body = ModuleDetail),
+        (status = 201, description = "The module is new", body = ModuleDetail),
+    ))]
+pub(crate) async fn put(
+    Shared(state): Shared<State>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let name: ModuleName = name.parse().map_err(|error| Problem::new(Code::Malformed, format!("{error}")))?;
+    check_type(&headers)?;
+    let overwrite = if headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*") { Overwrite::Refused } else { Overwrite::Allowed };
+    // Whoever may not install is told before the upload is read.
+    state.dispatcher.may_install(&principal)?;
+    let Body(bytes) = Body::read(request, state.dispatcher.max_component()).await?;
+    let Installed { module, created } = state.dispatcher.install(&principal, name, bytes.into(), overwrite).await?;
+    let location = HeaderValue::try_from(format!("/api/v1/modules/{}", module.name));
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = (status, Json(detail(&module))).into_response();
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Remove an uploaded module. Calls that are running finish.
+#[utoipa::path(delete, path = "/api/v1/modules/{module}", tag = "modules", operation_id = "removeModule",
+    params(("module" = String, Path, description = "Name of the module")),
+    responses((status = 204, description = "The module is gone")))]
+pub(crate) async fn remove(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    door.remove(&principal, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Clients that do not know the type send none, the one for "some bytes", or, like curl, the one for forms.
+    let taken = ["", "application/wasm", "application/octet-stream", "application/x-www-form-urlencoded"];
+    if taken.contains(&given.split(';').next().unwrap_or_default().trim()) {
+        return Ok(());
+    }
+    let message = format!("a component is sent as application/wasm, not as {}", given.escape_debug());
+    Err(Problem::new(Code::UnsupportedMediaType, message))
+}
+
+fn entry(module: &Module) -> ModuleEntry {
+    let (source, path, installed_by, installed_at) = match &module.origin {
+        Origin::File { path } => (Source::File, Some(path.display().to_string()), None, None),
+        Origin::Upload { by, at } => (Source::Upload, None, Some(by.clone()), Some(*at)),
+    };
+    let compatibility =
+        if module.interface.rejected.is_empty() { Compatibility::Full } else { Compatibility::Partial };
+    ModuleEntry {
+        name: module.name.clone(),
+        digest: module.digest,
+        size_bytes: module.size_bytes,
+        source,
+        path,
+        installed_by,
+        installed_at,
+        compatibility,
+        tools: module.tools.len(),
+    }
+}
+
+fn problem_entry(problem: &Unserved) -> ProblemEntry {
+    ProblemEntry { path: problem.path.display().to_string(), reason: problem.reason.clone() }
+}
+
+fn detail(module: &Module) -> ModuleDetail {
+    let functions = module.tools.iter().map(|tool| FunctionEntry {
+        name: tool.function.clone(),
+        tool: tool.name.to_string(),
+        signature: tool.signature.clone(),
+        description: tool.documented.then(|| tool.description.clone()),
+        schemas: Schemas::of(tool),
+    });
+    let rejected = module.interface.rejected.iter();
+    let imports = module.interface.imports.iter();
+    ModuleDetail {
+        module: entry(module),
+        functions: functions.collect(),
+        rejected: rejected.map(|r| RejectedEntry { export: r.export.clone(), reason: r.reason.clone() }).collect(),
+        imports: imports
+            .map(|name| ImportEntry { name: name.clone(), offered: fumehood_dispatch::is_offered(name) })
+            .collect(),
+    }
+}

@@ -1,0 +1,225 @@
+//! The OpenAPI 3.1 document: fixed paths from the handlers, one path for each tool from the catalogue.
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State as Shared};
+use fumehood_dispatch::{Catalogue, Tool};
+use fumehood_http::{Problem, status_of};
+use fumehood_model::Code;
+use fumehood_value::{Object, Schema};
+use http::HeaderMap;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+use crate::State;
+
+/// Failures that any request can meet.
+const COMMON: [Code; 5] =
+    [Code::Malformed, Code::Unauthenticated, Code::Forbidden, Code::NotFound, Code::Internal];
+
+/// Failures that a call can meet beside these.
+const OF_CALLS: [Code; 13] = [
+    Code::TooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidInput,
+    Code::Busy,
+    Code::Cancelled,
+    Code::Trap,
+    Code::Unavailable,
+    Code::Deadline,
+    Code::Memory,
+    Code::Fuel,
+    Code::ToolError,
+    Code::ResultTooLarge,
+    Code::Denied,
+];
+
+/// Failures that administration can meet beside the common ones.
+const OF_ADMINISTRATION: [Code; 4] =
+    [Code::Conflict, Code::TooLarge, Code::UnsupportedMediaType, Code::InvalidComponent];
+
+/// What the document says of the product, before any path.
+pub(crate) fn base() -> OpenApi {
+    let mut document = OpenApi::default();
+    document.info.title = "fumehood".to_owned();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.info.description =
+        Some("Tools compiled to WebAssembly components, each call in a sandbox of its own.".to_owned());
+    document
+}
+
+/// The part of the document that is the same for everyone, made once. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Fixed(Arc<Value>);
+
+impl Fixed {
+    pub(crate) fn new(api: &OpenApi) -> Self {
+        let mut document = serde_json::to_value(api).unwrap_or_default();
+        document["info"]["license"] = json!({ "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" });
+        document["servers"] = json!([{ "url": "/" }]);
+        document["security"] = json!([{ "bearer": [] }, { "apiKey": [] }]);
+        let components = object(&mut document, "components");
+        components.insert(
+            "securitySchemes".to_owned(),
+            json!({
+                "bearer": { "type": "http", "scheme": "bearer", "description": "A key: `fh_…`" },
+                "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+            }),
+        );
+        object(components, "schemas").insert("Problem".to_owned(), problem_schema());
+        for item in object(&mut document, "paths").values_mut() {
+            for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                let open = operation.get("security").is_some();
+                let codes: &[Code] = if open { &[] } else { &OF_ADMINISTRATION };
+                add_problems(operation, codes.iter().chain(&COMMON));
+                if operation["operationId"] == "executeTool" {
+                    add_problems(operation, &OF_CALLS);
+                }
+                if operation["operationId"] == "healthReady" {
+                    add_problems(operation, &[Code::Unavailable]);
+                }
+            }
+        }
+        Self(Arc::new(document))
+    }
+}
+
+trait Entry {
+    fn entry_object(&mut self, key: &str) -> &mut Object;
+}
+
+impl Entry for Value {
+    fn entry_object(&mut self, key: &str) -> &mut Object {
+        if !self.is_object() {
+            *self = json!({});
+        }
+        match self {
+            Self::Object(object) => object.entry_object(key),
+            _ => unreachable!("it was just made an object"),
+        }
+    }
+}
+
+impl Entry for Object {
+    fn entry_object(&mut self, key: &str) -> &mut Object {
+        let value = self.entry(key).or_insert_with(|| json!({}));
+        if !value.is_object() {
+            *value = json!({});
+        }
+        match value {
+            Value::Object(object) => object,
+            _ => unreachable!("it was just made an object"),
+        }
+    }
+}
+
+fn object<'a>(parent: &'a mut impl Entry, key: &str) -> &'a mut Object {
+    parent.entry_object(key)
+}
+
+/// The document of what the caller may use: without a key, the fixed part.
+pub(crate) async fn document(
+    Shared(state): Shared<State>,
+    Extension(Fixed(fixed)): Extension<Fixed>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let mut document = Value::clone(&fixed);
+    // A wrong key is told so; no key is no mistake here, because the page that shows this document starts without one.
+    let anonymous = !headers.contains_key(http::header::AUTHORIZATION) && !headers.contains_key("x-api-key");
+    let catalogue = match state.gate.principal(&headers) {
+        Ok(principal) => state.dispatcher.catalogue(&principal)?,
+        Err(_) if anonymous => Arc::new(Catalogue::default()),
+        Err(problem) => return Err(problem),
+    };
+    for tool in catalogue.tools() {
+        let mut definitions = Object::new();
+        let operation = operation(tool, &mut definitions);
+        let path = format!("/api/{}/{}", tool.module, tool.function);
+        object(&mut document, "paths").insert(path, json!({ "post": operation }));
+        object(object(&mut document, "components"), "schemas").append(&mut definitions);
+    }
+    Ok(Json(document))
+}
+
+/// The description of one tool. The types that it shares within itself are added to `definitions`.
+fn operation(tool: &Tool, definitions: &mut Object) -> Value {
+    let mut place = |part: &str, schema: fn(&Tool, &str) -> Schema| {
+        let prefix = format!("{}.{part}.", tool.name);
+        let Schema { root, definitions: shared } = schema(tool, &format!("#/components/schemas/{prefix}"));
+        definitions.extend(shared.into_iter().map(|(name, schema)| (format!("{prefix}{name}"), schema)));
+        root
+    };
+    let input = place("input", |tool, prefix| tool.plan.input_schema(prefix));
+    let output = place("output", |tool, prefix| tool.plan.output_schema(prefix));
+    let mut operation = json!({
+        "tags": [tool.module, "Agentic"],
+        "operationId": tool.name,
+        "summary": tool.signature,
+        "parameters": [
+            bound("Fumehood-Max-Fuel", "Lowers the fuel that this call may burn."),
+            bound("Fumehood-Deadline-Ms", "Lowers the time that this call may take."),
+            bound("Fumehood-Max-Memory-Bytes", "Lowers the memory that this call may have."),
+        ],
+        "requestBody": {
+            "required": input.get("required").is_some(),
+            "content": { "application/json": { "schema": input } },
+        },
+        "responses": { "200": {
+            "description": "The bare result",
+            "headers": {
+                "Fumehood-Fuel": used("Fuel that the call burnt."),
+                "Fumehood-Memory-Bytes": used("Memory and tables that it held at the most."),
+                "Fumehood-Duration-Us": used("Time that it took, in microseconds."),
+                "Fumehood-Digest": { "description": "The component that ran.", "schema": { "type": "string" } },
+            },
+            "content": { "application/json": { "schema": output } },
+        } },
+    });
+    if tool.documented {
+        operation["description"] = tool.description.clone().into();
+    }
+    add_problems(&mut operation, COMMON.iter().chain(&OF_CALLS));
+    operation
+}
+
+fn bound(name: &str, description: &str) -> Value {
+    json!({ "name": name, "in": "header", "required": false, "description": description, "schema": { "type": "integer", "minimum": 0 } })
+}
+
+fn used(description: &str) -> Value {
+    json!({ "description": description, "schema": { "type": "integer", "minimum": 0 } })
+}
+
+fn add_problems<'a>(operation: &mut Value, codes: impl IntoIterator<Item = &'a Code>) {
+    let responses = object(operation, "responses");
+    for code in codes {
+        let status = status_of(*code).as_str().to_owned();
+        let response = responses.entry(status).or_insert_with(|| {
+            json!({ "description": "", "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } })
+        });
+        let described = response["description"].as_str().unwrap_or_default().to_owned();
+        if !described.split(", ").any(|known| known == format!("`{code}`")) {
+            let separator = if described.is_empty() { "" } else { ", " };
+            response["description"] = format!("{described}{separator}`{code}`").into();
+        }
+    }
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "A failure: RFC 9457 with a stable code.",
+        "properties": {
+            "type": { "type": "string", "format": "uri" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "error": { "type": "string", "description": "The stable code." },
+            "message": { "type": "string" },
+            "details": { "description": "For `invalid_input` an array of `{pointer, message}`; for `tool_error` an object with the tool's own `error`." },
+            "timestamp": { "type": "string", "format": "date-time" },
+            "request_id": { "type": "string" },
+        },
+        "required": ["type", "title", "status", "detail", "error", "message", "timestamp", "request_id"],
+    })
+}

@@ -1,0 +1,86 @@
+use axum::{
+    Router,
+    extract::FromRef,
+    response::Redirect,
+    routing::get,
+};
+use fumehood_dispatch::Dispatcher;
+use fumehood_http::{Gate, MaxBody, Problem};
+use fumehood_model::Code;
+use http::{Method, Uri};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{calls, docs, health, keys, modules, openapi, tools};
+
+/// What handlers work with. Cloning is cheap.
+#[derive(Clone)]
+pub struct State {
+    /// The door.
+    pub dispatcher: Dispatcher,
+    /// Where credentials become principals.
+    pub gate: Gate,
+    /// Largest body of an ordinary request.
+    pub max_body: MaxBody,
+    /// Moment at which the server started.
+    pub started: std::time::Instant,
+}
+
+impl FromRef<State> for Dispatcher {
+    fn from_ref(state: &State) -> Self {
+        state.dispatcher.clone()
+    }
+}
+
+impl FromRef<State> for Gate {
+    fn from_ref(state: &State) -> Self {
+        state.gate.clone()
+    }
+}
+
+impl FromRef<State> for MaxBody {
+    fn from_ref(state: &State) -> Self {
+        state.max_body
+    }
+}
+
+/// All routes of this front end.
+#[must_use]
+pub fn router(state: State) -> Router {
+    let (routes, api) = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(modules::list))
+        .routes(routes!(modules::show, modules::put, modules::remove))
+        .routes(routes!(tools::list))
+        .routes(routes!(tools::search))
+        .routes(routes!(tools::show))
+        .routes(routes!(tools::execute))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(health::health))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::detailed))
+        .split_for_parts();
+    let fixed = openapi::Fixed::new(&api);
+    routes
+        .route("/api/{module}/{function}", axum::routing::post(calls::call))
+        .route("/openapi.json", get(openapi::document))
+        .route("/api/openapi.json", get(openapi::document))
+        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
+        .route("/docs/", get(docs::index))
+        .route("/docs/{*file}", get(docs::file))
+        .route("/", get(|| async { Redirect::temporary("/docs/") }))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(axum::Extension(fixed))
+        .with_state(state)
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).flat_map(char::escape_debug).collect();
+    Problem::new(Code::NotFound, format!("there is nothing at {path}: tools are at /api/{{module}}/{{function}}, see /docs"))
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).flat_map(char::escape_debug).collect();
+    Problem::new(Code::MethodNotAllowed, format!("{path} does not take {}", method.as_str().escape_debug()))
+}

@@ -1,0 +1,242 @@
+use std::sync::Arc;
+
+use axum::{Json, extract::State as Shared};
+use fumehood_dispatch::{Arguments, Catalogue, Dispatcher, Tool};
+use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
+use fumehood_model::{Code, Digest, Outcome, Usage};
+use fumehood_value::Object;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::calls::{lowered, parsed};
+
+/// Most tools on one page.
+const MAX_LIMIT: usize = 500;
+
+/// One page of tools.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ToolList {
+    tools: Vec<ToolEntry>,
+    /// How many there are on all pages.
+    total: usize,
+    page: usize,
+    limit: usize,
+}
+
+/// A tool.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ToolEntry {
+    /// Its name for MCP clients.
+    #[schema(example = "calculator__add")]
+    name: String,
+    module: String,
+    function: String,
+    /// Its signature in WIT.
+    signature: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(flatten)]
+    #[schema(inline)]
+    schemas: Schemas,
+}
+
+/// What a tool takes and gives back, as JSON Schema 2020-12.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Schemas {
+    #[schema(value_type = Object)]
+    input_schema: Shown,
+    /// Of the answer as an object: what is not one is inside `result`.
+    #[schema(value_type = Object)]
+    output_schema: Shown,
+}
+
+/// A schema that is shared rather than copied for each answer.
+pub(crate) struct Shown(Arc<Object>);
+
+impl Serialize for Shown {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Schemas {
+    pub(crate) fn of(tool: &Tool) -> Self {
+        Self {
+            input_schema: Shown(Arc::clone(&tool.input_schema)),
+            output_schema: Shown(Arc::clone(&tool.output_schema)),
+        }
+    }
+}
+
+/// Which tools to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Selection {
+    /// Page, from 1.
+    #[param(minimum = 1)]
+    page: Option<usize>,
+    /// Tools on a page, at most 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+    /// Only tools whose name, description or signature holds all of these words.
+    search: Option<String>,
+    /// Only tools of this module.
+    module: Option<String>,
+}
+
+/// What to look for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// Words that the name, description or signature must hold.
+    q: String,
+    /// Most tools to return, at most 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+}
+
+/// A call.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Execution {
+    /// The arguments object.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    input: Option<Value>,
+}
+
+/// A call that ended with a value.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Executed {
+    tool: String,
+    /// Always `completed`: everything else is a problem.
+    status: &'static str,
+    /// The bare result.
+    #[schema(value_type = Object)]
+    result: Value,
+    /// Which component ran.
+    #[schema(value_type = String)]
+    digest: Digest,
+    usage: UsageEntry,
+}
+
+/// What a call used.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UsageEntry {
+    fuel_units: u64,
+    memory_bytes: u64,
+    duration_us: u64,
+}
+
+impl From<Usage> for UsageEntry {
+    fn from(usage: Usage) -> Self {
+        let Usage { fuel_units, memory_bytes, duration_us } = usage;
+        Self { fuel_units, memory_bytes, duration_us }
+    }
+}
+
+/// List tools, in a stable order.
+#[utoipa::path(get, path = "/api/v1/tools", tag = "tools", operation_id = "listTools", params(Selection), responses(
+    (status = 200, description = "One page of tools", body = ToolList),
+))]
+pub(crate) async fn list(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Query(selection): Query<Selection>,
+) -> Result<Json<ToolList>, Problem> {
+    let (page, limit) = (selection.page.unwrap_or(1), selection.limit.unwrap_or(100));
+    if page == 0 || limit == 0 || limit > MAX_LIMIT {
+        let message = format!("page counts from 1, and limit is from 1 to {MAX_LIMIT}");
+        return Err(Problem::new(Code::Malformed, message));
+    }
+    let catalogue = door.catalogue(&principal)?;
+    let words = words(selection.search.as_deref().unwrap_or_default());
+    let chosen: Vec<_> = matching(&catalogue, &words)
+        .filter(|tool| selection.module.as_deref().is_none_or(|module| tool.module.as_str() == module))
+        .collect();
+    let total = chosen.len();
+    let first = (page - 1).saturating_mul(limit);
+    let tools = chosen.into_iter().skip(first).take(limit).map(|tool| entry(tool)).collect();
+    Ok(Json(ToolList { tools, total, page, limit }))
+}
+
+/// Find tools by words of their name, description or signature.
+#[utoipa::path(get, path = "/api/v1/tools/search", tag = "tools", operation_id = "searchTools", params(Wanted), responses(
+    (status = 200, description = "The tools that match", body = ToolList),
+))]
+pub(crate) async fn search(
+    shared: Shared<Dispatcher>,
+    caller: Caller,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<ToolList>, Problem> {
+    let selection = Selection { page: None, limit: wanted.limit, search: Some(wanted.q), module: None };
+    list(shared, caller, Query(selection)).await
+}
+
+/// Show one tool.
+#[utoipa::path(get, path = "/api/v1/tools/{name}", tag = "tools", operation_id = "showTool",
+    params(("name" = String, Path, description = "Name of the tool, as `calculator__add`")),
+    responses((status = 200, description = "The tool", body = ToolEntry)))]
+pub(crate) async fn show(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+) -> Result<Json<ToolEntry>, Problem> {
+    Ok(Json(entry(&*door.tool(&principal, &name)?)))
+}
+
+/// Run a tool and wait for its outcome.
+#[utoipa::path(post, path = "/api/v1/tools/{name}/execute", tag = "tools", operation_id = "executeTool",
+    params(("name" = String, Path, description = "Name of the tool, as `calculator__add`")),
+    request_body = Execution,
+    responses((status = 200, description = "The tool answered", body = Executed)))]
+pub(crate) async fn execute(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Sent(execution): Sent<Execution>,
+) -> Result<Json<Executed>, Problem> {
+    let tool = door.tool(&principal, &name)?;
+    let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
+    let answer = door.call(&principal, &tool, Arguments::Parsed(input), lowered(&headers)?).await?;
+    match answer.outcome {
+        Outcome::Value(json) => Ok(Json(Executed {
+            tool: name,
+            status: "completed",
+            result: parsed(&json),
+            digest: tool.digest,
+            usage: answer.usage.into(),
+        })),
+        Outcome::ToolError(json) => Err(Problem::tool_error(parsed(&json))),
+        Outcome::Stopped(stopped) => Err(Problem::stopped(&stopped.reason)),
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().take(16).map(str::to_lowercase).collect()
+}
+
+fn matching<'a>(catalogue: &'a Catalogue, words: &'a [String]) -> impl Iterator<Item = &'a Arc<Tool>> {
+    catalogue.tools().filter(|tool| {
+        let holds = |word: &String| {
+            [tool.name.as_str(), &tool.description, &tool.signature].iter().any(|text| text.to_lowercase().contains(word))
+        };
+        words.iter().all(holds)
+    })
+}
+
+fn entry(tool: &Tool) -> ToolEntry {
+    ToolEntry {
+        name: tool.name.to_string(),
+        module: tool.module.to_string(),
+        function: tool.function.clone(),
+        signature: tool.signature.clone(),
+        description: tool.documented.then(|| tool.description.clone()),
+        schemas: Schemas::of(tool),
+    }
+}
