@@ -18,6 +18,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Config {
     /// How long a client may take to send the head of a request.
     pub header_timeout: Duration,
+    /// How long a connection may be open without a request.
+    pub idle_timeout: Duration,
     /// Connections at a time; more wait to be accepted.
     pub max_connections: usize,
     /// How long requests may take to finish once the server is asked to stop.

@@ -1,0 +1,323 @@
+//! The command line: every command, flag and example.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+use fumehood_model::Role;
+use serde_json::{Value, json};
+
+use crate::{config::Flag, output::Format};
+
+const ENVIRONMENT: &str = "\
+Exit codes: 0 ok, 1 the tool said no, 2 usage, 3 not found or unreachable, 4 denied, 5 stopped by a limit, 6 invalid input, 70 internal.
+Configuration: fumehood.toml < FUMEHOOD_SECTION__KEY < flags; see `fumehood config show --origin`.
+
+Example: fumehood demo";
+
+/// Serve WebAssembly components as REST and MCP tools, in a sandbox.
+#[derive(Debug, Parser)]
+#[command(name = "fumehood", version, after_help = ENVIRONMENT)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The server to talk to [default: the configured listen address, http://127.0.0.1:7311]
+    #[arg(long, global = true, env = "FUMEHOOD_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// The API key [default: the file `admin.key` in the data directory, for a server on this machine]
+    #[arg(long, global = true, env = "FUMEHOOD_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// How answers are written
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    /// Where the server keeps its state
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<String>,
+    /// The configuration file [default: fumehood.toml in the current directory, if there is one]
+    #[arg(long, global = true, env = "FUMEHOOD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Say nothing beside the answer
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve REST and MCP over HTTP
+    #[command(after_help = "Example: fumehood serve --listen 127.0.0.1:7311 --apis-dir ./apis")]
+    Serve(ServeArgs),
+    /// Serve MCP over standard input and output, for one client
+    #[command(after_help = "Example: fumehood mcp --apis-dir ./apis")]
+    Mcp(McpArgs),
+    /// Start a server with example tools and call them
+    #[command(after_help = "Example: fumehood demo --check")]
+    Demo(DemoArgs),
+    /// Call a tool of the server, or a function of a component file
+    #[command(after_help = CALL_EXAMPLES)]
+    Call(CallArgs),
+    /// Show what a component file offers and needs, without running it
+    #[command(after_help = "Example: fumehood inspect ./calculator.wasm")]
+    Inspect(InspectArgs),
+    /// Upload a component to the server as a module
+    #[command(after_help = "Example: fumehood push ./text_stats.wasm --name text-stats")]
+    Push(PushArgs),
+    /// List, show and remove modules
+    #[command(subcommand, after_help = "Example: fumehood modules show calculator")]
+    Modules(ModulesCommand),
+    /// List and show tools
+    #[command(subcommand, after_help = "Example: fumehood tools ls --search sum")]
+    Tools(ToolsCommand),
+    /// Create, list and revoke API keys
+    #[command(subcommand, after_help = "Example: fumehood keys create ci --role call")]
+    Keys(KeysCommand),
+    /// Show and check the configuration
+    #[command(subcommand, after_help = "Example: fumehood config show --origin")]
+    Config(ConfigCommand),
+    /// Write a completion script for a shell
+    #[command(after_help = "Example: fumehood completions bash > ~/.local/share/bash-completion/completions/fumehood")]
+    Completions(CompletionsArgs),
+    /// Compile one component for the server that started this process
+    #[command(hide = true)]
+    CompileWorker(CompileWorkerArgs),
+}
+
+const CALL_EXAMPLES: &str = "\
+Arguments: k=v is read as the tool's input schema says, k:=json is JSON, k=@file is the file's content (base64 for bytes).
+
+Example: fumehood call calculator.add a=1 b=2
+Example: fumehood call ./calculator.wasm add --json '{\"a\": 1, \"b\": 2}'";
+
+/// What both servers take.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct ApisArgs {
+    /// A folder with components to serve; may be given several times [default: apis]
+    #[arg(long = "apis-dir", value_name = "DIR")]
+    pub(crate) apis_dirs: Vec<String>,
+}
+
+/// `serve`.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// The address to listen on [default: 127.0.0.1:7311]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) apis: ApisArgs,
+    /// Let everyone on this machine do everything; refused unless the server listens on loopback
+    #[arg(long)]
+    pub(crate) no_auth: bool,
+}
+
+/// `mcp`.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct McpArgs {
+    #[command(flatten)]
+    pub(crate) apis: ApisArgs,
+}
+
+/// `demo`.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// Check that everything works and exit, with 0 if it does
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `call`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CallArgs {
+    /// A tool of the server as MODULE.FUNCTION, or a component file
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// The function, if TARGET is a file or a module; then its arguments as k=v, k:=json or k=@file
+    #[arg(value_name = "FUNCTION | K=V")]
+    pub(crate) words: Vec<String>,
+    /// The arguments as a JSON object: as text, @FILE, or - for standard input; K=V wins over it
+    #[arg(long, value_name = "JSON")]
+    pub(crate) json: Option<String>,
+}
+
+/// `inspect`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InspectArgs {
+    /// The component
+    pub(crate) file: PathBuf,
+}
+
+/// `push`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PushArgs {
+    /// The component
+    pub(crate) file: PathBuf,
+    /// The module's name [default: the file's name in lower case, with - for _]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// `modules …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModulesCommand {
+    /// List the modules
+    #[command(alias = "list", after_help = "Example: fumehood modules ls -o json")]
+    Ls,
+    /// Show a module: what it offers, what was refused, what it needs
+    #[command(after_help = "Example: fumehood modules show calculator")]
+    Show {
+        /// The module
+        name: String,
+    },
+    /// Remove an uploaded module
+    #[command(alias = "remove", after_help = "Example: fumehood modules rm calculator")]
+    Rm {
+        /// The module
+        name: String,
+    },
+}
+
+/// `tools …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolsCommand {
+    /// List the tools with their signatures
+    #[command(alias = "list", after_help = "Example: fumehood tools ls --module calculator")]
+    Ls {
+        /// Only those that match this text
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        /// Only those of this module
+        #[arg(long, value_name = "NAME")]
+        module: Option<String>,
+    },
+    /// Show a tool with its schemas
+    #[command(after_help = "Example: fumehood tools show calculator.add")]
+    Show {
+        /// The tool, as MODULE.FUNCTION or as its MCP name
+        name: String,
+    },
+}
+
+/// `keys …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key; it is written to standard output and shown only this once
+    #[command(after_help = "Example: FUMEHOOD_KEY=$(fumehood keys create ci --role call)")]
+    Create {
+        /// What the key is for
+        name: String,
+        /// What the key may do; may be given several times
+        #[arg(long = "role", value_name = "admin|call", default_value = "call")]
+        roles: Vec<Role>,
+    },
+    /// List the keys
+    #[command(alias = "list", after_help = "Example: fumehood keys ls")]
+    Ls,
+    /// Make a key useless at once
+    #[command(after_help = "Example: fumehood keys revoke k_3f9a")]
+    Revoke {
+        /// The key's id, as `keys ls` shows it
+        id: String,
+    },
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write the configuration in effect, as TOML
+    #[command(after_help = "Example: fumehood config show --origin")]
+    Show {
+        /// Tell where each value came from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Say whether the configuration is valid
+    #[command(after_help = "Example: fumehood config check --config /etc/fumehood.toml")]
+    Check,
+}
+
+/// `completions`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// `compile-worker`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompileWorkerArgs {}
+
+impl Args {
+    /// The flags that stand for configuration keys.
+    pub(crate) fn settings(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        let mut set = |flag, key, value: Value| flags.push(Flag { flag, key, value });
+        if let Some(dir) = &self.global.data_dir {
+            set("--data-dir", "server.data_dir", json!(dir));
+        }
+        let (listen, apis) = match &self.command {
+            Command::Serve(args) => (args.listen, Some(&args.apis)),
+            Command::Mcp(args) => (None, Some(&args.apis)),
+            Command::Demo(args) => (args.listen, None),
+            _ => return flags,
+        };
+        if let Some(listen) = listen {
+            set("--listen", "server.listen", json!(listen));
+        }
+        if let Some(apis) = apis.filter(|apis| !apis.apis_dirs.is_empty()) {
+            set("--apis-dir", "server.apis_dir", json!(apis.apis_dirs));
+        }
+        if let Command::Serve(ServeArgs { no_auth: true, .. }) = &self.command {
+            set("--no-auth", "server.auth", json!(false));
+        }
+        if self.global.verbose {
+            set("--verbose", "log.filter", json!("debug"));
+        }
+        flags
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_visible_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let is_own = !command.is_hide_set() && command.get_name() != "help";
+            assert!(!is_own || help.contains("Example: "), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Args::command());
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let args = Args::parse_from(["fumehood", "serve", "--no-auth", "--listen", "127.0.0.1:1", "--apis-dir", "a"]);
+
+        let keys: Vec<_> = args.settings().iter().map(|flag| flag.key).collect();
+
+        assert_eq!(keys, ["server.listen", "server.apis_dir", "server.auth"]);
+    }
+}

@@ -1,0 +1,14 @@
+//! One module for each command.
+
+pub(crate) mod call;
+pub(crate) mod compile_worker;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod inspect;
+pub(crate) mod keys;
+pub(crate) mod mcp;
+pub(crate) mod modules;
+pub(crate) mod push;
+pub(crate) mod serve;
+pub(crate) mod tools;

@@ -1,0 +1,146 @@
+//! `fumehood call`.
+
+use std::{path::Path, process::ExitCode};
+
+use fumehood_model::{Captured, Code, Outcome};
+use serde_json::{Value, json};
+
+use crate::{
+    args::CallArgs,
+    arguments,
+    exit::Failure,
+    local,
+    output::{Output, pretty, terminal_safe},
+    report::Report,
+    session::Session,
+    suggest::did_you_mean,
+    target,
+};
+
+/// Call a tool of the server, or a function of a component file.
+pub(crate) fn run(session: &Session<'_>, args: &CallArgs) -> anyhow::Result<ExitCode> {
+    let (function, words) = match args.words.split_first() {
+        Some((first, rest)) if !first.contains('=') => (Some(first.as_str()), rest),
+        _ => (None, args.words.as_slice()),
+    };
+    if is_file(&args.target) {
+        call_file(session, Path::new(&args.target), function, words, args.json.as_deref())?;
+    } else {
+        call_server(session, &args.target, function, words, args.json.as_deref())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// No module name ends in `.wasm` or holds a slash.
+fn is_file(target: &str) -> bool {
+    target.contains('/') || target.to_ascii_lowercase().ends_with(".wasm")
+}
+
+fn call_server(
+    session: &Session<'_>,
+    name: &str,
+    function: Option<&str>,
+    words: &[String],
+    json: Option<&str>,
+) -> anyhow::Result<()> {
+    let client = session.client()?;
+    let tool = match function {
+        Some(function) => target::find_in(&client, name, function)?,
+        None => target::find(&client, name)?,
+    };
+    let text = |key: &str| tool[key].as_str().unwrap_or_default();
+    let arguments = arguments::build(&tool["input_schema"], words, json)?;
+    let answer = client.call(text("module"), text("function"), &arguments)?;
+    finish(&session.output, &answer.value, &answer.report)
+}
+
+fn call_file(
+    session: &Session<'_>,
+    path: &Path,
+    function: Option<&str>,
+    words: &[String],
+    json: Option<&str>,
+) -> anyhow::Result<()> {
+    let module = local::inspect(path)?;
+    let function = choose(&module, path, function)?;
+    let arguments = arguments::build(&function["input_schema"], words, json)?;
+    let name = function["name"].as_str().unwrap_or_default();
+    let answer = local::call(path, name, &arguments.to_string(), &session.loaded.config.limits)?;
+    show_captured(&session.output, "stdout", &answer.stdout);
+    show_captured(&session.output, "stderr", &answer.stderr);
+    let report = Report::of_usage(&answer.usage, answer.digest);
+    match answer.outcome {
+        Outcome::Value(json) => finish(&session.output, &serde_json::from_str(&json)?, &report),
+        Outcome::ToolError(json) => {
+            let error: Value = serde_json::from_str(&json)?;
+            let line = error.as_str().map_or_else(|| pretty(&error), str::to_owned);
+            let message = "the tool answered with an error";
+            let document = json!({ "error": Code::ToolError, "message": message, "details": { "error": error } });
+            Err(Failure::new(Code::ToolError, message).lines(vec![line]).document(document).into())
+        }
+        Outcome::Stopped(stopped) => Err(Failure::new(stopped.reason.code(), stopped.reason.to_string()).into()),
+    }
+}
+
+/// The function of the module that was asked for; the only one if none was.
+fn choose<'a>(module: &'a Value, path: &Path, wanted: Option<&str>) -> Result<&'a Value, Failure> {
+    let functions = module["functions"].as_array().map_or(&[][..], Vec::as_slice);
+    let names = || functions.iter().filter_map(|function| function["name"].as_str());
+    let lines = || names().map(str::to_owned).collect();
+    match (wanted, functions) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Failure::usage(format!("name one of the functions of {}", path.display())).lines(lines())),
+        (Some(wanted), _) => functions.iter().find(|function| function["name"] == wanted).ok_or_else(|| {
+            let near = did_you_mean(wanted, names());
+            let message = format!("{} has no function `{wanted}`{near}", path.display());
+            Failure::new(Code::NotFound, message).lines(lines())
+        }),
+    }
+}
+
+fn finish(output: &Output, value: &Value, report: &Report) -> anyhow::Result<()> {
+    output.data(value, || value.as_str().map_or_else(|| pretty(value), terminal_safe))?;
+    if output.is_verbose() {
+        output.talk(&report.to_string());
+    }
+    Ok(())
+}
+
+/// What the guest wrote, on our stderr: stdout is for its answer.
+fn show_captured(output: &Output, stream: &str, captured: &Captured) {
+    if captured.bytes.is_empty() {
+        return;
+    }
+    let text = String::from_utf8_lossy(&captured.bytes);
+    text.lines().for_each(|line| output.talk(&format!("[{stream}] {line}")));
+    if captured.truncated {
+        output.talk(&format!("[{stream}] (there was more)"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    fn module() -> Value {
+        json!({ "functions": [{ "name": "add" }, { "name": "ops.subtract" }] })
+    }
+
+    #[test]
+    fn files_are_told_from_tools() {
+        assert!(["x.wasm", "./x", "dir/X.WASM"].into_iter().all(is_file));
+        assert!(!["calculator.add", "geo.maps.find"].into_iter().any(is_file));
+    }
+
+    #[test]
+    fn the_only_function_of_a_file_needs_no_name() {
+        let path = Path::new("x.wasm");
+        let single = json!({ "functions": [{ "name": "run" }] });
+
+        assert_eq!(choose(&single, path, None).unwrap()["name"], "run");
+        assert_eq!(choose(&module(), path, None).unwrap_err().exit(), Exit::Usage);
+        assert_eq!(choose(&module(), path, Some("ad")).unwrap_err().exit(), Exit::NotFound);
+        assert_eq!(choose(&module(), path, Some("ops.subtract")).unwrap()["name"], "ops.subtract");
+    }
+}

@@ -1,0 +1,55 @@
+//! `fumehood keys`.
+
+use std::process::ExitCode;
+
+use fumehood_model::Role;
+use serde_json::{Value, json};
+
+use crate::{
+    args::KeysCommand,
+    client::Client,
+    output::{single_line, table},
+    session::Session,
+};
+
+const PATH: [&str; 3] = ["api", "v1", "keys"];
+
+/// Create, list and revoke API keys.
+pub(crate) fn run(session: &Session<'_>, command: &KeysCommand) -> anyhow::Result<ExitCode> {
+    let client = session.client()?;
+    match command {
+        KeysCommand::Create { name, roles } => create(session, &client, name, roles)?,
+        KeysCommand::Ls => {
+            let answer = client.get(&PATH, &[])?;
+            session.output.data(&answer, || rendered(answer["keys"].as_array().map_or(&[][..], Vec::as_slice)))?;
+        }
+        KeysCommand::Revoke { id } => {
+            client.delete(&[PATH[0], PATH[1], PATH[2], id])?;
+            session.output.talk(&format!("key {id} revoked"));
+            session.output.data(&json!({ "id": id, "revoked": true }), String::new)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(session: &Session<'_>, client: &Client, name: &str, roles: &[Role]) -> anyhow::Result<()> {
+    let answer = client.post(&PATH, &json!({ "name": name, "roles": roles }))?;
+    let text = |key: &str| answer[key].as_str().unwrap_or_default();
+    session.output.talk(&format!("key {} for {name} may {}; it is shown only this once:", text("id"), joined(&answer)));
+    session.output.data(&answer, || single_line(text("key")))?;
+    Ok(())
+}
+
+fn rendered(keys: &[Value]) -> String {
+    let rows = keys.iter().map(|key| {
+        let text = |name: &str| key[name].as_str().unwrap_or_default().to_owned();
+        let revoked = key["revoked_at"].as_str().map_or_else(|| "-".to_owned(), str::to_owned);
+        vec![text("id"), text("name"), joined(key), text("created_at"), revoked]
+    });
+    table(&["ID", "NAME", "ROLES", "CREATED", "REVOKED"], rows)
+}
+
+fn joined(key: &Value) -> String {
+    let roles = key["roles"].as_array().map_or(&[][..], Vec::as_slice);
+    roles.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,114 @@
+//! `fumehood serve`.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use fumehood_http::{Gate, Hosts, MaxBody};
+use fumehood_store::Access;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    args::ServeArgs,
+    config::Config,
+    house::{House, runtime},
+    logging,
+};
+
+/// Serve REST and MCP over HTTP.
+pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
+    logging::start(&config.log)?;
+    runtime()?.block_on(async {
+        let house = House::open(config, Access::Own)?;
+        let server = Server::bind(config, &house).await?;
+        announce(&house, server.address, config.server.auth);
+        // Requests are answered while modules are loading; `health/ready` tells when all are there.
+        let loading = house.dispatcher.clone();
+        let serving = server.run(asked_to_stop());
+        let (loaded, served) = tokio::join!(async { loading.load().await }, serving);
+        loaded?;
+        served?;
+        tracing::info!("Stopped");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A server that listens but does not answer yet.
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    listener: TcpListener,
+    router: axum::Router,
+    config: fumehood_http::Config,
+}
+
+impl Server {
+    /// Listen where `config` says, for the tools of `house`.
+    pub(crate) async fn bind(config: &Config, house: &House) -> anyhow::Result<Self> {
+        let wanted = config.server.listen;
+        let listener = TcpListener::bind(wanted)
+            .await
+            .with_context(|| format!("cannot listen on {wanted}: choose another address with --listen"))?;
+        let address = listener.local_addr()?;
+        let gate = Gate::new(house.dispatcher.clone(), config.server.auth);
+        let max_body = MaxBody(config.server.max_body);
+        let rest = fumehood_rest::State {
+            dispatcher: house.dispatcher.clone(),
+            gate: gate.clone(),
+            max_body,
+            started: Instant::now(),
+        };
+        let mcp = fumehood_mcp::State { dispatcher: house.dispatcher.clone(), gate, max_body };
+        let router = fumehood_rest::router(rest).merge(fumehood_mcp::router(mcp));
+        let config = fumehood_http::Config {
+            header_timeout: Duration::from_secs(config.server.header_timeout_s),
+            idle_timeout: Duration::from_secs(config.server.idle_timeout_s),
+            max_connections: config.server.max_connections,
+            drain_timeout: Duration::from_secs(config.server.drain_timeout_s),
+            hosts: Hosts::new(&address, &config.server.allowed_hosts),
+        };
+        Ok(Self { address, listener, router, config })
+    }
+
+    /// Answer until `stop`, then let running requests finish.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        fumehood_http::serve(self.listener, self.router, self.config, stop).await.context("serving failed")
+    }
+}
+
+/// Until somebody presses Ctrl-C or the service manager asks to stop.
+pub(crate) async fn asked_to_stop() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+fn announce(house: &House, address: SocketAddr, auth: bool) {
+    let url = format!("http://{address}");
+    eprintln!("fumehood {} serves {url}", env!("CARGO_PKG_VERSION"));
+    eprintln!("  docs  {url}/docs");
+    eprintln!("  MCP   {url}/mcp");
+    eprintln!("  data  {}", house.data_dir().display());
+    match (&house.first_key, auth) {
+        (_, false) => eprintln!("  keys  not asked for: whoever reaches this address is an administrator"),
+        (Some(key), true) => {
+            eprintln!("  key   {key}");
+            eprintln!("        an administrator's, made now and shown only once; kept in {}", house.key_file.display());
+        }
+        (None, true) => eprintln!("  key   in {} if this was its first home", house.key_file.display()),
+    }
+}

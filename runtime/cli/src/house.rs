@@ -1,0 +1,99 @@
+//! Puts the parts of the server together, from the bottom up.
+
+use std::{env, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use fumehood_dispatch::Dispatcher;
+use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox};
+use fumehood_scheduler::Admission;
+use fumehood_store::{Access, DataDirectory};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{commands::compile_worker, config::Config};
+
+/// An open data directory and the door to everything in it.
+pub(crate) struct House {
+    /// The door.
+    pub(crate) dispatcher: Dispatcher,
+    /// The administrator's key, if this is the first start.
+    pub(crate) first_key: Option<String>,
+    /// Where the first administrator's key is kept.
+    pub(crate) key_file: PathBuf,
+    directory: DataDirectory,
+}
+
+impl House {
+    /// Open the data directory that `config` names and set up the sandbox.
+    pub(crate) fn open(config: &Config, access: Access) -> anyhow::Result<Self> {
+        let directory = DataDirectory::open(&config.server.data_dir, access)?;
+        let database = directory.database()?;
+        let keys = directory.keys(&database)?;
+        let key_file = DataDirectory::admin_key_file(directory.path());
+        let first_key = match access {
+            Access::Own => keys.first_admin(&key_file)?,
+            Access::Share => None,
+        };
+        let sandbox = Sandbox::new(sandbox_config(config)?, compiler(config)?, directory.blobs()?, directory.cache()?)?;
+        let admission = Admission::new(fumehood_scheduler::Config {
+            calls: config.concurrency.calls,
+            waiting: config.concurrency.waiting,
+            per_key: config.concurrency.per_key,
+            waiting_per_key: config.concurrency.waiting_per_key,
+        });
+        let door = fumehood_dispatch::Config {
+            limits: config.limits,
+            max_component: config.components.max_size,
+            apis_dirs: config.server.apis_dir.clone(),
+            read_only: access == Access::Share,
+        };
+        let dispatcher = Dispatcher::new(door, sandbox, admission, database, directory.blobs()?, keys);
+        Ok(Self { dispatcher, first_key, key_file, directory })
+    }
+
+    /// Where everything is kept.
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+}
+
+/// The engine as `config` wants it.
+pub(crate) fn sandbox_config(config: &Config) -> anyhow::Result<fumehood_sandbox::Config> {
+    Ok(fumehood_sandbox::Config {
+        concurrent_calls: u32::try_from(config.concurrency.calls).context("concurrency.calls is far too large")?,
+        max_memory: config.limits.memory,
+        max_table_elements: config.limits.table_elements,
+        loaded_components: config.components.loaded,
+        ..fumehood_sandbox::Config::default()
+    })
+}
+
+/// A compiler that runs this very program as its worker.
+pub(crate) fn compiler(config: &Config) -> anyhow::Result<Compiler> {
+    let program = env::current_exe().context("this program cannot find its own file")?;
+    let isolation = Isolation::Process { program, arguments: vec![compile_worker::COMMAND.to_owned()] };
+    let limits = CompilerLimits { cpu_s: config.components.compile_cpu_s, memory: config.components.compile_memory };
+    Ok(Compiler::new(isolation, limits))
+}
+
+/// The threads that answer requests.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().thread_name("fumehood").build().context("the threads cannot be started")
+}
+
+/// Reads modules again when another process has changed them.
+pub(crate) async fn follow_changes(house: &House) {
+    /// How often the database is asked; asking costs microseconds.
+    const PERIOD: Duration = Duration::from_secs(1);
+    let Ok(database) = house.directory.database() else { return };
+    let mut seen = database.change_counter().ok();
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        let now = database.change_counter().ok();
+        if now != seen {
+            seen = now;
+            if let Err(error) = house.dispatcher.load().await {
+                tracing::warn!(%error, "Modules could not be read again");
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Component files that are read and called in this process, without a server.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use fumehood_dispatch::{Module, Origin};
+use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
+use fumehood_policy::Limits;
+use fumehood_sandbox::{Call, Compiler, CompilerLimits, Isolation, Sandbox, SandboxError, is_offered};
+use fumehood_store::{Access, DataDirectory};
+use fumehood_value::InputError;
+use serde_json::json;
+
+use crate::{commands::compile_worker, exit::Failure, house::runtime};
+
+/// Largest file that is read here.
+const MAX_FILE: ByteSize = ByteSize::mib(64);
+
+/// How a call of a component file ended, and what it used.
+pub(crate) struct LocalAnswer {
+    /// The tool's answer or error as JSON text, or why it was stopped.
+    pub(crate) outcome: Outcome<String>,
+    /// What the call used.
+    pub(crate) usage: Usage,
+    /// Which bytes ran.
+    pub(crate) digest: Digest,
+    /// What the guest wrote to its standard output.
+    pub(crate) stdout: Captured,
+    /// What the guest wrote to its standard error.
+    pub(crate) stderr: Captured,
+}
+
+/// A component file, read and described in a place of its own that is removed afterwards.
+struct File {
+    module: Module,
+    sandbox: Sandbox,
+    _place: tempfile::TempDir,
+}
+
+impl File {
+    async fn open(path: &Path, limits: &Limits) -> anyhow::Result<Self> {
+        let cannot = |error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display()));
+        let size = fs::metadata(path).map_err(cannot)?.len();
+        if size > MAX_FILE.0 {
+            let message = format!("{} has {size} bytes, more than the {MAX_FILE} that are allowed", path.display());
+            return Err(Failure::new(Code::TooLarge, message).into());
+        }
+        let bytes = fs::read(path).map_err(cannot)?;
+        let place = tempfile::tempdir()?;
+        let directory = DataDirectory::open(place.path(), Access::Own)?;
+        let (blobs, cache) = (directory.blobs()?, directory.cache()?);
+        let digest = Digest::of(&bytes);
+        blobs.put(&digest, &bytes)?;
+        let program = std::env::current_exe()?;
+        let isolation = Isolation::Process { program, arguments: vec![compile_worker::COMMAND.to_owned()] };
+        let config = fumehood_sandbox::Config {
+            concurrent_calls: 1,
+            max_memory: limits.memory,
+            max_table_elements: limits.table_elements,
+            ..fumehood_sandbox::Config::default()
+        };
+        let sandbox = Sandbox::new(config, Compiler::new(isolation, CompilerLimits::default()), blobs, cache)?;
+        let interface = sandbox.describe(&digest).await.map_err(|error| refused(path, error))?;
+        let origin = Origin::File { path: path.to_owned() };
+        let module = Module::new(name_of(path), digest, size, origin, interface)
+            .map_err(|error| Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display())))?;
+        Ok(Self { module, sandbox, _place: place })
+    }
+}
+
+/// The name that the file would get; only for showing.
+fn name_of(path: &Path) -> ModuleName {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_ascii_lowercase().replace('_', "-");
+    stem.parse().unwrap_or_else(|_| "component".parse().expect("this is a valid name"))
+}
+
+/// Call `function` of the component at `path` with the arguments in `json`, within `limits`.
+///
+/// # Errors
+///
+/// With a [`Failure`] when the file is no component, has no such function, or the arguments do not fit; with any other
+/// error when we failed.
+pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> anyhow::Result<LocalAnswer> {
+    runtime()?.block_on(async {
+        let File { module, sandbox, _place } = File::open(path, limits).await?;
+        let Some(tool) = module.tool(function) else {
+            let known: Vec<_> = module.tools.iter().map(|tool| tool.function.as_str()).collect();
+            let message = format!("{} has no function `{}`", path.display(), function.escape_debug());
+            return Err(Failure::new(Code::NotFound, message).hint(format!("it has {}", known.join(", "))).into());
+        };
+        let input = tool.plan.lower_slice(json.as_bytes()).map_err(unfit)?;
+        // Compiling has bounds of its own, and is not counted against a call that is made once.
+        sandbox.load(&module.digest).await.map_err(|error| refused(path, error))?;
+        let call = Call {
+            digest: module.digest,
+            function: tool.position,
+            plan: tool.plan.clone(),
+            input,
+            limits: *limits,
+            deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
+        };
+        let finished = sandbox.call(call).await.map_err(|error| refused(path, error))?;
+        let text = |json: bytes::Bytes| String::from_utf8_lossy(&json).into_owned();
+        let outcome = match finished.outcome {
+            Outcome::Value(json) => Outcome::Value(text(json)),
+            Outcome::ToolError(json) => Outcome::ToolError(text(json)),
+            Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
+        };
+        let (usage, stdout, stderr) = (finished.usage, finished.stdout, finished.stderr);
+        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr })
+    })
+}
+
+/// What the component at `path` offers and needs, in the form in which the server shows a module.
+///
+/// # Errors
+///
+/// With a [`Failure`] when the file cannot be read or is no component.
+pub(crate) fn inspect(path: &Path) -> anyhow::Result<serde_json::Value> {
+    runtime()?.block_on(async {
+        let File { module, .. } = File::open(path, &Limits::default()).await?;
+        let functions: Vec<_> = module
+            .tools
+            .iter()
+            .map(|tool| {
+                let mut function = json!({
+                    "name": tool.function, "tool": tool.name, "signature": tool.signature,
+                    "input_schema": *tool.input_schema, "output_schema": *tool.output_schema,
+                });
+                if tool.documented {
+                    function["description"] = tool.description.clone().into();
+                }
+                function
+            })
+            .collect();
+        let imports: Vec<_> =
+            module.interface.imports.iter().map(|name| json!({ "name": name, "offered": is_offered(name) })).collect();
+        let unmet = module.interface.imports.iter().any(|name| !is_offered(name));
+        let compatibility = match (unmet, module.interface.rejected.is_empty()) {
+            (true, _) => "incompatible",
+            (false, true) => "full",
+            (false, false) => "partial",
+        };
+        Ok(json!({
+            "name": module.name, "digest": module.digest, "size_bytes": module.size_bytes, "source": "file",
+            "path": path.display().to_string(), "compatibility": compatibility, "tools": module.tools.len(),
+            "functions": functions, "rejected": module.interface.rejected, "imports": imports,
+        }))
+    })
+}
+
+fn refused(path: &Path, error: SandboxError) -> anyhow::Error {
+    match error {
+        SandboxError::NotServable(_)
+        | SandboxError::UnknownImport { .. }
+        | SandboxError::Refused { .. }
+        | SandboxError::CompileBudget { .. } => {
+            Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display())).into()
+        }
+        error => error.into(),
+    }
+}
+
+fn unfit(error: InputError) -> Failure {
+    let code = match &error {
+        InputError::Malformed { .. } => Code::Malformed,
+        InputError::TooLarge { .. } => Code::TooLarge,
+        _ => Code::InvalidInput,
+    };
+    match error {
+        InputError::Mistakes { mistakes } => {
+            let lines = mistakes.iter().map(|m| format!("{}: {}", if m.pointer.is_empty() { "/" } else { &m.pointer }, m.message));
+            Failure::new(code, "the arguments do not fit the function").lines(lines.collect())
+        }
+        error => Failure::new(code, error.to_string()),
+    }
+}

@@ -1,0 +1,192 @@
+//! Modules and tools as people read them.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::output::{pretty, single_line, size, table, terminal_safe};
+
+/// A module, as far as we show it. Everything is optional: a component file has no name and no history.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Module {
+    name: Option<String>,
+    digest: String,
+    size_bytes: u64,
+    source: Option<String>,
+    path: Option<String>,
+    installed_by: Option<String>,
+    installed_at: Option<String>,
+    compatibility: String,
+    functions: Vec<Function>,
+    rejected: Vec<Rejected>,
+    imports: Vec<Import>,
+}
+
+/// A function of a module, or a tool.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Function {
+    name: String,
+    tool: String,
+    module: String,
+    function: String,
+    signature: String,
+    description: Option<String>,
+    input_schema: Value,
+    output_schema: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Rejected {
+    export: String,
+    reason: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Import {
+    name: String,
+    offered: bool,
+}
+
+/// A module in full.
+pub(crate) fn module(value: &Value) -> String {
+    let module: Module = read(value);
+    let mut text = module.name.as_deref().map(|name| single_line(name) + "\n").unwrap_or_default();
+    text += &facts(&[
+        ("digest", Some(module.digest.clone())),
+        ("size", Some(size(module.size_bytes))),
+        ("source", module.source.as_ref().map(|source| module.origin(source))),
+        ("compatibility", Some(module.compatibility.clone())),
+    ]);
+    let functions = module.functions.iter().map(Function::entry);
+    let rejected = module.rejected.iter().map(|rejected| format!("{}: {}", rejected.export, rejected.reason));
+    let imports = module.imports.iter().map(|import| match import.offered {
+        true => import.name.clone(),
+        false => format!("{} (not offered here: what uses it fails)", import.name),
+    });
+    text + &section("functions", functions) + &section("rejected", rejected) + &section("imports", imports)
+}
+
+/// The modules of a list, one a line.
+pub(crate) fn modules(values: &[Value]) -> String {
+    let rows = values.iter().map(|value| {
+        let module: Module = read(value);
+        let tools = value["tools"].as_u64().unwrap_or_default().to_string();
+        let short: String = module.digest.chars().take("sha256:".len() + 12).collect();
+        let source = module.source.clone().unwrap_or_default();
+        vec![
+            module.name.clone().unwrap_or_default(),
+            tools,
+            size(module.size_bytes),
+            module.compatibility,
+            source,
+            short,
+        ]
+    });
+    table(&["NAME", "TOOLS", "SIZE", "COMPATIBILITY", "SOURCE", "DIGEST"], rows)
+}
+
+/// A tool in full.
+pub(crate) fn tool(value: &Value) -> String {
+    let tool: Function = read(value);
+    let title = single_line(&format!("{}.{}", tool.module, tool.function));
+    let facts = facts(&[("signature", Some(tool.signature)), ("MCP name", Some(tool.name))]);
+    let description = section("description", tool.description);
+    let input = section("input", [pretty(&tool.input_schema)]);
+    let answer = section("output", [pretty(&tool.output_schema)]);
+    format!("{title}\n{facts}{description}{input}{answer}")
+}
+
+/// The tools of a list, one a line.
+pub(crate) fn tools(values: &[Value]) -> String {
+    let rows = values.iter().map(|value| {
+        let tool: Function = read(value);
+        let description = tool.description.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
+        vec![format!("{}.{}", tool.module, tool.function), tool.signature.clone(), shortened(description)]
+    });
+    table(&["TOOL", "SIGNATURE", "DESCRIPTION"], rows)
+}
+
+impl Module {
+    fn origin(&self, source: &str) -> String {
+        let path = self.path.as_ref().map(|path| format!(" {path}"));
+        let by = self.installed_by.as_ref().map(|by| format!(" by {by}"));
+        let at = self.installed_at.as_ref().map(|at| format!(" at {at}"));
+        [path, by, at].into_iter().flatten().fold(source.to_owned(), |text, part| text + &part)
+    }
+}
+
+impl Function {
+    /// The signature, or the name when there is none, with the description below.
+    fn entry(&self) -> String {
+        let head = if self.signature.is_empty() { &self.name } else { &self.signature };
+        let tool = if self.tool.is_empty() { String::new() } else { format!("\ntool {}", self.tool) };
+        let description = self.description.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
+        format!("{head}{description}{tool}").replace('\n', "\n    ")
+    }
+}
+
+/// What could be read; a server that is newer than we are may leave out or change what we show.
+fn read<T: Default + for<'de> Deserialize<'de>>(value: &Value) -> T {
+    T::deserialize(value).unwrap_or_default()
+}
+
+fn facts(facts: &[(&str, Option<String>)]) -> String {
+    let known =
+        facts.iter().filter_map(|(name, value)| Some((name, value.as_ref().filter(|value| !value.is_empty())?)));
+    known.map(|(name, value)| format!("  {name:<14} {}\n", single_line(value))).collect()
+}
+
+fn section(title: &str, entries: impl IntoIterator<Item = String>) -> String {
+    let lines: String =
+        entries.into_iter().map(|entry| format!("  {}\n", terminal_safe(&entry).replace('\n', "\n  "))).collect();
+    if lines.is_empty() { lines } else { format!("\n{title}\n{lines}") }
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST - 1).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_shown_like_a_module_without_a_name() {
+        let value = json!({
+            "digest": "sha256:00", "size_bytes": 2048, "compatibility": "partial",
+            "functions": [{ "name": "add", "signature": "add(a: s32) -> s32", "description": "Adds." }],
+            "rejected": [{ "export": "init", "reason": "resources cannot cross" }],
+            "imports": [{ "name": "wasi:cli/environment", "offered": true }, { "name": "x:y/z", "offered": false }],
+        });
+
+        let text = module(&value);
+
+        assert_eq!(
+            text,
+            "  digest         sha256:00\n  size           2.0 KiB\n  compatibility  partial\n\
+             \nfunctions\n  add(a: s32) -> s32\n      Adds.\n\
+             \nrejected\n  init: resources cannot cross\n\
+             \nimports\n  wasi:cli/environment\n  x:y/z (not offered here: what uses it fails)\n"
+        );
+    }
+
+    #[test]
+    fn descriptions_of_strangers_cannot_drive_the_terminal() {
+        let value = json!([{ "module": "m", "function": "f", "signature": "f()", "description": "\u{1b}[2Jhi" }]);
+
+        let text = tools(value.as_array().unwrap());
+
+        assert!(text.contains("\\u{1b}[2Jhi"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_does_not_stop_us() {
+        assert_eq!(modules(&[json!(3)]).lines().count(), 2);
+    }
+}

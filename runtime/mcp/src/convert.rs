@@ -1,0 +1,128 @@
+//! From our nouns to those of the protocol, in one place.
+
+use std::{borrow::Cow, sync::Arc};
+
+use bytes::Bytes;
+use fumehood_dispatch::{Answer, DispatchError, Tool};
+use fumehood_model::{Code, Outcome, StopReason};
+use fumehood_value::InputError;
+use rmcp::{
+    ErrorData,
+    model::{self, CallToolResult, ContentBlock, ErrorCode, MetaObject},
+};
+use serde_json::{Map, Value, json};
+
+/// The key under which results carry what a call used.
+const USAGE: &str = "dev.fumehood/usage";
+
+/// The key under which failed results carry their stable code.
+const ERROR: &str = "dev.fumehood/error";
+
+/// A tool as the protocol lists it. Schemas are shared, not copied.
+pub(crate) fn tool(tool: &Tool) -> model::Tool {
+    let name = Cow::Owned(tool.name.to_string());
+    let listed = model::Tool::new(name, tool.description.clone(), Arc::clone(&tool.input_schema));
+    listed.with_raw_output_schema(Arc::clone(&tool.output_schema))
+}
+
+/// The result of a call that took place.
+pub(crate) fn answered(answer: Answer, tool: &Tool) -> CallToolResult {
+    let mut result = match &answer.outcome {
+        Outcome::Value(json) => succeeded(json, tool),
+        Outcome::ToolError(json) => failed(Code::ToolError, error_text(json)),
+        Outcome::Stopped(stopped) => failed(stopped.reason.code(), advice(&stopped.reason)),
+    };
+    let usage = json!({
+        "fuelUnits": answer.usage.fuel_units,
+        "memoryBytes": answer.usage.memory_bytes,
+        "durationUs": answer.usage.duration_us,
+        "digest": tool.digest.to_string(),
+    });
+    result.meta.get_or_insert_with(MetaObject::new).insert(USAGE.to_owned(), usage);
+    result
+}
+
+/// The same JSON as structured content and as text: some clients read only the one, some only the other.
+fn succeeded(json: &Bytes, tool: &Tool) -> CallToolResult {
+    let bare = String::from_utf8_lossy(json);
+    // `null` is an absent value, and absent members are left out.
+    let text = match (tool.wraps_answer, &*bare) {
+        (true, "null") => "{}".to_owned(),
+        (true, bare) => format!("{{\"result\":{bare}}}"),
+        (false, bare) => bare.to_owned(),
+    };
+    let structured = serde_json::from_str(&text).unwrap_or_else(|_| Value::Object(Map::new()));
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+    result.structured_content = Some(structured);
+    result
+}
+
+fn failed(code: Code, text: String) -> CallToolResult {
+    let mut result = CallToolResult::error(vec![ContentBlock::text(text)]);
+    result.meta.get_or_insert_with(MetaObject::new).insert(ERROR.to_owned(), code.as_str().into());
+    result
+}
+
+/// A text as it is, anything else as JSON.
+fn error_text(json: &Bytes) -> String {
+    match serde_json::from_slice(json) {
+        Ok(Value::String(text)) => text,
+        Ok(Value::Null) | Err(_) => "the tool answered with an error".to_owned(),
+        Ok(other) => other.to_string(),
+    }
+}
+
+/// Why a call was stopped, and what a model can do about it.
+fn advice(reason: &StopReason) -> String {
+    let next = match reason {
+        StopReason::Deadline { .. } | StopReason::Fuel { .. } | StopReason::Memory { .. } => {
+            "Ask for less at a time, or ask an administrator to raise the limit."
+        }
+        StopReason::ResultTooLarge { .. } => "Ask for a smaller part of the answer.",
+        StopReason::Trap { .. } => "The same call will most likely fail again; its author can tell why.",
+        StopReason::Denied { .. } => "An administrator can review what this tool may reach.",
+        StopReason::Cancelled => "",
+    };
+    let text = format!("{reason}. {next}");
+    text.trim_end().to_owned()
+}
+
+/// A call that did not take place: something that the model can mend is a result, the rest an error of the protocol.
+pub(crate) fn refused(error: DispatchError) -> Result<CallToolResult, ErrorData> {
+    let code = error.code();
+    match code {
+        Code::NotFound => Err(ErrorData::invalid_params(error.to_string(), None)),
+        Code::Internal => {
+            tracing::error!(error = &error as &dyn std::error::Error, "A call over MCP failed: {error}");
+            Err(ErrorData::internal_error("the server failed; the operator's log has the reason", None))
+        }
+        Code::Forbidden | Code::Unauthenticated => Err(ErrorData::new(ErrorCode::INVALID_REQUEST, error.to_string(), None)),
+        Code::Malformed
+        | Code::MethodNotAllowed
+        | Code::Conflict
+        | Code::TooLarge
+        | Code::UnsupportedMediaType
+        | Code::InvalidInput
+        | Code::InvalidComponent
+        | Code::ToolError
+        | Code::Busy
+        | Code::Unavailable
+        | Code::Deadline
+        | Code::Memory
+        | Code::Fuel
+        | Code::Trap
+        | Code::Denied
+        | Code::Cancelled
+        | Code::ResultTooLarge => Ok(failed(code, told(&error))),
+    }
+}
+
+/// The failure with every mistake of the input, one to a line.
+fn told(error: &DispatchError) -> String {
+    let DispatchError::Input(InputError::Mistakes { mistakes }) = error else { return error.to_string() };
+    let lines: Vec<_> = mistakes
+        .iter()
+        .map(|m| if m.pointer.is_empty() { format!("- {}", m.message) } else { format!("- {}: {}", m.pointer, m.message) })
+        .collect();
+    format!("The arguments do not fit the tool:\n{}", lines.join("\n"))
+}
