@@ -51,7 +51,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Serve(serve) => commands::serve::run(config, serve),
         Command::Mcp(mcp) => commands::mcp::run(config, mcp),
-        Command::Demo(demo) => commands::demo::run(config, demo),
+        Command::Demo(demo) => commands::demo::run(config, demo, &session.output),
         Command::Call(call) => commands::call::run(&session, call),
         Command::Inspect(inspect) => commands::inspect::run(&output, inspect),
         Command::Push(push) => commands::push::run(&session, push),

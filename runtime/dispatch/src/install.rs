@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
 use fumehood_policy::Action;
 use fumehood_registry::{Module, Origin};
@@ -48,7 +49,7 @@ impl Dispatcher {
         &self,
         principal: &Principal,
         name: ModuleName,
-        bytes: Vec<u8>,
+        bytes: Bytes,
         overwrite: Overwrite,
     ) -> Result<Installed, DispatchError> {
         self.may_install(principal)?;
@@ -57,13 +58,7 @@ impl Dispatcher {
             return Err(DispatchError::ComponentTooLarge { size: size_bytes, allowed: self.inner.config.max_component });
         }
         self.check_name(&name, overwrite)?;
-        let blobs = self.inner.blobs.clone();
-        let digest = blocking(move || {
-            let digest = Digest::of(&bytes);
-            blobs.put(&digest, &bytes)?;
-            Ok(digest)
-        })
-        .await?;
+        let digest = self.keep(bytes.clone()).await?;
         let at = Timestamp::now();
         let origin = Origin::Upload { by: principal.name.to_string(), at };
         let module = match self.prepare(name.clone(), digest, size_bytes, origin).await {
@@ -76,6 +71,8 @@ impl Dispatcher {
         let _turn = self.inner.installing.lock().await;
         // Another upload may have taken the name while this one was compiled.
         self.check_name(&name, overwrite)?;
+        // And another removal may have let go of the same bytes.
+        self.keep(bytes).await?;
         let row = ModuleRow { name: name.clone(), digest, size_bytes, installed_by: principal.name.to_string(), installed_at: at };
         let database = self.inner.database.clone();
         blocking(move || Ok(database.put_module(&row)?)).await?;
@@ -116,6 +113,16 @@ impl Dispatcher {
         Ok(())
     }
 
+    async fn keep(&self, bytes: Bytes) -> Result<Digest, DispatchError> {
+        let blobs = self.inner.blobs.clone();
+        blocking(move || {
+            let digest = Digest::of(&bytes);
+            blobs.put(&digest, &bytes)?;
+            Ok(digest)
+        })
+        .await
+    }
+
     /// Describe, compile and link a stored component.
     async fn prepare(&self, name: ModuleName, digest: Digest, size: u64, origin: Origin) -> Result<Module, DispatchError> {
         let interface = self.inner.sandbox.describe(&digest).await?;
@@ -145,9 +152,12 @@ impl Dispatcher {
         if self.inner.registry.current().modules().any(|module| module.digest == digest) {
             return;
         }
-        self.inner.sandbox.unload(&digest);
-        let blobs = self.inner.blobs.clone();
-        if let Err(error) = blocking(move || Ok(blobs.remove(&digest)?)).await {
+        let (sandbox, blobs) = (self.inner.sandbox.clone(), self.inner.blobs.clone());
+        let forget = move || {
+            sandbox.forget(&digest);
+            Ok(blobs.remove(&digest)?)
+        };
+        if let Err(error) = blocking(forget).await {
             tracing::warn!(component.digest = %digest, %error, "An unused component could not be removed");
         }
     }

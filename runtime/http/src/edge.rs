@@ -14,7 +14,7 @@ use axum::{
 };
 use fumehood_model::Code;
 use futures::FutureExt;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 
@@ -82,15 +82,12 @@ impl Edge {
             }
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            let headers = std::mem::take(response.headers_mut());
+            let mut kept = std::mem::take(response.headers_mut());
             response = problem.render(&id);
-            for (name, value) in headers {
-                if let Some(name) = name
-                    && !response.headers().contains_key(&name)
-                {
-                    response.headers_mut().insert(name, value);
-                }
-            }
+            // What the handler said beside the problem, such as what a stopped call used, stays.
+            kept.remove(header::CONTENT_LENGTH);
+            kept.extend(std::mem::take(response.headers_mut()));
+            *response.headers_mut() = kept;
             let (status, code) = (response.status().as_u16(), problem.code());
             tracing::debug!(request.id = id.as_str(), status, code = code.as_str(), "Request {} was refused", id.as_str());
         }

@@ -9,6 +9,7 @@ mod edge;
 mod extract;
 mod gate;
 mod hosts;
+mod patience;
 mod problem;
 mod serve;
 

@@ -2,13 +2,14 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use crate::{Hosts, edge::Edge};
+use crate::{
+    Hosts,
+    edge::Edge,
+    patience::{Watch, Watched},
+};
 
 /// How long to wait after the operating system refused a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,7 +37,8 @@ pub struct Config {
 pub async fn serve(listener: TcpListener, router: Router, config: Config, stop: impl Future<Output = ()>) -> io::Result<()> {
     let edge = Edge::new(router, config.hosts);
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
+    // `Watch` does this for less.
+    builder.header_read_timeout(None);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
     let mut stop = std::pin::pin!(stop);
@@ -58,12 +60,27 @@ pub async fn serve(listener: TcpListener, router: Router, config: Config, stop: 
         };
         // Without this the second small packet of an answer waits 40 ms for the client's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let edge = edge.clone();
-        let service = service_fn(move |request| edge.clone().answer(request));
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let (edge, watch) = (edge.clone(), Watch::new());
+        let stream = TokioIo::new(Watched { stream, watch: watch.clone() });
+        let watched = watch.clone();
+        let service = service_fn(move |request| {
+            watched.serving();
+            let (answer, watched) = (edge.clone().answer(request), watched.clone());
+            async move {
+                let answer = answer.await;
+                watched.idle();
+                answer
+            }
+        });
+        let connection = graceful.watch(builder.serve_connection(stream, service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "A connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "A connection ended early");
+                },
+                () = watch.exhausted(config.header_timeout, config.idle_timeout) => {
+                    tracing::debug!("A connection was closed because its client took too long");
+                }
             }
             drop(place);
         });

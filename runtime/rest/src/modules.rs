@@ -59,6 +59,12 @@ pub(crate) enum Compatibility {
     Partial,
 }
 
+/// The bytes of a component.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only its description is used: the body is read as a stream")]
+struct Component(Vec<u8>);
+
 /// Something that is not served.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ProblemEntry {
@@ -137,7 +143,10 @@ pub(crate) async fn show(
 /// `If-None-Match: *` only a new name is accepted.
 #[utoipa::path(put, path = "/api/v1/modules/{module}", tag = "modules", operation_id = "putModule",
     params(("module" = String, Path, description = "Name of the module: a-z, 0-9 and `-`")),
-    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component"),
+    request_body(description = "The component", content(
+        (Component = "application/wasm"),
+        (Component = "application/octet-stream"),
+    )),
     responses(
         (status = 200, description = "The module was replaced", body = ModuleDetail),
         (status = 201, description = "The module is new", body = ModuleDetail),
@@ -155,7 +164,7 @@ pub(crate) async fn put(
     // Whoever may not install is told before the upload is read.
     state.dispatcher.may_install(&principal)?;
     let Body(bytes) = Body::read(request, state.dispatcher.max_component()).await?;
-    let Installed { module, created } = state.dispatcher.install(&principal, name, bytes.into(), overwrite).await?;
+    let Installed { module, created } = state.dispatcher.install(&principal, name, bytes, overwrite).await?;
     let location = HeaderValue::try_from(format!("/api/v1/modules/{}", module.name));
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = (status, Json(detail(&module))).into_response();

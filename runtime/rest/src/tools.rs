@@ -116,7 +116,6 @@ pub(crate) struct Executed {
     /// Always `completed`: everything else is a problem.
     status: &'static str,
     /// The bare result.
-    #[schema(value_type = Object)]
     result: Value,
     /// Which component ran.
     #[schema(value_type = String)]

@@ -114,6 +114,8 @@ impl Compiler {
         let mut child = Command::new(program)
             .args(arguments)
             .env_clear()
+            // mimalloc would reserve a gibibyte of address space at once, which is all that the worker may have.
+            .env("MIMALLOC_ARENA_RESERVE", "16384")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -161,8 +163,8 @@ impl Compiler {
         match status.signal() {
             // The kernel ends a process that uses up its CPU time with SIGXCPU, then SIGKILL.
             Some(24) => SandboxError::CompileBudget { what: format!("{} s of CPU time", self.limits.cpu_s) },
-            // A failed allocation aborts.
-            Some(6 | 9) => SandboxError::CompileBudget { what: format!("{} of memory", self.limits.memory) },
+            // A failed allocation ends the process with one of these.
+            Some(6 | 9 | 11) => SandboxError::CompileBudget { what: format!("{} of memory", self.limits.memory) },
             _ => SandboxError::Compiler { what: format!("it ended with {status}") },
         }
     }

@@ -93,7 +93,7 @@ impl Sandbox {
     ///
     /// When its bytes are not stored, or are not a component.
     pub async fn describe(&self, digest: &Digest) -> Result<Interface, SandboxError> {
-        let name = format!("{}.interface-{INTERFACE_VERSION}.json", digest.hex());
+        let name = interface_name(digest);
         let (cache, cached_name) = (self.inner.cache.clone(), name.clone());
         let cached = blocking(move || Ok(cache.read(&cached_name))).await?;
         if let Some(interface) = cached.and_then(|json| serde_json::from_slice(&json).ok()) {
@@ -116,8 +116,10 @@ impl Sandbox {
         self.ready(digest).await.map(drop)
     }
 
-    /// Let go of a component that no module uses any more.
-    pub fn unload(&self, digest: &Digest) {
+    /// Let go of a component that no module uses any more, and of what was made of it. Blocking.
+    pub fn forget(&self, digest: &Digest) {
+        self.inner.cache.remove(&self.code_name(digest));
+        self.inner.cache.remove(&interface_name(digest));
         self.inner.ready.rcu(|ready| {
             let mut ready = HashMap::clone(ready);
             ready.remove(digest);
@@ -154,7 +156,11 @@ impl Sandbox {
         let guard = turn.lock().await;
         let result = match self.find(digest) {
             Some(ready) => Ok(ready),
-            None => self.load_now(digest).await,
+            // On a task of its own: a caller that gives up does not throw away what others wait for.
+            None => {
+                let (sandbox, digest) = (self.clone(), *digest);
+                tokio::spawn(async move { sandbox.load_now(&digest).await }).await.map_err(|_| SandboxError::Lost)?
+            }
         };
         drop(guard);
         self.inner.loading.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
@@ -181,9 +187,12 @@ impl Sandbox {
 
     /// The compiled component, from the cache or compiled now.
     async fn component(&self, digest: &Digest) -> Result<Component, SandboxError> {
-        let name = format!("{}.{}.cwasm", digest.hex(), self.inner.engine_id);
-        if let Some(component) = self.cached(name.clone()).await? {
-            return Ok(component);
+        let name = self.code_name(digest);
+        match self.cached(name.clone()).await {
+            Ok(Some(component)) => return Ok(component),
+            Ok(None) => {}
+            // Ours, but not for this engine after all: made again below.
+            Err(error) => tracing::warn!(component.digest = %digest, %error, "Cached code of {digest} is not used"),
         }
         let bytes = self.bytes(digest).await?;
         let code = self.inner.compiler.compile(bytes, self.inner.config.yields).await?;
@@ -238,10 +247,18 @@ impl Sandbox {
         });
     }
 
+    fn code_name(&self, digest: &Digest) -> String {
+        format!("{}.{}.cwasm", digest.hex(), self.inner.engine_id)
+    }
+
     async fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, SandboxError> {
         let (blobs, digest) = (self.inner.blobs.clone(), *digest);
         blocking(move || Ok(blobs.read(&digest)?)).await
     }
+}
+
+fn interface_name(digest: &Digest) -> String {
+    format!("{}.interface-{INTERFACE_VERSION}.json", digest.hex())
 }
 
 /// A short name for everything about an engine that compiled code depends on.

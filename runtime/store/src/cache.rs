@@ -76,6 +76,12 @@ impl Cache {
         Some(bytes)
     }
 
+    /// Forget what is kept under `name`. A file that cannot be removed is only unused.
+    pub fn remove(&self, name: &str) {
+        let _ = fs::remove_file(self.seal_path(name));
+        let _ = fs::remove_file(self.path(name));
+    }
+
     /// The seal covers the name too: a file cannot be passed off as another.
     fn seal_of(&self, name: &str) -> blake3::Hasher {
         let mut seal = blake3::Hasher::new_keyed(&self.key);

@@ -49,6 +49,9 @@ impl DataDirectory {
         if access == Access::Own && flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(StoreError::InUse { path: path.to_owned() });
         }
+        if access == Access::Own {
+            sweep(&[path, &path.join("components"), &path.join("cache")]);
+        }
         let secret = secret(&path.join("secret"))?;
         Ok(Self { path: path.to_owned(), secret, access, _lock: lock })
     }
@@ -114,6 +117,19 @@ fn private_directory(path: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("create directory", path))
 }
 
+/// How the names of files begin that are still being written.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Remove what a killed process left half written.
+fn sweep(folders: &[&Path]) {
+    for folder in folders {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes())) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// The secret of this data directory, made on first use.
 fn secret(path: &Path) -> Result<[u8; 32], StoreError> {
     if !path.exists() {
@@ -135,7 +151,8 @@ fn secret(path: &Path) -> Result<[u8; 32], StoreError> {
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Temporary files are made with mode 0600, and the name appears only once all bytes are on disk.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(StoreError::io("create a file in", folder))?;
+    let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder);
+    let mut file = unfinished.map_err(StoreError::io("create a file in", folder))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(StoreError::io("write", path))?;
     file.persist(path).map_err(|error| StoreError::Io { doing: "write", path: path.to_owned(), source: error.error })?;
     Ok(())
@@ -154,6 +171,17 @@ mod tests {
         assert!(DataDirectory::open(folder.path(), Access::Share).is_ok());
         drop(first);
         assert!(DataDirectory::open(folder.path(), Access::Own).is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(".unfinished-abc");
+        fs::write(&left, b"half").unwrap();
+
+        let _directory = DataDirectory::open(folder.path(), Access::Own).unwrap();
+
+        assert!(!left.exists());
     }
 
     #[test]

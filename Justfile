@@ -1,0 +1,61 @@
+# `just` lists the recipes.
+
+export CARGO_TERM_COLOR := "auto"
+
+# List the recipes
+default:
+    @just --list
+
+# Start a server with example tools and call them (`just demo --check` checks and exits)
+demo *args:
+    cargo run --release -- demo {{ args }}
+
+# Formatting, lints and API documentation, warnings as errors
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Every test that needs nothing but a Rust toolchain
+test *args:
+    cargo test --workspace {{ args }}
+
+# Build the demo's components again from their sources
+guests:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    target="$PWD/target/guests"
+    for source in guest-examples/calculator guest-examples/text-stats guest-examples/mandelbrot guest-examples/runaway apis/json-tools; do
+        # The package may be called otherwise than its folder.
+        package=$(sed -n 's/^name = "\(.*\)"/\1/p' "$source/Cargo.toml" | head -1)
+        cargo build --release --locked --target wasm32-wasip2 --manifest-path "$source/Cargo.toml" --target-dir "$target"
+        cp "$target/wasm32-wasip2/release/${package//-/_}.wasm" "runtime/cli/demo/$(basename "$source").wasm"
+    done
+
+# Foreign clients (Python, TypeScript, a browser) against a release build
+clients *args:
+    cargo build --release
+    FUMEHOOD="${CARGO_TARGET_DIR:-target}/release/fumehood" tests/clients/run {{ args }}
+
+# Throughput and latency beside bare axum and bare rmcp (`just bench cold`, `restart`, `inflight` for the others)
+bench scenario="http" *args:
+    cargo build --release -p fumehood -p fumehood-bench
+    cargo run --release -p fumehood-bench -- {{ scenario }} {{ args }}
+
+# Fuzz a target for a minute: `just fuzz lower`
+fuzz target="lower" seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        echo "cargo-fuzz is not installed: rustup toolchain install nightly && cargo install --locked cargo-fuzz"
+        exit 1
+    fi
+    cargo +nightly fuzz run {{ target }} -- -max_total_time={{ seconds }}
+
+# The book, into target/book
+book:
+    mdbook build docs
+
+# Everything that must pass before a change is merged
+ci:
+    .ci/run

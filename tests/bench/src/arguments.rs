@@ -1,0 +1,172 @@
+//! What can be asked for on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The component under test, unless another one is named.
+const CALCULATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtime/cli/demo/calculator.wasm");
+
+/// Benchmarks of fumehood, each with its baseline from the same run.
+#[derive(Debug, Parser)]
+#[command(name = "fumehood-bench", version)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The scenarios, and the baselines as servers that stand alone.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Requests per second, latency, CPU and memory: fumehood over REST and MCP against bare axum and bare rmcp.
+    Http(Http),
+    /// The first call of a module that was just uploaded.
+    Cold(Cold),
+    /// Starting again with many modules.
+    Restart(Restart),
+    /// Memory of many calls that are in flight at once.
+    Inflight(Inflight),
+    /// Serve the REST baseline: bare axum with one typed route.
+    ServeAxum(Listen),
+    /// Serve the MCP baseline: bare rmcp with one tool.
+    ServeRmcp(Listen),
+}
+
+/// Where fumehood is and what it serves.
+#[derive(Debug, Args)]
+pub(crate) struct Product {
+    /// The fumehood binary [default: `fumehood` beside this program].
+    #[arg(long, value_name = "PATH")]
+    fumehood: Option<PathBuf>,
+    /// The calculator component.
+    #[arg(long, value_name = "PATH", default_value = CALCULATOR)]
+    component: PathBuf,
+}
+
+impl Product {
+    /// The path of the fumehood binary.
+    pub(crate) fn binary(&self) -> Result<PathBuf> {
+        if let Some(path) = &self.fumehood {
+            return Ok(path.clone());
+        }
+        Ok(std::env::current_exe().context("cannot find this program")?.with_file_name("fumehood"))
+    }
+
+    /// The bytes of the calculator component.
+    pub(crate) fn calculator(&self) -> Result<Vec<u8>> {
+        std::fs::read(&self.component).with_context(|| format!("cannot read {}", self.component.display()))
+    }
+}
+
+/// How to load the servers.
+#[derive(Debug, Args)]
+pub(crate) struct Http {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Rounds; every server is measured once in each.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Length of one measurement.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    pub(crate) duration: Duration,
+    /// Load before each measurement that does not count.
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    pub(crate) warm_up: Duration,
+    /// Numbers of connections to measure with.
+    #[arg(long, value_delimiter = ',', default_value = "1,32", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) connections: Vec<u16>,
+    /// Threads that send the load.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) load_threads: u16,
+    /// The servers to measure.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "axum,rmcp,rest,mcp")]
+    pub(crate) servers: Vec<Contender>,
+    /// Measure MCP in the older protocol revision 2025-11-25 too.
+    #[arg(long)]
+    pub(crate) legacy: bool,
+    /// Write every round to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// One of the servers under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Contender {
+    /// Bare axum.
+    Axum,
+    /// Bare rmcp.
+    Rmcp,
+    /// Fumehood over REST.
+    Rest,
+    /// Fumehood over MCP.
+    Mcp,
+}
+
+/// How to measure cold calls.
+#[derive(Debug, Args)]
+pub(crate) struct Cold {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Modules to upload.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) modules: u32,
+    /// Write every measurement to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How to measure a restart.
+#[derive(Debug, Args)]
+pub(crate) struct Restart {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Modules that the server holds.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) modules: u32,
+    /// Restarts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeats: u32,
+    /// Upload the modules instead of laying them into the directory that the server reads.
+    #[arg(long)]
+    pub(crate) upload: bool,
+    /// Write every measurement to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How to measure calls in flight.
+#[derive(Debug, Args)]
+pub(crate) struct Inflight {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// The probe component, whose function `sleep` is called.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) probe: PathBuf,
+    /// Calls to hold.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) calls: u32,
+    /// How long each call sleeps.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..))]
+    pub(crate) milliseconds: u64,
+    /// Write the measurements to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Where a baseline listens.
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// The address; port 0 takes a free one.
+    #[arg(long = "listen", default_value = "127.0.0.1:0")]
+    pub(crate) address: SocketAddr,
+}
+
+/// Read a number of seconds, fractions allowed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text} is not a number of seconds"))?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}

@@ -1,0 +1,164 @@
+//! The product as a server under test.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::client::Connection;
+use crate::process::{self, Memory};
+use crate::request::{self, Target};
+use crate::server::Server;
+
+/// Pause between two questions whether the server is ready: the precision of what is measured with it.
+const POLL_PAUSE: Duration = Duration::from_millis(1);
+/// How long a server without many modules may take until it is ready.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory in which a server lives, and which outlives it; dropping it removes the directory.
+#[derive(Debug)]
+pub(crate) struct Home {
+    directory: TempDir,
+}
+
+impl Home {
+    /// An empty home.
+    pub(crate) fn new() -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("fumehood-bench-").tempdir().context("no directory")?;
+        let home = Self { directory };
+        fs::create_dir(home.apis()).context("cannot make the directory for components")?;
+        Ok(home)
+    }
+
+    /// Lay a component where a server reads it when it starts.
+    pub(crate) fn add(&self, module: &str, component: &[u8]) -> Result<()> {
+        let path = self.apis().join(module).with_extension("wasm");
+        fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn apis(&self) -> PathBuf {
+        self.directory.path().join("apis")
+    }
+
+    fn key(&self) -> Result<String> {
+        let path = self.directory.path().join("admin.key");
+        let key = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(key.trim().to_owned())
+    }
+}
+
+/// A running fumehood that is ready.
+#[derive(Debug)]
+pub(crate) struct Fumehood {
+    server: Server,
+    key: String,
+    ready_after: Duration,
+}
+
+impl Fumehood {
+    /// Start fumehood in this home, with additional environment variables, and wait until it is ready.
+    pub(crate) async fn start(
+        binary: &Path,
+        home: &Home,
+        environment: &[(&str, String)],
+        patience: Duration,
+    ) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(home.directory.path());
+        command.arg("--apis-dir").arg(home.apis());
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        let server = Server::start(command, patience).await?;
+        wait_until_ready(server.address(), server.started() + patience).await?;
+        let ready_after = server.started().elapsed();
+        Ok(Self { server, key: home.key()?, ready_after })
+    }
+
+    /// The id of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The key of its administrator.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// When the process was started.
+    pub(crate) fn started(&self) -> Instant {
+        self.server.started()
+    }
+
+    /// How long it took from the start of the process until it was ready.
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// Its memory now.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        process::memory(self.pid())
+    }
+
+    /// A call of the module's `add`.
+    pub(crate) fn add(&self, module: &str) -> Target {
+        request::add_over_rest(self.address(), &self.key, module)
+    }
+
+    /// End it. Tells how long that took.
+    pub(crate) async fn stop(self) -> Result<Duration> {
+        self.server.stop().await
+    }
+}
+
+/// Send the call once, check the answer. Tells how long it took.
+pub(crate) async fn time_call(connection: &mut Connection, target: &Target) -> Result<Duration> {
+    let sent = Instant::now();
+    let response = connection.exchange(&target.request).await?;
+    let taken = sent.elapsed();
+    target.expected.check(&response)?;
+    Ok(taken)
+}
+
+/// Send the call until the answer is right, or until the deadline.
+pub(crate) async fn call_until_right(connection: &mut Connection, target: &Target, deadline: Instant) -> Result<()> {
+    while let Err(error) = time_call(connection, target).await {
+        if Instant::now() >= deadline {
+            return Err(error.context("the call never succeeded"));
+        }
+        sleep(POLL_PAUSE).await;
+        *connection = Connection::open(target.address).await?;
+    }
+    Ok(())
+}
+
+async fn wait_until_ready(address: SocketAddr, deadline: Instant) -> Result<()> {
+    let request = request::ready(address);
+    loop {
+        let last = match ask(address, &request).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(refusal)) => refusal,
+            Err(error) => format!("{error:#}"),
+        };
+        if Instant::now() >= deadline {
+            bail!("the server never became ready; the last answer: {last}");
+        }
+        sleep(POLL_PAUSE).await;
+    }
+}
+
+/// Ask once, on a connection of its own. Returns the answer when it is not 200.
+async fn ask(address: SocketAddr, request: &[u8]) -> Result<Option<String>> {
+    let mut connection = Connection::open(address).await?;
+    let response = connection.exchange(request).await?;
+    Ok((response.status != 200).then(|| response.to_string()))
+}

@@ -1,0 +1,99 @@
+//! What the kernel knows about a process and about the machine.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
+
+/// The unit of times in `/proc`: `USER_HZ` is 100 on every architecture that we build for.
+const TICK_MS: u64 = 10;
+
+/// The CPU time that a process has used so far, in user and kernel mode, without that of its children.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let ticks = parse_cpu_ticks(&stat).with_context(|| format!("cannot understand {path}"))?;
+    Ok(Duration::from_millis(TICK_MS * ticks))
+}
+
+/// The CPU time that the whole machine has spent on anything, stolen time included.
+pub(crate) fn machine_cpu_time() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    let ticks = parse_busy_ticks(&stat).context("cannot understand /proc/stat")?;
+    Ok(Duration::from_millis(TICK_MS * ticks))
+}
+
+/// The memory of a process.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Memory {
+    /// All pages that are resident, in bytes.
+    pub(crate) rss_bytes: u64,
+    /// The same, where a page shared by n processes counts 1/n.
+    pub(crate) pss_bytes: u64,
+}
+
+/// The memory that a process has now.
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let rollup = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let field = |name| parse_kilobytes(&rollup, name).with_context(|| format!("no {name} in {path}"));
+    Ok(Memory { rss_bytes: field("Rss:")?, pss_bytes: field("Pss:")? })
+}
+
+/// Allow this process, and those that it starts, as many open files as the system lets it have.
+pub(crate) fn allow_many_files() -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("cannot raise the limit of open files")
+}
+
+fn parse_cpu_ticks(stat: &str) -> Option<u64> {
+    // proc_pid_stat(5): the second field is the name in brackets, which may contain both spaces and brackets. The
+    // first one after it is number 3; utime is number 14 and stime 15.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let kernel: u64 = fields.next()?.parse().ok()?;
+    Some(user + kernel)
+}
+
+fn parse_busy_ticks(stat: &str) -> Option<u64> {
+    // proc_stat(5): user nice system idle iowait irq softirq steal, then guest times that user already contains.
+    let total = stat.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> = total.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal] = fields[..] else {
+        return None;
+    };
+    Some(user + nice + system + irq + softirq + steal)
+}
+
+fn parse_kilobytes(rollup: &str, name: &str) -> Option<u64> {
+    let value = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_move_the_fields() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 9 9 20 0 1 0 1 1 1";
+
+        assert_eq!(parse_cpu_ticks(stat), Some(300));
+    }
+
+    #[test]
+    fn idle_time_is_not_busy_time() {
+        assert_eq!(parse_busy_ticks("cpu  1 2 3 1000 1000 4 5 6 7 8\ncpu0 1"), Some(21));
+    }
+
+    #[test]
+    fn this_process_has_memory() {
+        let memory = memory(std::process::id()).expect("the file is there");
+
+        assert!(memory.rss_bytes >= memory.pss_bytes && memory.pss_bytes > 0);
+    }
+}
