@@ -226,7 +226,7 @@ pub(crate) enum KeysCommand {
     #[command(alias = "list", after_help = "Example: fumehood keys ls")]
     Ls,
     /// Make a key useless at once
-    #[command(after_help = "Example: fumehood keys revoke k_3f9a")]
+    #[command(after_help = "Example: fumehood keys revoke 6mZKPOrsq2")]
     Revoke {
         /// The key's id, as `keys ls` shows it
         id: String,

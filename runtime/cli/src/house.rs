@@ -4,12 +4,13 @@ use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use fumehood_dispatch::Dispatcher;
+use fumehood_model::Code;
 use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox};
 use fumehood_scheduler::Admission;
-use fumehood_store::{Access, DataDirectory};
+use fumehood_store::{Access, DataDirectory, StoreError};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{commands::compile_worker, config::Config};
+use crate::{commands::compile_worker, config::Config, exit::Failure};
 
 /// An open data directory and the door to everything in it.
 pub(crate) struct House {
@@ -25,7 +26,10 @@ pub(crate) struct House {
 impl House {
     /// Open the data directory that `config` names and set up the sandbox.
     pub(crate) fn open(config: &Config, access: Access) -> anyhow::Result<Self> {
-        let directory = DataDirectory::open(&config.server.data_dir, access)?;
+        let directory = DataDirectory::open(&config.server.data_dir, access).map_err(|error| match error {
+            StoreError::InUse { .. } => Failure::new(Code::Conflict, error.to_string()).into(),
+            error => anyhow::Error::from(error),
+        })?;
         let database = directory.database()?;
         let keys = directory.keys(&database)?;
         let key_file = DataDirectory::admin_key_file(directory.path());

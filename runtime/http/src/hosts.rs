@@ -15,18 +15,18 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// For a server that listens on `listen`: on loopback only loopback names and `extra` are accepted; elsewhere
-    /// `extra`, or any if there are none.
+    /// For a server that listens on `listen`: loopback names and `extra` are accepted; where it listens beyond loopback
+    /// and there are no `extra`, any name is.
+    ///
+    /// Loopback names are always safe: a page from elsewhere cannot make a browser send them.
     #[must_use]
     pub fn new(listen: &SocketAddr, extra: &[String]) -> Self {
         let mut allowed: HashSet<String> = extra.iter().map(|host| host.to_ascii_lowercase()).collect();
         if !listen.ip().is_loopback() && allowed.is_empty() {
             return Self { allowed: None };
         }
-        if listen.ip().is_loopback() {
-            allowed.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
-            allowed.insert(host_of(&listen.to_string()).to_owned());
-        }
+        allowed.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
+        allowed.insert(host_of(&listen.to_string()).to_owned());
         Self { allowed: Some(allowed) }
     }
 
@@ -94,5 +94,6 @@ mod tests {
     fn a_public_server_answers_to_any_name_until_told_its_own() {
         assert!(check("0.0.0.0:1", &[], "anything.test", None));
         assert!(!check("0.0.0.0:1", &["mine.test"], "other.test", None));
+        assert!(check("0.0.0.0:1", &["mine.test"], "127.0.0.1:1", None));
     }
 }

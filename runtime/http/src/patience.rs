@@ -55,6 +55,13 @@ impl Watch {
         }
     }
 
+    fn sent(&self) {
+        // A stream that goes on after its head was answered, such as server-sent events, is not a pause.
+        if self.state.load(Ordering::Relaxed) & 3 == IDLE {
+            self.enter(IDLE);
+        }
+    }
+
     fn enter(&self, phase: u64) {
         self.state.store(self.elapsed_ms() << 2 | phase, Ordering::Relaxed);
     }
@@ -78,7 +85,7 @@ impl Watch {
     }
 }
 
-/// A stream that tells its [`Watch`] when something was received.
+/// A stream that tells its [`Watch`] when something was received or sent.
 pub(crate) struct Watched<S> {
     pub(crate) stream: S,
     pub(crate) watch: Watch,
@@ -96,7 +103,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if written.is_ready() {
+            self.watch.sent();
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -104,7 +115,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if written.is_ready() {
+            self.watch.sent();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -128,7 +128,8 @@ impl Problem {
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(after) = self.retry_after {
+        let temporary = matches!(self.code, Code::Busy | Code::Unavailable);
+        if let Some(after) = self.retry_after.or_else(|| temporary.then_some(Duration::from_secs(1))) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
         if self.code == Code::Unauthenticated {

@@ -36,7 +36,7 @@ pub(crate) fn answered(answer: Answer, tool: &Tool) -> CallToolResult {
         "fuelUnits": answer.usage.fuel_units,
         "memoryBytes": answer.usage.memory_bytes,
         "durationUs": answer.usage.duration_us,
-        "digest": tool.digest.to_string(),
+        "digest": tool.digest_text,
     });
     result.meta.get_or_insert_with(MetaObject::new).insert(USAGE.to_owned(), usage);
     result

@@ -97,7 +97,8 @@ impl ServerHandler for Handler {
             Err(error) => return convert::refused(error).map(Into::into),
         };
         let arguments = Arguments::Parsed(Value::Object(request.arguments.unwrap_or_default()));
-        let call = self.dispatcher.call(&principal, &tool, arguments, Lowered::default());
+        // On the heap: rmcp moves the future of a request about, and this one is large.
+        let call = Box::pin(self.dispatcher.call(&principal, &tool, arguments, Lowered::default()));
         // Dropping the call stops the guest.
         let result = tokio::select! {
             result = call => result,

@@ -56,6 +56,8 @@ pub struct Tool {
     pub function: String,
     /// Which component runs.
     pub digest: Digest,
+    /// The same as text, which every answer carries.
+    pub digest_text: String,
     /// Its position in [`Interface::functions`].
     pub position: usize,
     /// What it does: the author's words, or its signature.
@@ -121,6 +123,7 @@ impl Tool {
             module: module.clone(),
             function: function.name.clone(),
             digest,
+            digest_text: digest.to_string(),
             position,
             description: function.docs.clone().unwrap_or_else(|| format!("{module}: {signature}")),
             documented: function.docs.is_some(),

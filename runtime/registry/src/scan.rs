@@ -9,6 +9,9 @@ use fumehood_model::ModuleName;
 /// Deepest nesting of folders that is followed: also what ends a circle of links.
 const MAX_DEPTH: usize = 8;
 
+/// Folders that toolchains fill with copies and parts of components.
+const BUILD_OUTPUT: [&str; 2] = ["target", "node_modules"];
+
 /// A component file in a folder of APIs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -29,7 +32,7 @@ pub struct Problem {
 
 /// All `.wasm` files below `folders`, in a stable order.
 ///
-/// Files and folders that start with `_` or `.` are left out. A file in nested folders gets their names before its own,
+/// Files and folders that start with `_` or `.`, and folders of build output, are left out. A file in nested folders gets their names before its own,
 /// joined with `.`; upper case becomes lower case and `_` becomes `-`. Blocking.
 #[must_use]
 pub fn scan(folders: &[PathBuf]) -> (Vec<Found>, Vec<Problem>) {
@@ -62,7 +65,7 @@ impl Scan {
                 self.problem(&path, "its name is not valid UTF-8".to_owned());
                 continue;
             };
-            if file_name.starts_with(['_', '.']) {
+            if file_name.starts_with(['_', '.']) || BUILD_OUTPUT.contains(&file_name) {
                 continue;
             }
             if path.is_dir() {
@@ -108,7 +111,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, b"").unwrap();
         };
-        for path in ["Text_Stats.wasm", "geo/maps/route.wasm", "_draft.wasm", ".x.wasm", "a.txt", "text-stats.wasm", "jobs.wasm", "a b.wasm"] {
+        for path in ["Text_Stats.wasm", "geo/maps/route.wasm", "_draft.wasm", "target/x.wasm", ".x.wasm", "a.txt", "text-stats.wasm", "jobs.wasm", "a b.wasm"] {
             put(path);
         }
 

@@ -1,13 +1,13 @@
 use axum::{
-    extract::State as Shared,
+    extract::{FromRequestParts, State as Shared},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use fumehood_dispatch::{Answer, Arguments, Tool};
 use fumehood_http::{Body, Caller, Path, Problem};
-use fumehood_model::{ByteSize, Code, Digest, Outcome, Usage};
+use fumehood_model::{ByteSize, Code, Outcome, Usage};
 use fumehood_policy::Lowered;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use serde_json::Value;
 
 use crate::State;
@@ -28,31 +28,31 @@ pub(crate) async fn call(
     Shared(state): Shared<State>,
     Caller(principal): Caller,
     Path((module, function)): Path<(String, String)>,
-    headers: HeaderMap,
+    Bounds(lowered): Bounds,
     Body(arguments): Body,
 ) -> Result<Response, Problem> {
-    check_type(&headers)?;
     let tool = state.dispatcher.function(&principal, &module, &function)?;
-    let answer = state.dispatcher.call(&principal, &tool, Arguments::Text(arguments), lowered(&headers)?).await?;
+    let answer = state.dispatcher.call(&principal, &tool, Arguments::Text(arguments), lowered).await?;
     Ok(respond(answer, &tool))
 }
 
 /// The answer of a call as a response: its bare result, or a problem, both with what it used.
-pub(crate) fn respond(answer: Answer, tool: &Tool) -> Response {
+fn respond(answer: Answer, tool: &Tool) -> Response {
     let mut response = match answer.outcome {
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Outcome::ToolError(json) => Problem::tool_error(parsed(&json)).into_response(),
         Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason).into_response(),
     };
-    used(response.headers_mut(), answer.usage, &tool.digest);
+    used(response.headers_mut(), answer.usage, tool);
     response
 }
 
-fn used(headers: &mut HeaderMap, usage: Usage, digest: &Digest) {
+/// Tell in the headers what a call used, whatever became of it.
+pub(crate) fn used(headers: &mut HeaderMap, usage: Usage, tool: &Tool) {
     headers.insert(FUEL, HeaderValue::from(usage.fuel_units));
     headers.insert(MEMORY, HeaderValue::from(usage.memory_bytes));
     headers.insert(DURATION, HeaderValue::from(usage.duration_us));
-    if let Ok(digest) = HeaderValue::try_from(digest.to_string()) {
+    if let Ok(digest) = HeaderValue::from_str(&tool.digest_text) {
         headers.insert(DIGEST, digest);
     }
 }
@@ -72,18 +72,26 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The bounds that a caller sets for its own call.
-pub(crate) fn lowered(headers: &HeaderMap) -> Result<Lowered, Problem> {
-    let number = |name: &HeaderName| match headers.get(name) {
-        None => Ok(None),
-        Some(value) => match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
-            Some(number) => Ok(Some(number)),
-            None => Err(Problem::new(Code::Malformed, format!("the header {name} must hold a whole number"))),
-        },
-    };
-    Ok(Lowered {
-        fuel_units: number(&MAX_FUEL)?,
-        deadline_ms: number(&DEADLINE)?,
-        memory: number(&MAX_MEMORY)?.map(ByteSize),
-    })
+/// The bounds that a caller sets for its own call. Refuses requests that say their body is something other than JSON.
+pub(crate) struct Bounds(pub(crate) Lowered);
+
+impl<S: Send + Sync> FromRequestParts<S> for Bounds {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let headers = &parts.headers;
+        check_type(headers)?;
+        let number = |name: &HeaderName| match headers.get(name) {
+            None => Ok(None),
+            Some(value) => match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
+                Some(number) => Ok(Some(number)),
+                None => Err(Problem::new(Code::Malformed, format!("the header {name} must hold a whole number"))),
+            },
+        };
+        Ok(Self(Lowered {
+            fuel_units: number(&MAX_FUEL)?,
+            deadline_ms: number(&DEADLINE)?,
+            memory: number(&MAX_MEMORY)?.map(ByteSize),
+        }))
+    }
 }

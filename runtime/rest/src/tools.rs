@@ -1,16 +1,19 @@
 use std::sync::Arc;
 
-use axum::{Json, extract::State as Shared};
-use fumehood_dispatch::{Arguments, Catalogue, Dispatcher, Tool};
+use axum::{
+    Json,
+    extract::State as Shared,
+    response::{IntoResponse, Response},
+};
+use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Tool};
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, Digest, Outcome, Usage};
 use fumehood_value::Object;
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::calls::{lowered, parsed};
+use crate::calls::{Bounds, parsed, used};
 
 /// Most tools on one page.
 const MAX_LIMIT: usize = 500;
@@ -197,23 +200,22 @@ pub(crate) async fn execute(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    Bounds(lowered): Bounds,
     Sent(execution): Sent<Execution>,
-) -> Result<Json<Executed>, Problem> {
+) -> Result<Response, Problem> {
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
-    let answer = door.call(&principal, &tool, Arguments::Parsed(input), lowered(&headers)?).await?;
-    match answer.outcome {
-        Outcome::Value(json) => Ok(Json(Executed {
-            tool: name,
-            status: "completed",
-            result: parsed(&json),
-            digest: tool.digest,
-            usage: answer.usage.into(),
-        })),
-        Outcome::ToolError(json) => Err(Problem::tool_error(parsed(&json))),
-        Outcome::Stopped(stopped) => Err(Problem::stopped(&stopped.reason)),
-    }
+    let Answer { outcome, usage } = door.call(&principal, &tool, Arguments::Parsed(input), lowered).await?;
+    let mut response = match outcome {
+        Outcome::Value(json) => {
+            let result = parsed(&json);
+            Json(Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() }).into_response()
+        }
+        Outcome::ToolError(json) => Problem::tool_error(parsed(&json)).into_response(),
+        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason).into_response(),
+    };
+    used(response.headers_mut(), usage, &tool);
+    Ok(response)
 }
 
 fn words(text: &str) -> Vec<String> {
