@@ -45,7 +45,8 @@ mod tests {
     fn any_patch_of_wasi_0_2_is_offered_and_nothing_else() {
         assert!(is_offered("wasi:io/streams@0.2.0"));
         assert!(is_offered("wasi:sockets/udp-create-socket@0.2.12"));
-        for import in ["wasi:io/streams", "wasi:io/streams@0.3.0", "wasi:io/streams@0.2.0-rc", "wasi:http/types@0.2.0"] {
+        for import in ["wasi:io/streams", "wasi:io/streams@0.3.0", "wasi:io/streams@0.2.0-rc", "wasi:http/types@0.2.0"]
+        {
             assert!(!is_offered(import), "{import}");
         }
     }

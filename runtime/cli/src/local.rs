@@ -172,7 +172,9 @@ fn unfit(error: InputError) -> Failure {
     };
     match error {
         InputError::Mistakes { mistakes } => {
-            let lines = mistakes.iter().map(|m| format!("{}: {}", if m.pointer.is_empty() { "/" } else { &m.pointer }, m.message));
+            let lines = mistakes
+                .iter()
+                .map(|m| format!("{}: {}", if m.pointer.is_empty() { "/" } else { &m.pointer }, m.message));
             Failure::new(code, "the arguments do not fit the function").lines(lines.collect())
         }
         error => Failure::new(code, error.to_string()),

@@ -14,9 +14,11 @@ const QUIET: &str = "rmcp=warn";
 
 /// Start logging as `log` says.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.filter))
-        .map_err(|error| Failure::usage(format!("log.filter `{}` cannot be read: {error}", log.filter.escape_debug())))?;
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.filter)).map_err(|error| {
+        Failure::usage(format!("log.filter `{}` cannot be read: {error}", log.filter.escape_debug()))
+    })?;
+    let builder =
+        fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     let started = match log.format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

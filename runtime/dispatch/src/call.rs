@@ -56,14 +56,8 @@ impl Dispatcher {
         let input = lower(tool, arguments)?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
-        let call = Call {
-            digest: tool.digest,
-            function: tool.position,
-            plan: tool.plan.clone(),
-            input,
-            limits,
-            deadline,
-        };
+        let call =
+            Call { digest: tool.digest, function: tool.position, plan: tool.plan.clone(), input, limits, deadline };
         let Finished { outcome, mut usage, stdout, stderr } = self.inner.sandbox.call(call).await?;
         drop(place);
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -45,7 +45,14 @@ pub(crate) struct Inner {
 impl Dispatcher {
     /// A door to these parts. Nothing is served before [`Dispatcher::load`].
     #[must_use]
-    pub fn new(config: Config, sandbox: Sandbox, admission: Admission, database: Database, blobs: Blobs, keys: KeyRing) -> Self {
+    pub fn new(
+        config: Config,
+        sandbox: Sandbox,
+        admission: Admission,
+        database: Database,
+        blobs: Blobs,
+        keys: KeyRing,
+    ) -> Self {
         let inner = Inner {
             config,
             registry: Registry::default(),

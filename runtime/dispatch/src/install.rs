@@ -55,7 +55,10 @@ impl Dispatcher {
         self.may_install(principal)?;
         let size_bytes = bytes.len() as u64;
         if size_bytes > self.inner.config.max_component.0 {
-            return Err(DispatchError::ComponentTooLarge { size: size_bytes, allowed: self.inner.config.max_component });
+            return Err(DispatchError::ComponentTooLarge {
+                size: size_bytes,
+                allowed: self.inner.config.max_component,
+            });
         }
         self.check_name(&name, overwrite)?;
         let digest = self.keep(bytes.clone()).await?;
@@ -73,7 +76,13 @@ impl Dispatcher {
         self.check_name(&name, overwrite)?;
         // And another removal may have let go of the same bytes.
         self.keep(bytes).await?;
-        let row = ModuleRow { name: name.clone(), digest, size_bytes, installed_by: principal.name.to_string(), installed_at: at };
+        let row = ModuleRow {
+            name: name.clone(),
+            digest,
+            size_bytes,
+            installed_by: principal.name.to_string(),
+            installed_at: at,
+        };
         let database = self.inner.database.clone();
         blocking(move || Ok(database.put_module(&row)?)).await?;
         let old = self.inner.registry.insert(module);
@@ -124,7 +133,13 @@ impl Dispatcher {
     }
 
     /// Describe, compile and link a stored component.
-    async fn prepare(&self, name: ModuleName, digest: Digest, size: u64, origin: Origin) -> Result<Module, DispatchError> {
+    async fn prepare(
+        &self,
+        name: ModuleName,
+        digest: Digest,
+        size: u64,
+        origin: Origin,
+    ) -> Result<Module, DispatchError> {
         let interface = self.inner.sandbox.describe(&digest).await?;
         let module = Module::new(name, digest, size, origin, interface)?;
         self.inner.sandbox.load(&digest).await?;

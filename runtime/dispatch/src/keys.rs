@@ -13,7 +13,12 @@ impl Dispatcher {
     /// # Errors
     ///
     /// When `principal` may not, or the name or roles make no sense.
-    pub async fn create_key(&self, principal: &Principal, name: String, roles: Vec<Role>) -> Result<NewKey, DispatchError> {
+    pub async fn create_key(
+        &self,
+        principal: &Principal,
+        name: String,
+        roles: Vec<Role>,
+    ) -> Result<NewKey, DispatchError> {
         Action::ManageKeys.check(principal)?;
         self.check_writable()?;
         let bad = |what| Err(DispatchError::BadKeyRequest { what });

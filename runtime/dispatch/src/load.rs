@@ -28,12 +28,15 @@ impl Dispatcher {
             taken.insert(row.name.clone());
             match self.stored(row.clone()).await {
                 Ok(module) => modules.push(module),
-                Err(error) => problems.push(Problem { path: format!("module {}", row.name).into(), reason: describe(&error) }),
+                Err(error) => {
+                    problems.push(Problem { path: format!("module {}", row.name).into(), reason: describe(&error) });
+                }
             }
         }
         for Found { name, path } in found {
             if taken.contains(&name) {
-                let reason = format!("the name {name} is taken by an uploaded module: rename the file or remove the module");
+                let reason =
+                    format!("the name {name} is taken by an uploaded module: rename the file or remove the module");
                 problems.push(Problem { path, reason });
                 continue;
             }
@@ -46,7 +49,13 @@ impl Dispatcher {
             tracing::warn!(path = %path.display(), "{} is not served: {reason}", path.display());
         }
         let tools: usize = modules.iter().map(|module| module.tools.len()).sum();
-        tracing::info!(modules = modules.len(), tools, problems = problems.len(), "Loaded {} modules with {tools} tools", modules.len());
+        tracing::info!(
+            modules = modules.len(),
+            tools,
+            problems = problems.len(),
+            "Loaded {} modules with {tools} tools",
+            modules.len()
+        );
         self.inner.registry.replace(modules, problems);
         self.inner.ready.send_replace(true);
         Ok(())

@@ -22,7 +22,8 @@ impl Body {
     /// When it is larger, or the connection broke.
     pub async fn read(request: Request, most: ByteSize) -> Result<Self, Problem> {
         let too_large = || Problem::new(Code::TooLarge, format!("the body is larger than {most}"));
-        let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|declared: u64| declared > most.0) {
             return Err(too_large());
         }

@@ -77,7 +77,8 @@ impl Edge {
                 let answered = AssertUnwindSafe(self.router.call(request.map(Body::new))).catch_unwind().await;
                 answered.unwrap_or_else(|_| {
                     tracing::error!(request.id = id.as_str(), "A handler panicked; the request is answered with 500");
-                    Ok(Problem::new(Code::Internal, "the server failed; the operator's log has the reason").into_response())
+                    Ok(Problem::new(Code::Internal, "the server failed; the operator's log has the reason")
+                        .into_response())
                 })?
             }
         };
@@ -89,7 +90,13 @@ impl Edge {
             kept.extend(std::mem::take(response.headers_mut()));
             *response.headers_mut() = kept;
             let (status, code) = (response.status().as_u16(), problem.code());
-            tracing::debug!(request.id = id.as_str(), status, code = code.as_str(), "Request {} was refused", id.as_str());
+            tracing::debug!(
+                request.id = id.as_str(),
+                status,
+                code = code.as_str(),
+                "Request {} was refused",
+                id.as_str()
+            );
         }
         response.headers_mut().insert(REQUEST_ID, id.0);
         Ok(response)

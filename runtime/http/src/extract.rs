@@ -52,7 +52,9 @@ where
         let Body(bytes) = Body::from_request(request, state).await?;
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Self(value)),
-            Err(error) => Err(Problem::new(Code::Malformed, format!("the body is not the JSON that is expected here: {error}"))),
+            Err(error) => {
+                Err(Problem::new(Code::Malformed, format!("the body is not the JSON that is expected here: {error}")))
+            }
         }
     }
 }

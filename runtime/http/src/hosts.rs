@@ -38,7 +38,10 @@ impl Hosts {
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(allowed) = &self.allowed else { return Ok(()) };
         let refuse = |what: &str| {
-            Err(Problem::new(Code::Forbidden, format!("{what} is not one that this server is known by: add it to server.allowed_hosts")))
+            Err(Problem::new(
+                Code::Forbidden,
+                format!("{what} is not one that this server is known by: add it to server.allowed_hosts"),
+            ))
         };
         let host = uri.authority().map(http::uri::Authority::as_str);
         let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());

@@ -89,8 +89,8 @@ impl Problem {
 
     /// The tool's own error.
     #[must_use]
-    pub fn tool_error(error: Value) -> Self {
-        let message = match &error {
+    pub fn tool_error(error: &Value) -> Self {
+        let message = match error {
             Value::String(text) => text.chars().take(1_000).collect(),
             _ => "the tool answered with an error, see details".to_owned(),
         };

@@ -34,7 +34,12 @@ pub struct Config {
 /// # Errors
 ///
 /// None at present: a connection that fails is its own affair.
-pub async fn serve(listener: TcpListener, router: Router, config: Config, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: Config,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let edge = Edge::new(router, config.hosts);
     let mut builder = http1::Builder::new();
     // `Watch` does this for less.

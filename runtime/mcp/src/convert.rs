@@ -26,7 +26,7 @@ pub(crate) fn tool(tool: &Tool) -> model::Tool {
 }
 
 /// The result of a call that took place.
-pub(crate) fn answered(answer: Answer, tool: &Tool) -> CallToolResult {
+pub(crate) fn answered(answer: &Answer, tool: &Tool) -> CallToolResult {
     let mut result = match &answer.outcome {
         Outcome::Value(json) => succeeded(json, tool),
         Outcome::ToolError(json) => failed(Code::ToolError, error_text(json)),
@@ -88,15 +88,17 @@ fn advice(reason: &StopReason) -> String {
 }
 
 /// A call that did not take place: something that the model can mend is a result, the rest an error of the protocol.
-pub(crate) fn refused(error: DispatchError) -> Result<CallToolResult, ErrorData> {
+pub(crate) fn refused(error: &DispatchError) -> Result<CallToolResult, ErrorData> {
     let code = error.code();
     match code {
         Code::NotFound => Err(ErrorData::invalid_params(error.to_string(), None)),
         Code::Internal => {
-            tracing::error!(error = &error as &dyn std::error::Error, "A call over MCP failed: {error}");
+            tracing::error!(error = error as &dyn std::error::Error, "A call over MCP failed: {error}");
             Err(ErrorData::internal_error("the server failed; the operator's log has the reason", None))
         }
-        Code::Forbidden | Code::Unauthenticated => Err(ErrorData::new(ErrorCode::INVALID_REQUEST, error.to_string(), None)),
+        Code::Forbidden | Code::Unauthenticated => {
+            Err(ErrorData::new(ErrorCode::INVALID_REQUEST, error.to_string(), None))
+        }
         Code::Malformed
         | Code::MethodNotAllowed
         | Code::Conflict
@@ -113,16 +115,23 @@ pub(crate) fn refused(error: DispatchError) -> Result<CallToolResult, ErrorData>
         | Code::Trap
         | Code::Denied
         | Code::Cancelled
-        | Code::ResultTooLarge => Ok(failed(code, told(&error))),
+        | Code::ResultTooLarge => Ok(failed(code, told(error))),
     }
 }
 
 /// The failure with every mistake of the input, one to a line.
 fn told(error: &DispatchError) -> String {
     let DispatchError::Input(InputError::Mistakes { mistakes }) = error else { return error.to_string() };
-    let lines: Vec<_> = mistakes
-        .iter()
-        .map(|m| if m.pointer.is_empty() { format!("- {}", m.message) } else { format!("- {}: {}", m.pointer, m.message) })
-        .collect();
+    let lines: Vec<_> =
+        mistakes
+            .iter()
+            .map(|m| {
+                if m.pointer.is_empty() {
+                    format!("- {}", m.message)
+                } else {
+                    format!("- {}: {}", m.pointer, m.message)
+                }
+            })
+            .collect();
     format!("The arguments do not fit the tool:\n{}", lines.join("\n"))
 }

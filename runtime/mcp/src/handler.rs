@@ -36,7 +36,8 @@ pub(crate) struct Handler {
 
 impl Handler {
     fn principal(&self, context: &RequestContext<RoleServer>) -> Result<Principal, ErrorData> {
-        let sent = context.extensions.get::<http::request::Parts>().and_then(|parts| parts.extensions.get::<Principal>());
+        let sent =
+            context.extensions.get::<http::request::Parts>().and_then(|parts| parts.extensions.get::<Principal>());
         sent.or(self.principal.as_ref())
             .cloned()
             .ok_or_else(|| ErrorData::internal_error("the request came without a principal", None))
@@ -70,12 +71,18 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let principal = self.principal(&context)?;
-        let catalogue = self.dispatcher.catalogue(&principal).map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
+        let catalogue = self
+            .dispatcher
+            .catalogue(&principal)
+            .map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
         let after = match request.and_then(|request| request.cursor) {
             None => String::new(),
-            Some(cursor) => page::name(&cursor).ok_or_else(|| ErrorData::invalid_params("this cursor is not one of ours", None))?,
+            Some(cursor) => {
+                page::name(&cursor).ok_or_else(|| ErrorData::invalid_params("this cursor is not one of ours", None))?
+            }
         };
-        let mut tools: Vec<Tool> = catalogue.tools_after(&after).take(PAGE + 1).map(|tool| convert::tool(tool)).collect();
+        let mut tools: Vec<Tool> =
+            catalogue.tools_after(&after).take(PAGE + 1).map(|tool| convert::tool(tool)).collect();
         let more = tools.len() > PAGE;
         tools.truncate(PAGE);
         let mut result = ListToolsResult::with_all_items(tools);
@@ -94,7 +101,7 @@ impl ServerHandler for Handler {
         let principal = self.principal(&context)?;
         let tool = match self.dispatcher.tool(&principal, &request.name) {
             Ok(tool) => tool,
-            Err(error) => return convert::refused(error).map(Into::into),
+            Err(error) => return convert::refused(&error).map(Into::into),
         };
         let arguments = Arguments::Parsed(Value::Object(request.arguments.unwrap_or_default()));
         // On the heap: rmcp moves the future of a request about, and this one is large.
@@ -105,8 +112,8 @@ impl ServerHandler for Handler {
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("the call was cancelled", None)),
         };
         match result {
-            Ok(answer) => Ok(convert::answered(answer, &tool).into()),
-            Err(error) => convert::refused(error).map(Into::into),
+            Ok(answer) => Ok(convert::answered(&answer, &tool).into()),
+            Err(error) => convert::refused(&error).map(Into::into),
         }
     }
 

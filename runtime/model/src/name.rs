@@ -39,7 +39,9 @@ pub enum NameError {
         length: usize,
     },
     /// A character is not allowed where it stands.
-    #[error("module name `{name}` may hold only a-z, 0-9 and `-`, start with a letter or digit, and join folders with `.`")]
+    #[error(
+        "module name `{name}` may hold only a-z, 0-9 and `-`, start with a letter or digit, and join folders with `.`"
+    )]
     Character {
         /// The refused name, shortened and escaped.
         name: String,

@@ -37,7 +37,7 @@ impl ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, size) in UNITS {
-            if self.0 >= size && self.0 % size == 0 {
+            if self.0 >= size && self.0.is_multiple_of(size) {
                 return write!(f, "{} {unit}", self.0 / size);
             }
         }
@@ -56,13 +56,9 @@ impl FromStr for ByteSize {
             "" | "B" | "bytes" => 1,
             unit => UNITS.iter().find(|(name, _)| *name == unit).map_or(0, |(_, size)| *size),
         };
-        number
-            .parse::<u64>()
-            .ok()
-            .filter(|_| size > 0)
-            .and_then(|count| count.checked_mul(size))
-            .map(Self)
-            .ok_or_else(|| format!("`{}` is not a size: write a number of bytes, or one with KiB, MiB or GiB", text.escape_debug()))
+        number.parse::<u64>().ok().filter(|_| size > 0).and_then(|count| count.checked_mul(size)).map(Self).ok_or_else(
+            || format!("`{}` is not a size: write a number of bytes, or one with KiB, MiB or GiB", text.escape_debug()),
+        )
     }
 }
 

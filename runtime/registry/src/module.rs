@@ -116,7 +116,14 @@ impl Module {
 }
 
 impl Tool {
-    fn new(module: &ModuleName, digest: Digest, position: usize, function: &Function, plan: Plan, interface: &Interface) -> Self {
+    fn new(
+        module: &ModuleName,
+        digest: Digest,
+        position: usize,
+        function: &Function,
+        plan: Plan,
+        interface: &Interface,
+    ) -> Self {
         let signature = interface.signature(function);
         Self {
             name: ToolName::of(module, &function.name),

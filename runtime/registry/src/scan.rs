@@ -111,7 +111,17 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, b"").unwrap();
         };
-        for path in ["Text_Stats.wasm", "geo/maps/route.wasm", "_draft.wasm", "target/x.wasm", ".x.wasm", "a.txt", "text-stats.wasm", "jobs.wasm", "a b.wasm"] {
+        for path in [
+            "Text_Stats.wasm",
+            "geo/maps/route.wasm",
+            "_draft.wasm",
+            "target/x.wasm",
+            ".x.wasm",
+            "a.txt",
+            "text-stats.wasm",
+            "jobs.wasm",
+            "a b.wasm",
+        ] {
             put(path);
         }
 

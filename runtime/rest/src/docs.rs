@@ -30,7 +30,8 @@ pub(crate) async fn index() -> impl IntoResponse {
 /// A file of the page.
 pub(crate) async fn file(Path(file): Path<String>) -> Result<Response, Problem> {
     let typed = |content_type: &str, bytes: Vec<u8>| {
-        let content_type = HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+        let content_type =
+            HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
         ([POLICY, NO_SNIFF, (header::CONTENT_TYPE, content_type)], bytes).into_response()
     };
     match file.as_str() {

@@ -66,7 +66,10 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Json<Health>, 
 #[utoipa::path(get, path = "/api/v1/health/detailed", tag = "health", operation_id = "healthDetailed", responses(
     (status = 200, description = "In numbers", body = DetailedHealth),
 ))]
-pub(crate) async fn detailed(Shared(state): Shared<State>, Caller(principal): Caller) -> Result<Json<DetailedHealth>, Problem> {
+pub(crate) async fn detailed(
+    Shared(state): Shared<State>,
+    Caller(principal): Caller,
+) -> Result<Json<DetailedHealth>, Problem> {
     let catalogue = state.dispatcher.catalogue(&principal)?;
     let (calls_running, calls_waiting) = state.dispatcher.load_now();
     Ok(Json(DetailedHealth {

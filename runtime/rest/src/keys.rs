@@ -52,7 +52,10 @@ pub(crate) struct MadeKey {
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys", operation_id = "listKeys", responses(
     (status = 200, description = "All keys, oldest first", body = KeyList),
 ))]
-pub(crate) async fn list(Shared(door): Shared<Dispatcher>, Caller(principal): Caller) -> Result<Json<KeyList>, Problem> {
+pub(crate) async fn list(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+) -> Result<Json<KeyList>, Problem> {
     let keys = door.keys(&principal).await?;
     Ok(Json(KeyList { keys: keys.into_iter().map(entry).collect() }))
 }

@@ -118,7 +118,10 @@ pub(crate) struct ImportEntry {
 #[utoipa::path(get, path = "/api/v1/modules", tag = "modules", operation_id = "listModules", responses(
     (status = 200, description = "All modules, by name", body = ModuleList),
 ))]
-pub(crate) async fn list(Shared(door): Shared<Dispatcher>, Caller(principal): Caller) -> Result<Json<ModuleList>, Problem> {
+pub(crate) async fn list(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+) -> Result<Json<ModuleList>, Problem> {
     let catalogue = door.catalogue(&principal)?;
     let modules = catalogue.modules().map(|module| entry(module)).collect();
     let problems = catalogue.problems().iter().map(problem_entry).collect();
@@ -160,7 +163,11 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     let name: ModuleName = name.parse().map_err(|error| Problem::new(Code::Malformed, format!("{error}")))?;
     check_type(&headers)?;
-    let overwrite = if headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*") { Overwrite::Refused } else { Overwrite::Allowed };
+    let overwrite = if headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*") {
+        Overwrite::Refused
+    } else {
+        Overwrite::Allowed
+    };
     // Whoever may not install is told before the upload is read.
     state.dispatcher.may_install(&principal)?;
     let Body(bytes) = Body::read(request, state.dispatcher.max_component()).await?;
@@ -203,8 +210,7 @@ fn entry(module: &Module) -> ModuleEntry {
         Origin::File { path } => (Source::File, Some(path.display().to_string()), None, None),
         Origin::Upload { by, at } => (Source::Upload, None, Some(by.clone()), Some(*at)),
     };
-    let compatibility =
-        if module.interface.rejected.is_empty() { Compatibility::Full } else { Compatibility::Partial };
+    let compatibility = if module.interface.rejected.is_empty() { Compatibility::Full } else { Compatibility::Partial };
     ModuleEntry {
         name: module.name.clone(),
         digest: module.digest,

@@ -14,8 +14,7 @@ use utoipa::openapi::OpenApi;
 use crate::State;
 
 /// Failures that any request can meet.
-const COMMON: [Code; 5] =
-    [Code::Malformed, Code::Unauthenticated, Code::Forbidden, Code::NotFound, Code::Internal];
+const COMMON: [Code; 5] = [Code::Malformed, Code::Unauthenticated, Code::Forbidden, Code::NotFound, Code::Internal];
 
 /// Failures that a call can meet beside these.
 const OF_CALLS: [Code; 13] = [

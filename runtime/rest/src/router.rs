@@ -1,9 +1,4 @@
-use axum::{
-    Router,
-    extract::FromRef,
-    response::Redirect,
-    routing::get,
-};
+use axum::{Router, extract::FromRef, response::Redirect, routing::get};
 use fumehood_dispatch::Dispatcher;
 use fumehood_http::{Gate, MaxBody, Problem};
 use fumehood_model::Code;
@@ -44,7 +39,6 @@ impl FromRef<State> for MaxBody {
 }
 
 /// All routes of this front end.
-#[must_use]
 pub fn router(state: State) -> Router {
     let (routes, api) = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(modules::list))
@@ -77,7 +71,10 @@ pub fn router(state: State) -> Router {
 
 async fn no_such_path(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).flat_map(char::escape_debug).collect();
-    Problem::new(Code::NotFound, format!("there is nothing at {path}: tools are at /api/{{module}}/{{function}}, see /docs"))
+    Problem::new(
+        Code::NotFound,
+        format!("there is nothing at {path}: tools are at /api/{{module}}/{{function}}, see /docs"),
+    )
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> Problem {

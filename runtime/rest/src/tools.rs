@@ -209,9 +209,10 @@ pub(crate) async fn execute(
     let mut response = match outcome {
         Outcome::Value(json) => {
             let result = parsed(&json);
-            Json(Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() }).into_response()
+            Json(Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() })
+                .into_response()
         }
-        Outcome::ToolError(json) => Problem::tool_error(parsed(&json)).into_response(),
+        Outcome::ToolError(json) => Problem::tool_error(&parsed(&json)).into_response(),
         Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason).into_response(),
     };
     used(response.headers_mut(), usage, &tool);
@@ -225,7 +226,9 @@ fn words(text: &str) -> Vec<String> {
 fn matching<'a>(catalogue: &'a Catalogue, words: &'a [String]) -> impl Iterator<Item = &'a Arc<Tool>> {
     catalogue.tools().filter(|tool| {
         let holds = |word: &String| {
-            [tool.name.as_str(), &tool.description, &tool.signature].iter().any(|text| text.to_lowercase().contains(word))
+            [tool.name.as_str(), &tool.description, &tool.signature]
+                .iter()
+                .any(|text| text.to_lowercase().contains(word))
         };
         words.iter().all(holds)
     })

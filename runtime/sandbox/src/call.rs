@@ -96,7 +96,12 @@ impl Sandbox {
 impl Finished {
     fn stopped(reason: StopReason, started: Instant) -> Self {
         let usage = Usage { duration_us: micros(started.elapsed()), ..Usage::default() };
-        Self { outcome: Outcome::Stopped(Stopped { reason }), usage, stdout: Captured::default(), stderr: Captured::default() }
+        Self {
+            outcome: Outcome::Stopped(Stopped { reason }),
+            usage,
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+        }
     }
 }
 

@@ -93,7 +93,9 @@ impl Compiler {
             return Ok(describe(&bytes)?);
         }
         let Isolation::Process { .. } = self.isolation else {
-            return Ok(tokio::task::spawn_blocking(move || describe(&bytes)).await.map_err(|_| SandboxError::Lost)??);
+            return Ok(tokio::task::spawn_blocking(move || describe(&bytes))
+                .await
+                .map_err(|_| SandboxError::Lost)??);
         };
         let json = self.work(bytes, false, Yield::Fuel(0)).await?;
         serde_json::from_slice(&json).map_err(|error| SandboxError::Compiler { what: error.to_string() })
@@ -102,7 +104,9 @@ impl Compiler {
     /// The machine code of the component in `bytes`.
     pub(crate) async fn compile(&self, bytes: Vec<u8>, yields: Yield) -> Result<Vec<u8>, SandboxError> {
         let Isolation::Process { .. } = self.isolation else {
-            return tokio::task::spawn_blocking(move || compile(&bytes, yields)).await.map_err(|_| SandboxError::Lost)?;
+            return tokio::task::spawn_blocking(move || compile(&bytes, yields))
+                .await
+                .map_err(|_| SandboxError::Lost)?;
         };
         self.work(bytes, true, yields).await
     }
@@ -122,11 +126,8 @@ impl Compiler {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(format!("{} does not start: {error}", program.display())))?;
-        let (mut stdin, mut stdout) = child
-            .stdin
-            .take()
-            .zip(child.stdout.take())
-            .ok_or_else(|| failed("it has no pipes".to_owned()))?;
+        let (mut stdin, mut stdout) =
+            child.stdin.take().zip(child.stdout.take()).ok_or_else(|| failed("it has no pipes".to_owned()))?;
         let order = Order {
             cpu_s: self.limits.cpu_s,
             memory_bytes: self.limits.memory.0,
@@ -215,9 +216,9 @@ pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
         let yields = if order.epochs { Yield::Epoch } else { Yield::Fuel(0) };
         compile(&everything, yields).map_err(|error| Refusal { what: error.to_string(), describing: false })
     } else {
-        describe(&everything)
-            .map_err(|error| Refusal { what: error.to_string(), describing: true })
-            .and_then(|interface| serde_json::to_vec(&interface).map_err(|e| Refusal { what: e.to_string(), describing: true }))
+        describe(&everything).map_err(|error| Refusal { what: error.to_string(), describing: true }).and_then(
+            |interface| serde_json::to_vec(&interface).map_err(|e| Refusal { what: e.to_string(), describing: true }),
+        )
     };
     match result {
         Ok(bytes) => {

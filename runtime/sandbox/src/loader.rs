@@ -1,6 +1,9 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -101,7 +104,8 @@ impl Sandbox {
         }
         let bytes = self.bytes(digest).await?;
         let interface = self.inner.compiler.describe(bytes).await?;
-        let json = serde_json::to_vec(&interface).map_err(|error| SandboxError::Compiler { what: error.to_string() })?;
+        let json =
+            serde_json::to_vec(&interface).map_err(|error| SandboxError::Compiler { what: error.to_string() })?;
         let cache = self.inner.cache.clone();
         blocking(move || Ok(cache.put(&name, &json)?)).await?;
         Ok(interface)
@@ -198,7 +202,9 @@ impl Sandbox {
         let code = self.inner.compiler.compile(bytes, self.inner.config.yields).await?;
         let (cache, put_name) = (self.inner.cache.clone(), name.clone());
         blocking(move || Ok(cache.put(&put_name, &code)?)).await?;
-        self.cached(name).await?.ok_or_else(|| SandboxError::Compiler { what: "its output is not what it wrote".to_owned() })
+        self.cached(name)
+            .await?
+            .ok_or_else(|| SandboxError::Compiler { what: "its output is not what it wrote".to_owned() })
     }
 
     async fn cached(&self, name: String) -> Result<Option<Component>, SandboxError> {
@@ -239,7 +245,8 @@ impl Sandbox {
             let mut ready = HashMap::clone(ready);
             ready.insert(digest, Arc::clone(&slot));
             while ready.len() > self.inner.config.loaded_components.max(1) {
-                let oldest = ready.iter().min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed)).map(|(digest, _)| *digest);
+                let oldest =
+                    ready.iter().min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed)).map(|(digest, _)| *digest);
                 let Some(oldest) = oldest else { break };
                 ready.remove(&oldest);
             }

@@ -112,7 +112,10 @@ impl Admission {
     pub async fn enter(&self, key: &KeyId) -> Result<Place, Refused> {
         let turn = {
             let mut state = self.inner.lock();
-            if state.running < self.inner.config.calls && state.turns.is_empty() && state.may_run(key, &self.inner.config) {
+            if state.running < self.inner.config.calls
+                && state.turns.is_empty()
+                && state.may_run(key, &self.inner.config)
+            {
                 state.start(key);
                 return Ok(Place { inner: Arc::clone(&self.inner), key: Some(key.clone()) });
             }
@@ -238,7 +241,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
 
     use super::*;
 
@@ -293,7 +300,8 @@ mod tests {
         let places = admission(1, 1);
         let (flood, light) = (key("flood"), key("light"));
         let _running = poll(pin!(places.enter(&flood)));
-        let (mut a, mut b, mut c) = (pin!(places.enter(&flood)), pin!(places.enter(&flood)), pin!(places.enter(&flood)));
+        let (mut a, mut b, mut c) =
+            (pin!(places.enter(&flood)), pin!(places.enter(&flood)), pin!(places.enter(&flood)));
         assert!(poll(a.as_mut()).is_pending() && poll(b.as_mut()).is_pending() && poll(c.as_mut()).is_pending());
 
         let refused = poll(pin!(places.enter(&flood)));

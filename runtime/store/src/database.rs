@@ -76,9 +76,11 @@ impl Database {
     /// When the database fails.
     pub fn modules(&self) -> Result<Vec<ModuleRow>, StoreError> {
         self.with(|db| {
-            db.prepare_cached("SELECT name, digest, size_bytes, installed_by, installed_at_ms FROM modules ORDER BY name")?
-                .query_map([], module_row)?
-                .collect()
+            db.prepare_cached(
+                "SELECT name, digest, size_bytes, installed_by, installed_at_ms FROM modules ORDER BY name",
+            )?
+            .query_map([], module_row)?
+            .collect()
         })
     }
 
@@ -133,9 +135,9 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let error = |source| StoreError::Database { path: path.to_owned(), source };
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     // Immediate: of two processes that find an old database, one migrates and the other then finds it done.
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).optional().map_err(error)?.unwrap_or(0);
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;
+    let found: i64 =
+        transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).optional().map_err(error)?.unwrap_or(0);
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }

@@ -154,7 +154,11 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError>
     let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder);
     let mut file = unfinished.map_err(StoreError::io("create a file in", folder))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(StoreError::io("write", path))?;
-    file.persist(path).map_err(|error| StoreError::Io { doing: "write", path: path.to_owned(), source: error.error })?;
+    file.persist(path).map_err(|error| StoreError::Io {
+        doing: "write",
+        path: path.to_owned(),
+        source: error.error,
+    })?;
     Ok(())
 }
 

@@ -70,9 +70,11 @@ struct Known {
 impl KeyRing {
     pub(crate) fn load(database: Database, pepper: [u8; 32]) -> Result<Self, StoreError> {
         let rows = database.with(|db| {
-            db.prepare("SELECT id, name, roles, created_at_ms, revoked_at_ms, hash FROM keys WHERE revoked_at_ms IS NULL")?
-                .query_map([], |row| Ok((key_row(row)?, row.get::<_, [u8; 32]>(5)?)))?
-                .collect::<rusqlite::Result<Vec<_>>>()
+            db.prepare(
+                "SELECT id, name, roles, created_at_ms, revoked_at_ms, hash FROM keys WHERE revoked_at_ms IS NULL",
+            )?
+            .query_map([], |row| Ok((key_row(row)?, row.get::<_, [u8; 32]>(5)?)))?
+            .collect::<rusqlite::Result<Vec<_>>>()
         })?;
         let known = rows.into_iter().map(|(key, hash)| (key.id.0.as_ref().into(), known(&key, hash))).collect();
         Ok(Self { inner: Arc::new(Inner { database, pepper, known: RwLock::new(known), changing: Mutex::new(()) }) })

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use wasmparser::{
-    ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, PrimitiveValType, ValidPayload, Validator, WasmFeatures,
+    ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, PrimitiveValType, ValidPayload, Validator,
+    WasmFeatures,
     component_types::{
         ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType, ComponentFuncTypeId,
         ComponentInstanceTypeId, ComponentValType,
@@ -189,7 +190,7 @@ impl Outline {
 }
 
 fn fault(error: &wasmparser::BinaryReaderError, bytes: &[u8]) -> DescribeError {
-    let (offset, what) = (error.offset() as usize, error.message());
+    let (offset, what) = (error.offset(), error.message());
     if offset >= bytes.len() || what.contains("unexpected end") {
         return DescribeError::Truncated { offset: bytes.len() };
     }

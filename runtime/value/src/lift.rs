@@ -100,7 +100,12 @@ impl<'a> Lifted<'a> {
         Self { node, value, ..self }
     }
 
-    fn tagged<S: Serializer>(self, tag: &str, payload: Option<(NodeId, &'a Val)>, serializer: S) -> Result<S::Ok, S::Error> {
+    fn tagged<S: Serializer>(
+        self,
+        tag: &str,
+        payload: Option<(NodeId, &'a Val)>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("tag", tag)?;
         if let Some((node, value)) = payload.filter(|(node, value)| !self.is_absent(*node, value)) {
@@ -121,7 +126,8 @@ impl Serialize for Lifted<'_> {
         match (self.plan.node(self.node), self.value) {
             (Node::Primitive(_), value) => primitive(value, serializer),
             (Node::Bytes, Val::List(values)) => {
-                let bytes: Option<Vec<u8>> = values.iter().map(|v| if let Val::U8(b) = v { Some(*b) } else { None }).collect();
+                let bytes: Option<Vec<u8>> =
+                    values.iter().map(|v| if let Val::U8(b) = v { Some(*b) } else { None }).collect();
                 serializer.serialize_str(&STANDARD.encode(bytes.ok_or_else(mismatch)?))
             }
             (Node::List(element), Val::List(values)) => {

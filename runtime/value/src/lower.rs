@@ -3,8 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use base64::{
-    Engine as _,
-    alphabet,
+    Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use serde::{
@@ -65,7 +64,8 @@ impl Plan {
     where
         D::Error: fmt::Display,
     {
-        let mut cx = Context { plan: self, path: Vec::new(), mistakes: Vec::new(), budget: MAX_VALUE_BYTES, spent: false };
+        let mut cx =
+            Context { plan: self, path: Vec::new(), mistakes: Vec::new(), budget: MAX_VALUE_BYTES, spent: false };
         let lowered = deserializer.deserialize_any(Arguments { cx: &mut cx });
         if cx.spent {
             return Err(InputError::TooLarge { most_bytes: MAX_VALUE_BYTES });
@@ -301,7 +301,10 @@ impl Visitor<'_> for MemberKey<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(self.members.position(key, self.expected).map_or_else(|| Key::Unknown(key.chars().take(256).collect()), Key::Known))
+        Ok(self
+            .members
+            .position(key, self.expected)
+            .map_or_else(|| Key::Unknown(key.chars().take(256).collect()), Key::Known))
     }
 }
 
@@ -465,7 +468,9 @@ impl<'p> Seed<'_, 'p> {
             match known {
                 Some(position) => set[position] = true,
                 None => {
-                    let found = label.as_str().map_or_else(|| kind_of(&label).to_owned(), |text| format!("\"{}\"", shown(text)));
+                    let found = label
+                        .as_str()
+                        .map_or_else(|| kind_of(&label).to_owned(), |text| format!("\"{}\"", shown(text)));
                     cx.path.push(Step::Index(index));
                     cx.mistake(format!("expected {}, found {found}", one_of(labels)));
                     cx.path.pop();
@@ -484,7 +489,12 @@ impl<'p> Seed<'_, 'p> {
         Ok(Val::Record(fields.collect()))
     }
 
-    fn variant<'de, A: MapAccess<'de>>(self, cases: &'p [VariantCase], shape: Shape, mut map: A) -> Result<Val, A::Error> {
+    fn variant<'de, A: MapAccess<'de>>(
+        self,
+        cases: &'p [VariantCase],
+        shape: Shape,
+        mut map: A,
+    ) -> Result<Val, A::Error> {
         let cx = self.cx;
         let mut case: Option<&'p VariantCase> = None;
         let mut payload: Option<Val> = None;
@@ -498,7 +508,9 @@ impl<'p> Seed<'_, 'p> {
                     let tag = map.next_value::<Value>()?;
                     case = tag.as_str().and_then(|tag| cases.iter().find(|case| case.label.is(tag)));
                     if case.is_none() {
-                        let found = tag.as_str().map_or_else(|| kind_of(&tag).to_owned(), |text| format!("\"{}\"", shown(text)));
+                        let found = tag
+                            .as_str()
+                            .map_or_else(|| kind_of(&tag).to_owned(), |text| format!("\"{}\"", shown(text)));
                         let expected = one_of(cases.iter().map(|case| &case.label));
                         cx.mistake_below(Some("tag"), format!("expected {expected}, found {found}"));
                     }
@@ -517,13 +529,19 @@ impl<'p> Seed<'_, 'p> {
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
-                    cx.mistake_below(Some(&key), format!("`{}` is not known here: only `tag` and `val` are", shown(&key)));
+                    cx.mistake_below(
+                        Some(&key),
+                        format!("`{}` is not known here: only `tag` and `val` are", shown(&key)),
+                    );
                 }
             }
         }
         let Some(case) = case else {
             if !tagged {
-                cx.mistake_below(Some("tag"), format!("`tag` is required: {}", one_of(cases.iter().map(|case| &case.label))));
+                cx.mistake_below(
+                    Some("tag"),
+                    format!("`tag` is required: {}", one_of(cases.iter().map(|case| &case.label))),
+                );
             }
             return Ok(NOTHING);
         };

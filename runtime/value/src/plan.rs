@@ -17,7 +17,10 @@ pub(crate) enum Node {
     Tuple(Box<[NodeId]>),
     Record(Members),
     /// A variant, a `result` that is not a function's own, or an `option` directly inside an `option`.
-    Variant { cases: Box<[VariantCase]>, shape: Shape },
+    Variant {
+        cases: Box<[VariantCase]>,
+        shape: Shape,
+    },
     Enum(Box<[Label]>),
     Flags(Box<[Label]>),
     Option(NodeId),
@@ -165,10 +168,9 @@ impl Builder<'_> {
     fn function(&mut self, function: &Function) -> (Members, Answer) {
         let params = self.members(&function.params);
         let answer = match function.result.and_then(|ty| self.interface.definition(ty)) {
-            Some(Definition { kind: Kind::Result { ok, err }, .. }) => Answer {
-                value: ok.map(|ty| self.node(ty)),
-                error: Some(err.map(|ty| self.node(ty))),
-            },
+            Some(Definition { kind: Kind::Result { ok, err }, .. }) => {
+                Answer { value: ok.map(|ty| self.node(ty)), error: Some(err.map(|ty| self.node(ty))) }
+            }
             _ => Answer { value: function.result.map(|ty| self.node(ty)), error: None },
         };
         (params, answer)

@@ -147,7 +147,9 @@ impl<'a> Writer<'a> {
         match plan.node(node) {
             Node::Tuple(members) => members.iter().for_each(|member| self.count(*member)),
             Node::Record(members) => members.0.iter().for_each(|member| self.count(member.node)),
-            Node::Variant { cases, .. } => cases.iter().filter_map(|case| case.payload).for_each(|node| self.count(node)),
+            Node::Variant { cases, .. } => {
+                cases.iter().filter_map(|case| case.payload).for_each(|node| self.count(node));
+            }
             _ => {}
         }
     }
@@ -245,7 +247,8 @@ impl<'a> Writer<'a> {
     }
 
     fn case(&mut self, case: &VariantCase) -> Value {
-        let mut properties = Map::from_iter([("tag".to_owned(), json!({ "type": "string", "enum": [case.label.wit] }))]);
+        let mut properties =
+            Map::from_iter([("tag".to_owned(), json!({ "type": "string", "enum": [case.label.wit] }))]);
         let mut required = vec!["tag".into()];
         if let Some(node) = case.payload {
             properties.insert("val".to_owned(), self.member(node));
@@ -283,7 +286,8 @@ impl<'a> Writer<'a> {
 }
 
 fn closed(properties: Object, required: Vec<Value>) -> Value {
-    let mut object = Map::from_iter([("type".to_owned(), "object".into()), ("properties".to_owned(), properties.into())]);
+    let mut object =
+        Map::from_iter([("type".to_owned(), "object".into()), ("properties".to_owned(), properties.into())]);
     if !required.is_empty() {
         object.insert("required".to_owned(), required.into());
     }

@@ -1,5 +1,7 @@
 //! One call of `calculator.add`, JSON in and JSON out, beside the bare wasmtime call that it is made of.
 
+#![expect(missing_docs, reason = "criterion's macro makes a public function")]
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},

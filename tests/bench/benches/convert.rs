@@ -1,5 +1,7 @@
 //! JSON to component values and back: small, nested, and a megabyte.
 
+#![expect(missing_docs, reason = "criterion's macro makes a public function")]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -27,18 +29,24 @@ fn field(name: &str, ty: Type) -> Field {
 fn cases() -> Vec<(&'static str, Plan, String)> {
     let small = echo(vec![], Type::F64);
     let order = vec![
-        Definition { name: Some("line".into()), kind: Kind::Record(vec![
-            field("article", Type::String),
-            field("count", Type::U32),
-            field("price", Type::F64),
-            field("gift", Type::Bool),
-        ]) },
+        Definition {
+            name: Some("line".into()),
+            kind: Kind::Record(vec![
+                field("article", Type::String),
+                field("count", Type::U32),
+                field("price", Type::F64),
+                field("gift", Type::Bool),
+            ]),
+        },
         Definition { name: None, kind: Kind::List(Type::Defined(0)) },
-        Definition { name: Some("order".into()), kind: Kind::Record(vec![
-            field("customer", Type::String),
-            field("order-number", Type::U64),
-            field("lines", Type::Defined(1)),
-        ]) },
+        Definition {
+            name: Some("order".into()),
+            kind: Kind::Record(vec![
+                field("customer", Type::String),
+                field("order-number", Type::U64),
+                field("lines", Type::Defined(1)),
+            ]),
+        },
     ];
     let line = r#"{"article":"flask, 250 ml","count":12,"price":3.75,"gift":false}"#;
     let lines = |count: usize| vec![line; count].join(",");

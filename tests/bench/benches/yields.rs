@@ -1,5 +1,7 @@
 //! What it costs to let others run, by fuel and by epochs, and how late a deadline is.
 
+#![expect(missing_docs, reason = "criterion's macro makes a public function")]
+
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};

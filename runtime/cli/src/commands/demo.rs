@@ -1,6 +1,6 @@
 //! `fumehood demo`: the main job in one command, on tools that are part of this program.
 
-use std::{fs, future::Future, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{fs, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, ensure};
 use fumehood_store::Access;
@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn run(config: &Config, args: &DemoArgs, output: &Output) -> anyhow::Result<ExitCode> {
     logging::start(&config.log)?;
     // Everything is kept in a place of its own and removed afterwards: the demo changes nothing on the machine.
-    let place = tempfile::Builder::new().prefix("fumehood-demo-").tempdir().context("no temporary directory can be made")?;
+    let place =
+        tempfile::Builder::new().prefix("fumehood-demo-").tempdir().context("no temporary directory can be made")?;
     let mut config = config.clone();
     config.server.data_dir = place.path().join("data");
     config.server.apis_dir = vec![place.path().join("apis")];
@@ -86,8 +87,8 @@ async fn listen(config: &mut Config, args: &DemoArgs, house: &House) -> anyhow::
     }
 }
 
-fn stop(finished: oneshot::Receiver<()>) -> impl Future<Output = ()> {
-    async { drop(finished.await) }
+async fn stop(finished: oneshot::Receiver<()>) {
+    drop(finished.await);
 }
 
 /// What the demo shows, as a client from outside sees it.
@@ -113,7 +114,10 @@ impl Tour {
         let stopped = self.stopped()?;
         let refused = self.refused()?;
         let neighbour = self.call("calculator/add", &json!({ "a": 1, "b": 1 }))?;
-        ensure!(neighbour.status == 200 && neighbour.body == json!(2), "after all this, calculator.add no longer answers");
+        ensure!(
+            neighbour.status == 200 && neighbour.body == json!(2),
+            "after all this, calculator.add no longer answers"
+        );
         self.listed()?;
         Ok([rest, tool_error, mcp, stopped, refused].join("\n"))
     }
@@ -130,9 +134,18 @@ impl Tour {
 
     fn tool_error(&self) -> anyhow::Result<String> {
         let asked = self.call("calculator/evaluate", &json!({ "expression": "2 * (3 + 4)" }))?;
-        ensure!(asked.status == 200 && asked.body == json!(14), "calculator.evaluate answered {} {}", asked.status, asked.body);
+        ensure!(
+            asked.status == 200 && asked.body == json!(14),
+            "calculator.evaluate answered {} {}",
+            asked.status,
+            asked.body
+        );
         let failed = self.call("calculator/divide", &json!({ "a": 1, "b": 0 }))?;
-        ensure!(failed.status == 422 && failed.body["error"] == "tool_error", "dividing by zero answered {}", failed.body);
+        ensure!(
+            failed.status == 422 && failed.body["error"] == "tool_error",
+            "dividing by zero answered {}",
+            failed.body
+        );
         Ok(format!(
             "2. When the tool itself says no, that is not a crash and not a success.\n{}\n   -> 422 tool_error: {}\n",
             self.curl("calculator/divide", r#"{"a": 1, "b": 0}"#),
@@ -174,13 +187,25 @@ impl Tour {
 
     fn refused(&self) -> anyhow::Result<String> {
         let seen = self.call("calculator/add", &json!({ "a": "two", "c": 1 }))?;
-        let pointers: Vec<_> = seen.body["details"].as_array().into_iter().flatten().map(|m| m["pointer"].clone()).collect();
-        ensure!(seen.status == 422 && pointers == ["/a", "/c", "/b"], "wrong arguments answered {} {}", seen.status, seen.body);
+        let pointers: Vec<_> =
+            seen.body["details"].as_array().into_iter().flatten().map(|m| m["pointer"].clone()).collect();
+        ensure!(
+            seen.status == 422 && pointers == ["/a", "/c", "/b"],
+            "wrong arguments answered {} {}",
+            seen.status,
+            seen.body
+        );
         let mistakes: Vec<_> = seen.body["details"]
             .as_array()
             .into_iter()
             .flatten()
-            .map(|m| format!("      {}: {}", m["pointer"].as_str().unwrap_or_default(), m["message"].as_str().unwrap_or_default()))
+            .map(|m| {
+                format!(
+                    "      {}: {}",
+                    m["pointer"].as_str().unwrap_or_default(),
+                    m["message"].as_str().unwrap_or_default()
+                )
+            })
             .collect();
         Ok(format!(
             "5. Wrong arguments: every mistake at once, before anything runs.\n{}\n   -> 422 invalid_input\n{}\n",
@@ -216,7 +241,8 @@ impl Tour {
     }
 
     fn post(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> anyhow::Result<Seen> {
-        let mut request = agent().post(format!("{}{path}", self.url)).header("authorization", format!("Bearer {}", self.key));
+        let mut request =
+            agent().post(format!("{}{path}", self.url)).header("authorization", format!("Bearer {}", self.key));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

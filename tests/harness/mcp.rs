@@ -1,0 +1,127 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::{Answer, Client};
+
+const LEGACY: &str = "2025-11-25";
+const MODERN: &str = "2026-07-28";
+
+/// A client of the MCP endpoint, in one of the two eras.
+#[derive(Debug)]
+pub struct Mcp {
+    client: Client,
+    /// The session of the handshake eras.
+    session: Option<String>,
+    next: AtomicU64,
+}
+
+impl Mcp {
+    /// A client that shakes hands and keeps a session.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not.
+    #[must_use]
+    pub fn legacy(client: &Client) -> Self {
+        let mut mcp = Self { client: client.clone(), session: None, next: AtomicU64::new(1) };
+        let hello = json!({
+            "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": { "name": "fumehood-tests", "version": "0" },
+        });
+        let message = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello });
+        let answer = mcp.post(&[], &message);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(reply(&answer)["result"]["protocolVersion"], LEGACY);
+        mcp.session = Some(answer.header("mcp-session-id").expect("the server opens a session").to_owned());
+        let answer = mcp.post(&[], &json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        mcp
+    }
+
+    /// A client without sessions.
+    #[must_use]
+    pub fn modern(client: &Client) -> Self {
+        Self { client: client.clone(), session: None, next: AtomicU64::new(1) }
+    }
+
+    /// Send a request and give its whole answer.
+    #[must_use]
+    pub fn send(&self, method: &str, mut params: Value) -> Answer {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = params["name"].as_str().map(str::to_owned);
+        let mut headers = Vec::new();
+        if self.session.is_none() {
+            params["_meta"] = json!({
+                "io.modelcontextprotocol/protocolVersion": MODERN,
+                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": { "name": "fumehood-tests", "version": "0" },
+            });
+            headers.push(("mcp-method", method));
+            headers.extend(name.as_deref().map(|name| ("mcp-name", name)));
+        }
+        self.post(&headers, &json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
+    }
+
+    /// The result of a request.
+    ///
+    /// # Panics
+    ///
+    /// When it was answered with an error of the protocol.
+    #[must_use]
+    pub fn request(&self, method: &str, params: Value) -> Value {
+        let answer = self.send(method, params);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let reply = reply(&answer);
+        assert!(reply.get("result").is_some(), "{reply}");
+        reply["result"].clone()
+    }
+
+    /// Call a tool.
+    #[must_use]
+    pub fn call(&self, tool: &str, arguments: &Value) -> Value {
+        self.request("tools/call", json!({ "name": tool, "arguments": arguments }))
+    }
+
+    /// All tools, page by page.
+    ///
+    /// # Panics
+    ///
+    /// When the pages do not end.
+    #[must_use]
+    pub fn tools(&self) -> Vec<Value> {
+        let mut tools = Vec::new();
+        let mut params = json!({});
+        for _ in 0..100 {
+            let mut page = self.request("tools/list", params);
+            tools.append(page["tools"].as_array_mut().expect("a list of tools"));
+            match page["nextCursor"].as_str() {
+                Some(cursor) => params = json!({ "cursor": cursor }),
+                None => return tools,
+            }
+        }
+        panic!("the pages of tools do not end");
+    }
+
+    fn post(&self, extra: &[(&str, &str)], message: &Value) -> Answer {
+        let version = if message["method"] == "initialize" || self.session.is_some() { LEGACY } else { MODERN };
+        let mut headers = vec![
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", version),
+        ];
+        headers.extend(self.session.as_deref().map(|session| ("mcp-session-id", session)));
+        headers.extend(extra);
+        self.client.send("POST", "/mcp", &headers, message.to_string().as_bytes())
+    }
+}
+
+/// The message in an answer, which may come as JSON or as a stream of events.
+fn reply(answer: &Answer) -> Value {
+    if answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
+        return answer.json();
+    }
+    let text = answer.text();
+    let events = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim);
+    let messages = events.filter_map(|event| serde_json::from_str::<Value>(event).ok());
+    messages.into_iter().find(|message| message.get("id").is_some()).unwrap_or_else(|| panic!("no reply in {text}"))
+}

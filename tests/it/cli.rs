@@ -1,0 +1,478 @@
+//! The command line: data on stdout, talk on stderr, and an exit code that says which kind of failure it was.
+
+use std::{fs, path::Path, sync::Arc};
+
+use fumehood_tests::{Finished, Server, Shared, fumehood, guest, wat};
+use serde_json::{Value, json};
+
+const OK: i32 = 0;
+const TOOL_ERROR: i32 = 1;
+const USAGE: i32 = 2;
+const NOT_FOUND: i32 = 3;
+const DENIED: i32 = 4;
+const STOPPED: i32 = 5;
+const INVALID: i32 = 6;
+
+static SERVER: Shared = Shared::new();
+
+fn server() -> Option<Arc<Server>> {
+    let (calculator, image_info, text_stats) = (guest("calculator")?, guest("image-info")?, guest("text-stats")?);
+    Some(SERVER.get(|| {
+        let setup = Server::setup().guest("calculator", &calculator).guest("image-info", &image_info);
+        let setup = setup.guest("text-stats", &text_stats).api("spin", wat("spin")).api("geo/maps", wat("add"));
+        setup.api("trap", wat("trap")).set("limits.fuel_units", 50_000_000).start()
+    }))
+}
+
+fn run(server: &Server, arguments: &[&str]) -> Finished {
+    Finished::of(&mut server.command(arguments))
+}
+
+/// A file that holds these bytes for the time of one test.
+fn file(name: &str, bytes: impl AsRef<[u8]>) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    (folder, path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_tool_of_the_server_is_called_by_its_name() {
+    let Some(server) = server() else { return };
+
+    assert_eq!(run(&server, &["call", "calculator.add", "a=2", "b=40"]).ok(), "42\n");
+    assert_eq!(run(&server, &["call", "calculator", "add", "a=2", "b=40"]).ok(), "42\n");
+    assert_eq!(run(&server, &["call", "calculator__add", "a=2", "b:=40"]).ok(), "42\n");
+    assert_eq!(run(&server, &["call", "geo.maps.add", "a=2", "b=40"]).ok(), "42\n");
+    assert_eq!(run(&server, &["call", "calculator.add", "--json", "{\"a\": 2, \"b\": 1}", "b=40"]).ok(), "42\n");
+    assert_eq!(run(&server, &["call", "calculator.evaluate", "expression=2^3"]).ok(), "8\n");
+    let mut command = server.command(&["call", "calculator.add", "--json", "-"]);
+    assert_eq!(Finished::with_input(&mut command, b"{\"a\": 2, \"b\": 40}").ok(), "42\n");
+}
+
+#[test]
+fn values_are_read_as_the_schema_says_and_from_files() {
+    let Some(server) = server() else { return };
+    let (_folder, image) =
+        file("x.gif", b"GIF89a\x03\0\x02\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x03\0\x02\0\0\x02\x03\x84\x11\x05\0;");
+    let (_folder, text) = file("x.txt", "two words");
+
+    let info = run(&server, &["call", "image-info.inspect", &format!("image=@{image}"), "-o", "json"]).json();
+    let stats = run(&server, &["call", "text-stats.analyse", &format!("text=@{text}"), "-o", "json"]).json();
+    let options = "options:={\"measures\": [\"words\"], \"case\": \"keep\"}";
+    let chosen = run(&server, &["call", "text-stats.analyse", "text=1", options, "-o", "json"]).json();
+
+    assert_eq!((&info["format"], &info["width"], &info["height"]), (&json!("gif"), &json!(3), &json!(2)));
+    assert_eq!(stats["words"], 2);
+    assert_eq!(chosen, json!({ "words": 1, "top_words": [] }));
+}
+
+#[test]
+fn a_component_file_is_called_without_a_server() {
+    let Some(calculator) = guest("calculator") else { return };
+    let calculator = calculator.to_str().unwrap();
+
+    assert_eq!(fumehood(&["call", calculator, "add", "a=2", "b=40"]).ok(), "42\n");
+    assert_eq!(fumehood(&["call", calculator, "add", "a=2", "b=40", "-o", "json"]).json(), json!(42));
+    assert_eq!(
+        fumehood(&["call", calculator, "divide", "a=1", "b=0"]).failed(TOOL_ERROR),
+        "error: the tool answered with an error\n  division by zero"
+    );
+    assert_eq!(fumehood(&["call", calculator, "ad"]).code, NOT_FOUND);
+    assert_eq!(fumehood(&["call", calculator]).code, USAGE);
+    assert_eq!(fumehood(&["call", calculator, "add", "a=x"]).code, INVALID);
+    assert_eq!(fumehood(&["call", "./nowhere.wasm", "add"]).code, NOT_FOUND);
+}
+
+#[test]
+fn bounds_hold_without_a_server_too() {
+    let (_folder, spin) = file("spin.wasm", wat("spin"));
+    let (_folder, trap) = file("trap.wasm", wat("trap"));
+    let mut command = fumehood_tests::command();
+    command.args(["call", &spin, "spin"]).env("FUMEHOOD_LIMITS__FUEL_UNITS", "1000");
+
+    let spun = Finished::of(&mut command);
+
+    assert_eq!(spun.failed(STOPPED), "error: the call was stopped after using its fuel of 1000 units");
+    assert_eq!(
+        fumehood(&["call", &trap, "divide", "a=1", "b=0"]).failed(STOPPED),
+        "error: the tool crashed: it divided by zero"
+    );
+}
+
+#[test]
+fn what_a_local_guest_prints_goes_to_stderr() {
+    let Some(probe) = guest("probe") else { return };
+
+    let finished = fumehood(&["call", probe.to_str().unwrap(), "print", "text=\u{1b}[2Jhi", "times=1"]);
+
+    assert_eq!((finished.code, finished.stdout.as_str()), (OK, "1\n"));
+    assert_eq!(finished.stderr, "[stdout] \\u{1b}[2Jhi\n");
+}
+
+#[test]
+fn each_kind_of_failure_has_its_exit_code() {
+    let Some(server) = server() else { return };
+    let failed = |arguments: &[&str], code: i32| run(&server, arguments).failed(code).to_owned();
+
+    assert_eq!(
+        failed(&["call", "calculator.divide", "a=1", "b=0"], TOOL_ERROR),
+        "error: division by zero\n  division by zero"
+    );
+    assert_eq!(
+        failed(&["call", "spin.spin"], STOPPED),
+        "error: the call was stopped after using its fuel of 50000000 units"
+    );
+    assert_eq!(
+        failed(&["call", "trap.unreachable"], STOPPED),
+        "error: the tool crashed: it panicked or reached code that it declared unreachable"
+    );
+    assert_eq!(
+        failed(&["call", "calculator.ad", "a=1"], NOT_FOUND),
+        "error: the server has no tool `calculator.ad`; did you mean `calculator.add`?\n\
+         hint: `fumehood tools ls` lists them"
+    );
+    assert_eq!(
+        failed(&["call", "calculator.add", "a=x", "c=1"], INVALID),
+        "error: the arguments do not fit the tool\n  \
+         a: `x` is not a number; the tool wants {\"type\":\"number\"}\n  c: no such argument; the tool takes a, b"
+    );
+    assert_eq!(
+        failed(&["call", "calculator.add", "a=1"], INVALID),
+        "error: the arguments do not fit the tool: /b: `b` is required\n  \
+         /b: `b` is required"
+    );
+    assert_eq!(failed(&["modules", "show", "nothing"], NOT_FOUND), "error: there is no module `nothing`");
+    assert_eq!(
+        failed(&["call", "calculator.add", "a=1", "x"], USAGE),
+        "error: `x` is not an argument: write k=v, k:=json or k=@file"
+    );
+    assert_eq!(run(&server, &["frobnicate"]).code, USAGE);
+    assert_eq!(run(&server, &["call"]).code, USAGE);
+    assert!(
+        failed(&["tools", "ls", "--key", "fh_a_b"], DENIED)
+            .starts_with("error: this key is not valid, or has been revoked\n")
+    );
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_so() {
+    // Nobody listens on the discard port of this machine, and connecting to it does not wait.
+    let finished = fumehood(&["tools", "ls", "--server", "http://127.0.0.1:9", "--key", "fh_a_b"]);
+
+    assert_eq!(
+        finished.failed(NOT_FOUND),
+        "error: no server answers at http://127.0.0.1:9; start one with `fumehood serve`, \
+         or point --server/FUMEHOOD_SERVER elsewhere"
+    );
+    assert_eq!(fumehood(&["tools", "ls", "--server", "https://x"]).code, USAGE);
+}
+
+#[test]
+fn a_component_is_inspected_without_running_it() {
+    let (_folder, component) = file("My_Spin.wasm", wat("spin-start"));
+
+    let shown = fumehood(&["inspect", &component, "-o", "json"]).json();
+    let text = fumehood(&["inspect", &component]);
+
+    assert_eq!(
+        (&shown["name"], &shown["source"], &shown["compatibility"]),
+        (&json!("my-spin"), &json!("file"), &json!("full"))
+    );
+    assert_eq!((&shown["tools"], &shown["functions"][0]["signature"]), (&json!(1), &json!("one: func() -> u32")));
+    assert!(text.ok().contains("one: func() -> u32"), "{}", text.stdout);
+}
+
+#[test]
+fn what_is_no_component_is_explained() {
+    let inspect = |name: &str, bytes: &[u8]| {
+        let (_folder, path) = file(name, bytes);
+        fumehood(&["inspect", &path]).failed(INVALID).replace(&path, "FILE")
+    };
+
+    assert_eq!(inspect("x.wasm", b""), "error: FILE: the file is empty");
+    assert_eq!(inspect("x.wasm", b"hello"), "error: FILE: this is not WebAssembly: it does not start with `\\0asm`");
+    assert!(
+        inspect("x.wasm", &wat("core-module"))
+            .starts_with("error: FILE: this is a core WebAssembly module, not a component: ")
+    );
+    assert_eq!(fumehood(&["inspect", "nowhere.wasm"]).code, NOT_FOUND);
+    let (_folder, unknown) = file("unknown.wasm", wat("unknown-import"));
+    let shown = fumehood(&["inspect", &unknown, "-o", "json"]).json();
+    assert_eq!(shown["compatibility"], "incompatible");
+    assert_eq!(shown["imports"], json!([{ "name": "example:unknown/oracle", "offered": false }]));
+}
+
+#[test]
+fn a_component_is_pushed_shown_called_and_removed() {
+    let server = Server::start();
+    let (_folder, component) = file("My_Adder.wasm", wat("add"));
+
+    let pushed = run(&server, &["push", &component, "-o", "json"]);
+    assert_eq!((&pushed.json()["name"], pushed.stderr.as_str()), (&json!("my-adder"), "module my-adder is served\n"));
+    assert_eq!(run(&server, &["call", "my-adder.add", "a=2", "b=40"]).ok(), "42\n");
+    assert_eq!(run(&server, &["push", &component, "--name", "other", "--quiet"]).stderr, "");
+    let modules = run(&server, &["modules", "ls", "-o", "json"]).json();
+    let names: Vec<_> = modules["modules"].as_array().unwrap().iter().map(|module| &module["name"]).collect();
+    assert_eq!(names, ["my-adder", "other"]);
+    assert_eq!(run(&server, &["modules", "show", "other", "-o", "json"]).json()["source"], "upload");
+    assert_eq!(
+        run(&server, &["modules", "rm", "other", "-o", "json"]).json(),
+        json!({ "name": "other", "removed": true })
+    );
+    assert_eq!(run(&server, &["modules", "rm", "other"]).code, NOT_FOUND);
+    assert_eq!(run(&server, &["modules", "ls"]).ok().lines().count(), 2);
+}
+
+#[test]
+fn each_failure_of_a_push_has_its_exit_code() {
+    let server = Server::setup().api("taken", wat("add")).set("components.max_size", "4 KiB").start();
+    let (_, caller) = server.admin().new_key("ci", "call");
+    let push = |bytes: &[u8], extra: &[&str]| {
+        let (_folder, path) = file("tool.wasm", bytes);
+        let arguments: Vec<_> = ["push", &path].into_iter().chain(extra.iter().copied()).collect();
+        let finished = run(&server, &arguments);
+        (finished.code, finished.stderr.trim_end().to_owned())
+    };
+
+    assert_eq!(
+        push(b"hello", &[]),
+        (INVALID, "error: this is not WebAssembly: it does not start with `\\0asm`".to_owned())
+    );
+    assert_eq!(push(&wat("unknown-import"), &[]).0, INVALID);
+    assert_eq!(push(&[0; 5_000], &[]), (INVALID, "error: the body is larger than 4 KiB".to_owned()));
+    assert_eq!(push(&wat("add"), &["--name", "taken"]).0, INVALID);
+    assert_eq!(
+        push(&wat("add"), &["--name", "jobs"]),
+        (INVALID, "error: `jobs` is reserved: choose another module name".to_owned())
+    );
+    assert_eq!(push(&wat("add"), &["--key", caller.key()]).0, DENIED);
+    assert_eq!(run(&server, &["push", "nowhere.wasm"]).code, NOT_FOUND);
+    assert_eq!(run(&server, &["push", "/"]).code, INVALID);
+}
+
+#[test]
+fn tools_are_listed_found_and_shown() {
+    let Some(server) = server() else { return };
+    let names = |arguments: &[&str]| -> Vec<String> {
+        let list = run(&server, arguments).json();
+        list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    };
+
+    assert_eq!(names(&["tools", "ls", "--module", "spin", "-o", "json"]), ["spin__add", "spin__spin"]);
+    assert_eq!(names(&["tools", "ls", "--search", "subtract", "-o", "json"]), ["calculator__subtract"]);
+    let shown = run(&server, &["tools", "show", "calculator.add", "-o", "json"]).json();
+    assert_eq!(
+        (&shown["name"], &shown["module"], &shown["function"]),
+        (&json!("calculator__add"), &json!("calculator"), &json!("add"))
+    );
+    assert_eq!(run(&server, &["tools", "show", "calculator.nothing-like-it"]).code, NOT_FOUND);
+    let text = run(&server, &["tools", "ls", "--module", "spin"]);
+    assert!(text.ok().starts_with("TOOL"), "{}", text.stdout);
+    assert_eq!(text.stdout.lines().count(), 3);
+}
+
+#[test]
+fn keys_are_made_listed_and_revoked() {
+    let server = Server::setup().api("add", wat("add")).start();
+
+    let made = run(&server, &["keys", "create", "ci", "--role", "call"]);
+    let key = made.ok().trim_end();
+    let as_ci = |arguments: &[&str]| {
+        let mut command = server.command(arguments);
+        command.env("FUMEHOOD_KEY", key);
+        Finished::of(&mut command)
+    };
+    assert!(key.starts_with("fh_") && made.stdout.lines().count() == 1 && !made.stderr.contains(key), "{made:?}");
+    assert_eq!(as_ci(&["call", "add.add", "a=2", "b=40"]).ok(), "42\n");
+    assert_eq!(as_ci(&["keys", "ls"]).code, DENIED);
+    let keys = run(&server, &["keys", "ls", "-o", "json"]).json();
+    assert_eq!((&keys["keys"][1]["name"], &keys["keys"][1]["roles"]), (&json!("ci"), &json!(["call"])));
+    let id = keys["keys"][1]["id"].as_str().unwrap();
+    assert_eq!(run(&server, &["keys", "revoke", id, "-o", "json"]).json(), json!({ "id": id, "revoked": true }));
+    assert_eq!(as_ci(&["tools", "ls"]).code, DENIED);
+    assert_eq!(run(&server, &["keys", "revoke", id]).code, NOT_FOUND);
+    assert_eq!(run(&server, &["keys", "create", "x", "--role", "root"]).code, USAGE);
+}
+
+#[test]
+fn with_json_there_is_exactly_one_document() {
+    let Some(server) = server() else { return };
+
+    for arguments in [
+        &["modules", "ls"][..],
+        &["modules", "show", "spin"],
+        &["tools", "ls"],
+        &["tools", "show", "spin.add"],
+        &["keys", "ls"],
+        &["call", "calculator.add", "a=1", "b=2"],
+        &["config", "show"],
+        &["config", "show", "--origin"],
+        &["config", "check"],
+    ] {
+        let arguments: Vec<_> = arguments.iter().copied().chain(["-o", "json"]).collect();
+        let _: Value = run(&server, &arguments).json();
+    }
+}
+
+#[test]
+fn with_json_a_failure_is_a_document_on_stderr() {
+    let Some(server) = server() else { return };
+    let failed = |arguments: &[&str], code: i32| -> Value { run(&server, arguments).failed(code).parse().unwrap() };
+
+    let tool = failed(&["call", "calculator.divide", "a=1", "b=0", "-o", "json"], TOOL_ERROR);
+    assert_eq!((&tool["error"], &tool["details"]), (&json!("tool_error"), &json!({ "error": "division by zero" })));
+    let input = failed(&["call", "calculator.add", "a=1", "-o", "json"], INVALID);
+    assert_eq!((&input["error"], &input["details"][0]["pointer"]), (&json!("invalid_input"), &json!("/b")));
+    let unknown = failed(&["call", "no.tool", "-o", "json"], NOT_FOUND);
+    assert_eq!(unknown["error"], "not_found");
+}
+
+#[test]
+fn the_configuration_is_shown_with_where_it_came_from() {
+    let (_folder, config) = file("fumehood.toml", "[limits]\nfuel_units = 7\n\n[server]\nmax_body = '1 MiB'\n");
+    let shown = |arguments: &[&str]| {
+        let mut command = fumehood_tests::command();
+        command.args(arguments).args(["--config", &config]).env("FUMEHOOD_LIMITS__DEADLINE_MS", "5");
+        Finished::of(&mut command)
+    };
+
+    let values = shown(&["config", "show", "-o", "json"]).json();
+    let origins = shown(&["config", "show", "--origin", "-o", "json", "--data-dir", "/somewhere"]).json();
+    let text = shown(&["config", "show", "--origin"]);
+
+    assert_eq!((&values["limits"]["fuel_units"], &values["limits"]["deadline_ms"]), (&json!(7), &json!(5)));
+    assert_eq!(origins["limits"]["fuel_units"], json!({ "value": 7, "origin": format!("{config}:2") }));
+    assert_eq!(origins["limits"]["deadline_ms"], json!({ "value": 5, "origin": "FUMEHOOD_LIMITS__DEADLINE_MS" }));
+    assert_eq!(origins["server"]["data_dir"], json!({ "value": "/somewhere", "origin": "--data-dir" }));
+    assert_eq!(origins["limits"]["memory"], json!({ "value": "64 MiB", "origin": "default" }));
+    assert!(text.ok().lines().any(|line| line == format!("max_body = \"1 MiB\"  # {config}:5")), "{}", text.stdout);
+    assert_eq!(shown(&["config", "check"]).ok(), format!("the configuration is valid ({config})\n"));
+}
+
+#[test]
+fn the_defaults_are_those_that_protect() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = fumehood_tests::command();
+    command.args(["config", "show", "-o", "json"]).current_dir(folder.path());
+
+    let values = Finished::of(&mut command).json();
+
+    assert_eq!(
+        values["limits"],
+        json!({
+            "fuel_units": 1_000_000_000, "deadline_ms": 30_000, "memory": "64 MiB", "table_elements": 100_000,
+            "result": "8 MiB", "output": "64 KiB", "host_memory": "16 MiB",
+        })
+    );
+    assert_eq!(values["server"]["listen"], "127.0.0.1:7311");
+    assert_eq!((&values["server"]["auth"], &values["server"]["max_body"]), (&json!(true), &json!("16 MiB")));
+    assert_eq!((&values["server"]["header_timeout_s"], &values["server"]["idle_timeout_s"]), (&json!(10), &json!(300)));
+    assert_eq!(values["components"]["max_size"], "64 MiB");
+    assert_eq!(
+        (&values["components"]["compile_cpu_s"], &values["components"]["compile_memory"]),
+        (&json!(20), &json!("1 GiB"))
+    );
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!((&values["concurrency"]["calls"], &values["concurrency"]["waiting"]), (&json!(2 * cores), &json!(100)));
+}
+
+#[test]
+fn every_mistake_of_the_configuration_is_told_with_its_place() {
+    let (_folder, config) =
+        file("fumehood.toml", "[server]\nlisen = '127.0.0.1:1'\nauth = 1\n[sever]\n[log]\nfuel_units = 1\n");
+
+    let finished = fumehood(&["config", "check", "--config", &config]);
+
+    let mut lines: Vec<_> = finished.failed(INVALID).lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            format!("  {config}:2: unknown key `server.lisen`; did you mean `listen`?"),
+            format!("  {config}:3: server.auth = 1: invalid type: integer `1`, expected a boolean"),
+            format!("  {config}:4: unknown section `sever`; did you mean `server`?"),
+            format!("  {config}:6: unknown key `log.fuel_units`; did you mean `limits.fuel_units`?"),
+            "error: the configuration is not valid".to_owned(),
+        ]
+    );
+    assert_eq!(fumehood(&["serve", "--config", &config]).code, INVALID);
+    assert_eq!(fumehood(&["config", "check", "--config", "/nowhere.toml"]).code, NOT_FOUND);
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = fumehood(&["completions", shell]);
+        let words = ["serve", "push", "inspect", "completions"];
+        assert!(words.iter().all(|word| script.ok().contains(word)), "{shell}");
+    }
+    assert_eq!(fumehood(&["completions", "tcsh"]).code, USAGE);
+}
+
+#[test]
+fn version_and_help_are_data() {
+    assert_eq!(fumehood(&["--version"]).ok(), "fumehood 0.1.0\n");
+    let help = fumehood(&["--help"]);
+    assert!(help.ok().contains("Exit codes: 0 ok, 1 the tool said no, 2 usage, "), "{}", help.stdout);
+}
+
+#[test]
+fn the_demo_checks_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = fumehood_tests::command();
+    command.args(["demo", "--check", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path());
+    // A development build takes longer to compile than a demonstration should.
+    command.env("FUMEHOOD_LIMITS__DEADLINE_MS", "300000").env("FUMEHOOD_COMPONENTS__COMPILE_CPU_S", "120");
+
+    let finished = Finished::of(command.current_dir(folder.path()));
+
+    assert_eq!(finished.code, OK, "{}\n{}", finished.stdout, finished.stderr);
+}
+
+#[test]
+fn mcp_over_stdio_serves_one_client_and_ends_with_it() {
+    let Some(probe) = guest("probe") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("apis")).unwrap();
+    fs::copy(probe, folder.path().join("apis/probe.wasm")).unwrap();
+    let messages = [
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": { "name": "probe__print", "arguments": {
+            "text": "{\"jsonrpc\":\"2.0\",\"id\":77,\"result\":{}}\n", "times": 3 } } }),
+    ];
+
+    let lines = converse(folder.path(), &messages, 2);
+
+    let replies: Vec<Value> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(replies.iter().map(|reply| &reply["id"]).collect::<Vec<_>>(), [&json!(1), &json!(2)]);
+    assert_eq!(replies[1]["result"]["structuredContent"], json!({ "result": 3 }));
+}
+
+/// Say `messages` to `fumehood mcp` and read until it has replied to `count` of them; then go away.
+fn converse(folder: &Path, messages: &[Value], count: usize) -> Vec<String> {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        process::Stdio,
+    };
+    let mut command = fumehood_tests::command();
+    command.arg("mcp").arg("--data-dir").arg(folder.join("data")).arg("--apis-dir").arg(folder.join("apis"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    for message in messages {
+        writeln!(stdin, "{message}").unwrap();
+        if message.get("id").is_some() {
+            lines.push(stdout.next().unwrap().unwrap());
+        }
+    }
+    assert_eq!(lines.len(), count);
+    drop(stdin);
+    lines.extend(stdout.map(Result::unwrap));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    lines
+}

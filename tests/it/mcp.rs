@@ -1,0 +1,197 @@
+//! The MCP endpoint, in both eras. That its answers are those of REST is asserted for every example.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use fumehood_tests::{Mcp, Server, connect, eventually, guest, wat};
+use serde_json::{Value, json};
+
+fn names(mcp: &Mcp) -> Vec<String> {
+    mcp.tools().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn both_eras_list_the_same_tools_in_the_same_order() {
+    let server = Server::setup().api("b", wat("spin")).api("a", wat("add")).api("c.d", wat("trap")).start();
+    let (legacy, modern) = (Mcp::legacy(server.admin()), Mcp::modern(server.admin()));
+
+    assert_eq!(names(&legacy), ["a__add", "b__add", "b__spin", "c_d__divide", "c_d__read", "c_d__unreachable"]);
+    assert_eq!(names(&modern), names(&legacy));
+    for tool in legacy.tools() {
+        assert_eq!((&tool["inputSchema"]["type"], &tool["outputSchema"]["type"]), (&json!("object"), &json!("object")));
+        assert!(tool["description"].as_str().is_some_and(|text| !text.is_empty()));
+    }
+}
+
+#[test]
+fn a_long_list_comes_in_pages_that_skip_and_repeat_nothing() {
+    let Some(component) = guest("types") else { return };
+    let modules = ["a", "b", "c", "d", "e", "f"];
+    let server = modules.iter().fold(Server::setup(), |setup, name| setup.guest(name, &component)).start();
+
+    for mcp in [Mcp::legacy(server.admin()), Mcp::modern(server.admin())] {
+        let first = mcp.request("tools/list", json!({}));
+        let names = names(&mcp);
+        assert!(first["nextCursor"].is_string());
+        assert_eq!(names.len(), 66 * modules.len());
+        assert!(names.is_sorted_by(|a, b| a < b));
+    }
+}
+
+#[test]
+fn an_uploaded_module_is_a_tool_at_once() {
+    let server = Server::start();
+    let clients = [Mcp::legacy(server.admin()), Mcp::modern(server.admin())];
+
+    assert_eq!(server.admin().upload("add", &wat("add")).status, 201);
+
+    for mcp in &clients {
+        assert_eq!(names(mcp), ["add__add"]);
+        assert_eq!(mcp.call("add__add", &json!({ "a": 2, "b": 40 }))["structuredContent"], json!({ "result": 42 }));
+    }
+}
+
+#[test]
+fn mistakes_stops_and_crashes_are_results_that_a_model_can_read() {
+    let server =
+        Server::setup().api("spin", wat("spin")).api("trap", wat("trap")).set("limits.fuel_units", 1_000_000).start();
+
+    for mcp in [Mcp::legacy(server.admin()), Mcp::modern(server.admin())] {
+        let failed = |tool: &str, arguments: Value| {
+            let result = mcp.call(tool, &arguments);
+            assert_eq!(result["isError"], true, "{result}");
+            (result["_meta"]["dev.fumehood/error"].clone(), result["content"][0]["text"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(
+            failed("spin__spin", json!({})),
+            (
+                json!("fuel"),
+                "the call was stopped after using its fuel of 1000000 units. \
+             Ask for less at a time, or ask an administrator to raise the limit."
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            failed("trap__divide", json!({ "a": 1, "b": 0 })),
+            (
+                json!("trap"),
+                "the tool crashed: it divided by zero. \
+             The same call will most likely fail again; its author can tell why."
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            failed("spin__add", json!({ "a": -1, "c": 2 })),
+            (
+                json!("invalid_input"),
+                "The arguments do not fit the tool:\n\
+             - /a: expected an integer from 0 to 4294967295, found -1\n- /c: `c` is not known here, did you mean `a`?\n\
+             - /b: `b` is required"
+                    .to_owned()
+            )
+        );
+    }
+}
+
+#[test]
+fn an_unknown_tool_is_an_error_of_the_protocol() {
+    let server = Server::setup().api("add", wat("add")).start();
+
+    for mcp in [Mcp::legacy(server.admin()), Mcp::modern(server.admin())] {
+        let answer = mcp.send("tools/call", json!({ "name": "add__ad", "arguments": {} }));
+        let text = answer.text();
+        let body = text
+            .lines()
+            .find_map(|line| line.strip_prefix("data: ").filter(|data| data.contains("error")))
+            .unwrap_or(&text);
+        let error = &body.parse::<Value>().unwrap()["error"];
+        assert_eq!(
+            (&error["code"], &error["message"]),
+            (&json!(-32602), &json!("there is no tool `add__ad`, did you mean `add__add`?"))
+        );
+    }
+}
+
+#[test]
+fn results_tell_what_they_used() {
+    let server = Server::setup().api("add", wat("add")).start();
+
+    for mcp in [Mcp::legacy(server.admin()), Mcp::modern(server.admin())] {
+        let usage = &mcp.call("add__add", &json!({ "a": 1, "b": 1 }))["_meta"]["dev.fumehood/usage"];
+        assert!(usage["fuelUnits"].as_u64().is_some_and(|fuel| fuel > 0), "{usage}");
+        assert!(usage["durationUs"].is_u64() && usage["memoryBytes"].is_u64());
+        assert_eq!(usage["digest"], server.admin().get("/api/v1/modules/add").value()["digest"]);
+    }
+}
+
+#[test]
+fn the_server_says_who_it_is_and_that_its_tools_change() {
+    let server = Server::start();
+
+    let found = Mcp::modern(server.admin()).request("server/discover", json!({}));
+
+    assert_eq!(found["capabilities"]["tools"]["listChanged"], true);
+    let versions = found["supportedVersions"].as_array().unwrap();
+    assert!(
+        ["2026-07-28", "2025-11-25", "2025-06-18"].iter().all(|version| versions.contains(&json!(version))),
+        "{found}"
+    );
+}
+
+/// Send a request of the modern era over a connection of its own, without waiting for its answer.
+fn begin(server: &Server, method: &str, params: &Value) -> TcpStream {
+    let mut params = params.clone();
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let name = params["name"].as_str().map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let (key, length) = (server.admin().key(), body.len());
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n\
+         {name}content-length: {length}\r\n\r\n{body}"
+    );
+    let mut stream = connect(server.address());
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// Read until `text` has come.
+fn read_until(stream: &mut TcpStream, text: &str) {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).unwrap();
+        assert_ne!(count, 0, "the stream ended before {text}: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_stops_its_guest() {
+    let setup = Server::setup().api("spin", wat("spin")).set("limits.fuel_units", u64::MAX / 4);
+    let server = setup.set("limits.deadline_ms", 120_000).start();
+    let call = begin(&server, "tools/call", &json!({ "name": "spin__spin", "arguments": {} }));
+    eventually("the call runs", || server.admin().calls_running() == 1);
+
+    drop(call);
+
+    eventually("the call ends", || server.admin().calls_running() == 0);
+}
+
+#[test]
+fn who_listens_is_told_when_tools_change() {
+    let server = Server::start();
+    let listen = json!({ "notifications": { "toolsListChanged": true } });
+    let mut stream = begin(&server, "subscriptions/listen", &listen);
+    read_until(&mut stream, "notifications/subscriptions/acknowledged");
+
+    assert_eq!(server.admin().upload("add", &wat("add")).status, 201);
+    read_until(&mut stream, "notifications/tools/list_changed");
+    server.admin().delete("/api/v1/modules/add").empty(204);
+    read_until(&mut stream, "notifications/tools/list_changed");
+}
