@@ -102,7 +102,7 @@ pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> 
             limits: *limits,
             deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
         };
-        let finished = sandbox.call(call).await.map_err(|error| refused(path, error))?;
+        let finished = sandbox.call(call, ()).await.map_err(|error| refused(path, error))?;
         let text = |json: bytes::Bytes| String::from_utf8_lossy(&json).into_owned();
         let outcome = match finished.outcome {
             Outcome::Value(json) => Outcome::Value(text(json)),

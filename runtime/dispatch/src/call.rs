@@ -58,8 +58,7 @@ impl Dispatcher {
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
         let call =
             Call { digest: tool.digest, function: tool.position, plan: tool.plan.clone(), input, limits, deadline };
-        let Finished { outcome, mut usage, stdout, stderr } = self.inner.sandbox.call(call).await?;
-        drop(place);
+        let Finished { outcome, mut usage, stdout, stderr } = self.inner.sandbox.call(call, place).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         log_output(tool, "stdout", &stdout);
         log_output(tool, "stderr", &stderr);

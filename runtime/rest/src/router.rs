@@ -78,6 +78,16 @@ async fn no_such_path(uri: Uri) -> Problem {
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    // The route of calls matches these too, but no module can be called `v1`.
+    if uri.path().starts_with("/api/v1/") && !is_known(uri.path()) {
+        return no_such_path(uri).await;
+    }
     let path: String = uri.path().chars().take(200).flat_map(char::escape_debug).collect();
     Problem::new(Code::MethodNotAllowed, format!("{path} does not take {}", method.as_str().escape_debug()))
+}
+
+/// Whether administration has something at this path, for another method.
+fn is_known(path: &str) -> bool {
+    let resource = path.trim_start_matches("/api/v1/").split('/').next();
+    matches!(resource, Some("modules" | "tools" | "keys" | "health"))
 }

@@ -66,7 +66,10 @@ pub struct Finished {
 }
 
 impl Sandbox {
-    /// Run one call to its end.
+    /// Run one call to its end, and drop `place` only when nothing of the call is left.
+    ///
+    /// Whoever counts calls hands in what stands for one: a call that is dropped may hold its memory until its current
+    /// slice ends, and must be counted for as long.
     ///
     /// # Errors
     ///
@@ -75,7 +78,7 @@ impl Sandbox {
     /// # Cancellation
     ///
     /// Dropping the future stops the guest, at the latest when its current slice ends.
-    pub async fn call(&self, call: Call) -> Result<Finished, SandboxError> {
+    pub async fn call(&self, call: Call, place: impl Send + 'static) -> Result<Finished, SandboxError> {
         let started = Instant::now();
         let digest = call.digest;
         let Some(ready) = within(call.deadline, self.ready(&digest)).await else {
@@ -84,7 +87,7 @@ impl Sandbox {
         let ready = ready?;
         let engine = self.engine();
         let yields = self.yields();
-        let mut running = Box::pin(run(engine.clone(), ready, call, yields, started));
+        let mut running = Box::pin(run(engine.clone(), ready, call, yields, started, place));
         // Most calls end within their first slice, here and now.
         if let Poll::Ready(finished) = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await {
             return finished;
@@ -111,6 +114,8 @@ async fn run(
     call: Call,
     yields: Yield,
     started: Instant,
+    // Dropped after the store, also when this future is dropped before its end.
+    _place: impl Send,
 ) -> Result<Finished, SandboxError> {
     let limits = call.limits;
     let limiter = Limiter::new(limits.memory.0, limits.table_elements);

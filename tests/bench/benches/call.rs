@@ -71,7 +71,7 @@ fn ours(c: &mut Criterion) {
             let input = plan.lower_slice(br#"{"a":2,"b":40}"#).expect("the arguments fit");
             let deadline = Instant::now() + Duration::from_secs(30);
             let call = Call { digest, function, plan: plan.clone(), input, limits, deadline };
-            sandbox.call(call).await.expect("the call takes place")
+            sandbox.call(call, ()).await.expect("the call takes place")
         });
     });
 }

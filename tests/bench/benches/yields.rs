@@ -74,7 +74,7 @@ impl Bench {
             limits,
             deadline: started + deadline,
         };
-        self.sandbox.call(call).await.expect("the call takes place");
+        self.sandbox.call(call, ()).await.expect("the call takes place");
         started.elapsed()
     }
 }
