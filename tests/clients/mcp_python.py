@@ -195,10 +195,16 @@ async def computes(process):
     """Whether a thread of the process wants the processor each time one looks. What share it gets depends on what else runs."""
     for _ in range(5):
         await anyio.sleep(0.02)
-        stats = [(task / "stat").read_text() for task in Path(f"/proc/{process}/task").iterdir()]
-        if not any(stat.rpartition(") ")[2].startswith("R") for stat in stats):
+        if not any(is_runnable(task / "stat") for task in Path(f"/proc/{process}/task").iterdir()):
             return False
     return True
+
+
+def is_runnable(stat):
+    try:
+        return stat.read_text().rpartition(") ")[2].startswith("R")
+    except OSError:
+        return False  # It has ended.
 
 
 async def pages(name, mode):

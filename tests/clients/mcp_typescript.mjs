@@ -204,10 +204,17 @@ async function stdio(kind) {
 async function computes(process) {
   for (let look = 0; look < 5; look++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
-    const stats = fs.readdirSync(`/proc/${process}/task`).map((task) => fs.readFileSync(`/proc/${process}/task/${task}/stat`, "utf8"));
-    if (!stats.some((stat) => stat.split(") ").at(-1).startsWith("R"))) return false;
+    if (!fs.readdirSync(`/proc/${process}/task`).some((task) => isRunnable(`/proc/${process}/task/${task}/stat`))) return false;
   }
   return true;
+}
+
+function isRunnable(stat) {
+  try {
+    return fs.readFileSync(stat, "utf8").split(") ").at(-1).startsWith("R");
+  } catch {
+    return false; // It has ended.
+  }
 }
 
 for (const kind of CLIENTS) {

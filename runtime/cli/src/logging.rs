@@ -9,8 +9,8 @@ use crate::{
     exit::Failure,
 };
 
-/// Libraries that tell at `info` what we would tell at `debug`. What the operator asks for comes after and wins.
-const QUIET: &str = "rmcp=warn";
+/// A library that tells at `info` what we would tell at `debug`, and calls every client that leaves an error. What the operator asks for comes after and wins.
+const QUIET: &str = "rmcp=warn,rmcp::service=off";
 
 /// Start logging as `log` says.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {

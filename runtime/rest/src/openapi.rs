@@ -182,11 +182,11 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
 }
 
 fn bound(name: &str, description: &str) -> Value {
-    json!({ "name": name, "in": "header", "required": false, "description": description, "schema": { "type": "integer", "minimum": 0 } })
+    json!({ "name": name, "in": "header", "required": false, "description": description, "schema": { "type": "integer", "minimum": 1 } })
 }
 
 fn used(description: &str) -> Value {
-    json!({ "description": description, "schema": { "type": "integer", "minimum": 0 } })
+    json!({ "description": description, "schema": { "type": "integer", "minimum": 1 } })
 }
 
 fn add_problems<'a>(operation: &mut Value, codes: impl IntoIterator<Item = &'a Code>) {
