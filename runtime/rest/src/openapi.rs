@@ -186,7 +186,7 @@ fn bound(name: &str, description: &str) -> Value {
 }
 
 fn used(description: &str) -> Value {
-    json!({ "description": description, "schema": { "type": "integer", "minimum": 1 } })
+    json!({ "description": description, "schema": { "type": "integer", "minimum": 0 } })
 }
 
 fn add_problems<'a>(operation: &mut Value, codes: impl IntoIterator<Item = &'a Code>) {
