@@ -317,11 +317,10 @@ impl<'a> Builder<'a> {
         if export.starts_with('[') {
             return Err(Refusal::Type("constructors and methods of resources cannot be called from JSON"));
         }
-        // componentize-py exports its own initialisation beside the author's functions.
-        if interface.is_some_and(|name| name == "init" || name.starts_with("componentize-py:")) {
+        let ty = &self.source[function];
+        if belongs_to_runtime(interface, export, ty.params.iter().map(|(name, _)| name.as_str())) {
             return Err(Refusal::Type("this export belongs to the language runtime, not to the tool"));
         }
-        let ty = &self.source[function];
         if ty.async_ {
             return Err(Refusal::Type("async functions (WASI 0.3) are not offered yet"));
         }
@@ -421,6 +420,13 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Whether an export is the initialisation that componentize-py adds beside the author's functions.
+///
+/// It is known by its whole signature: an author's own `init`, or an interface called `exports`, stays a tool.
+fn belongs_to_runtime<'a>(interface: Option<&str>, export: &str, params: impl Iterator<Item = &'a str>) -> bool {
+    interface == Some("exports") && export == "init" && params.eq(["app-name", "symbols", "stub-wasi"])
+}
+
 /// Give functions that share a name the name of their interface as well, so that none hides another.
 fn qualify(functions: &mut [Function]) {
     let qualifiers: [fn(&str) -> String; 2] = [interface_name, |full| full.replace([':', '/', '@'], ".")];
@@ -464,4 +470,19 @@ fn primitive_type(primitive: PrimitiveValType) -> Result<Type, Refusal> {
             return Err(Refusal::Type("it uses an error context, which cannot be written as JSON"));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_initialisation_of_a_language_runtime_is_left_out() {
+        let init = ["app-name", "symbols", "stub-wasi"];
+
+        assert!(belongs_to_runtime(Some("exports"), "init", init.into_iter()));
+        assert!(!belongs_to_runtime(Some("exports"), "init", ["name"].into_iter()));
+        assert!(!belongs_to_runtime(Some("exports"), "greet", init.into_iter()));
+        assert!(!belongs_to_runtime(None, "init", init.into_iter()));
+    }
 }
