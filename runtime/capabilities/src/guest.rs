@@ -1,8 +1,16 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
 use fumehood_model::{ByteSize, Captured};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
-use crate::output::Output;
+use crate::{granted::Granted, host::Host, output::Output};
 
 /// Most handles (streams, pollables, …) that one call holds at a time.
 ///
@@ -15,11 +23,31 @@ const MAX_RANDOM_BYTES: u64 = 64 << 10;
 /// The state of one call: what its imports work on, and what `X` the sandbox adds to it.
 pub struct Guest<X> {
     wasi: WasiCtx,
-    table: ResourceTable,
+    pub(crate) table: ResourceTable,
     stdout: Output,
     stderr: Output,
+    /// Where everything outside is asked for.
+    pub(crate) host: Arc<dyn Host>,
+    /// When the call is stopped.
+    pub(crate) deadline: Instant,
+    /// Whether its caller wants it to end.
+    pub(crate) cancelled: Cancelled,
     /// What the sandbox keeps beside it.
     pub extra: X,
+}
+
+/// What a call starts with.
+pub struct Setup {
+    /// Bounds on what its imports hand out or keep.
+    pub bounds: Bounds,
+    /// What it is granted.
+    pub granted: Granted,
+    /// Where it asks for everything else.
+    pub host: Arc<dyn Host>,
+    /// When it must have ended.
+    pub deadline: Instant,
+    /// Tells it that its caller wants it to end.
+    pub cancelled: Cancelled,
 }
 
 /// Bounds on what the imports of one call hand out or keep.
@@ -29,22 +57,42 @@ pub struct Bounds {
     pub output: ByteSize,
 }
 
-impl<X> Guest<X> {
-    /// The state of a call that is granted nothing.
+/// Whether the caller of a call wants it to end. Clones tell the same.
+#[derive(Debug, Clone, Default)]
+pub struct Cancelled(Arc<AtomicBool>);
+
+impl Cancelled {
+    /// Ask the call to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to end.
     #[must_use]
-    pub fn new(bounds: Bounds, extra: X) -> Self {
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<X> Guest<X> {
+    /// The state of a call.
+    #[must_use]
+    pub fn new(setup: Setup, extra: X) -> Self {
+        let Setup { bounds, granted, host, deadline, cancelled } = setup;
         let (stdout, stderr) = (Output::new(bounds.output), Output::new(bounds.output));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
-        let wasi = WasiCtx::builder()
-            .stdout(stdout.clone())
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout.clone())
             .stderr(stderr.clone())
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
-            .max_random_size(MAX_RANDOM_BYTES)
-            .build();
-        Self { wasi, table, stdout, stderr, extra }
+            .max_random_size(MAX_RANDOM_BYTES);
+        for (name, value) in &granted.environment {
+            wasi.env(name, value);
+        }
+        Self { wasi: wasi.build(), table, stdout, stderr, host, deadline, cancelled, extra }
     }
 
     /// What the guest has printed so far: standard output, then standard error.

@@ -7,9 +7,20 @@
 //! This crate is the only one that knows `wasmtime-wasi`. It knows nothing of modules, calls or limits other than the
 //! ones it is handed.
 
+pub mod call;
+mod desk;
+mod granted;
 mod guest;
+mod host;
+pub mod http;
+pub mod invoke;
+pub mod keyvalue;
 mod offered;
 mod output;
+pub mod secrets;
 
-pub use guest::{Bounds, Guest, exit_code, link};
+pub use desk::{About, Desk, Invoke, Visit, Witness};
+pub use granted::{Folder, Granted};
+pub use guest::{Bounds, Cancelled, Guest, Setup, exit_code, link};
+pub use host::{Ask, Host, Nothing, Reply};
 pub use offered::is_offered;

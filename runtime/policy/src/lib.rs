@@ -4,7 +4,12 @@
 //! acts; the sandbox is handed the [`Limits`] that it must hold.
 
 mod access;
+mod grant;
 mod limits;
 
 pub use access::{Action, Forbidden};
+pub use grant::{
+    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant, NamedValue,
+    Quota, Scheme, ScratchGrant,
+};
 pub use limits::{Limits, Lowered};

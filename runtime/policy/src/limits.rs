@@ -21,8 +21,22 @@ pub struct Limits {
     pub result: ByteSize,
     /// Each of standard output and standard error; what is beyond is dropped and marked.
     pub output: ByteSize,
+    /// Lines that the guest logs.
+    pub log: ByteSize,
     /// What one call can make the server hold beyond the guest's own memory.
     pub host_memory: ByteSize,
+    /// Calls of the host: imports, and the engine's own helpers for growing, copying and filling memory.
+    pub host_calls: u64,
+    /// Handles that the guest holds at a time: streams, descriptors, requests, pollables.
+    pub handles: u64,
+    /// Random bytes.
+    pub random: ByteSize,
+    /// Requests to the outside.
+    pub http_requests: u64,
+    /// Each of a request to the outside and its answer: headers and body.
+    pub http_body: ByteSize,
+    /// How deep tools that call tools may go.
+    pub invoke_depth: u64,
 }
 
 impl Default for Limits {
@@ -34,7 +48,14 @@ impl Default for Limits {
             table_elements: 100_000,
             result: ByteSize::mib(8),
             output: ByteSize::kib(64),
+            log: ByteSize::kib(64),
             host_memory: ByteSize::mib(16),
+            host_calls: 10_000_000,
+            handles: 1_000,
+            random: ByteSize::mib(1),
+            http_requests: 32,
+            http_body: ByteSize::mib(8),
+            invoke_depth: 4,
         }
     }
 }

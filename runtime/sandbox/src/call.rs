@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_capabilities::{Bounds, Guest};
+use fumehood_capabilities::{Bounds, Cancelled, Granted, Guest, Nothing, Setup};
 use fumehood_model::{Captured, Digest, Outcome, StopReason, Stopped, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::{Input, LiftError, Plan};
@@ -119,7 +119,14 @@ async fn run(
 ) -> Result<Finished, SandboxError> {
     let limits = call.limits;
     let limiter = Limiter::new(limits.memory.0, limits.table_elements);
-    let mut store = Store::new(&engine, Guest::new(Bounds { output: limits.output }, limiter));
+    let setup = Setup {
+        bounds: Bounds { output: limits.output },
+        granted: Granted::default(),
+        host: std::sync::Arc::new(Nothing),
+        deadline: call.deadline,
+        cancelled: Cancelled::default(),
+    };
+    let mut store = Store::new(&engine, Guest::new(setup, limiter));
     prepare(&mut store, &call, yields).map_err(|source| SandboxError::Engine { source })?;
 
     let answer = within(call.deadline, invoke(&mut store, &ready, &call)).await;

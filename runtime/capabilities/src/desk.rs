@@ -1,0 +1,139 @@
+//! The host side of every capability, decided and done in the server.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use fumehood_model::ModuleName;
+use fumehood_policy::{Grant, Limits};
+
+use crate::{
+    call::Progress,
+    host::{Ask, Host, Reply},
+    http, invoke, keyvalue, secrets,
+};
+
+/// Most different denials that are remembered of one call.
+const MAX_DENIALS: usize = 16;
+
+/// The services behind the capabilities, one of each for a server. Cloning is cheap.
+#[derive(Clone)]
+pub struct Desk {
+    /// Requests to the outside.
+    pub http: http::Egress,
+    /// Values that last.
+    pub keyvalue: keyvalue::Buckets,
+    /// Secrets by name.
+    pub secrets: secrets::Safe,
+}
+
+/// Who calls, what it is granted, and who else wants to know.
+pub struct Visit {
+    desk: Desk,
+    about: About,
+    denied: Mutex<Vec<Grant>>,
+    pub(crate) used: Mutex<Used>,
+}
+
+/// What the host side knows of a call.
+pub struct About {
+    /// The module that is called.
+    pub module: ModuleName,
+    /// What this function of it is granted.
+    pub grants: Arc<[Grant]>,
+    /// What the call may use.
+    pub limits: Limits,
+    /// When it must have ended.
+    pub deadline: Instant,
+    /// Who hears what was used and what was refused.
+    pub witness: Arc<dyn Witness>,
+    /// The way to other tools, with the rights of the caller.
+    pub invoke: Arc<dyn Invoke>,
+}
+
+/// What a call has used of the bounds that the host side keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    /// Requests made to the outside.
+    pub(crate) http_requests: u64,
+    /// Secrets that were handed to the guest, so that they can be struck from what it prints.
+    pub(crate) secrets: Vec<String>,
+}
+
+/// Hears what calls do.
+pub trait Witness: Send + Sync {
+    /// A guest of `module` used what `grant` stands for, or was refused it.
+    ///
+    /// The grant is the narrowest that would cover the use.
+    fn note(&self, module: &ModuleName, grant: &Grant, allowed: bool);
+
+    /// A guest told how far it is.
+    fn progress(&self, module: &ModuleName, progress: Progress);
+}
+
+/// Calls other tools for a guest, as whoever called the guest.
+pub trait Invoke: Send + Sync {
+    /// Call the tool. The grant was checked; everything else was not.
+    fn invoke(
+        &self,
+        request: invoke::Request,
+    ) -> Pin<Box<dyn Future<Output = Result<invoke::Response, invoke::Refused>> + Send + '_>>;
+}
+
+impl Desk {
+    /// The host side of one call.
+    #[must_use]
+    pub fn visit(&self, about: About) -> Arc<Visit> {
+        Arc::new(Visit { desk: self.clone(), about, denied: Mutex::default(), used: Mutex::default() })
+    }
+}
+
+impl Visit {
+    /// What the call is granted, and within which bounds.
+    pub(crate) fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Say that `grant` was used, or refused.
+    pub(crate) fn note(&self, grant: &Grant, allowed: bool) {
+        if !allowed {
+            let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+            if denied.len() < MAX_DENIALS && !denied.contains(grant) {
+                denied.push(grant.clone());
+            }
+        }
+        self.about.witness.note(&self.about.module, grant, allowed);
+    }
+
+    /// What the call was refused, each once.
+    #[must_use]
+    pub fn denied(&self) -> Vec<Grant> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Secrets that the guest was handed.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).secrets.clone()
+    }
+}
+
+impl Host for Visit {
+    fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
+        Box::pin(async move {
+            match ask {
+                Ask::Http(request) => Reply::Http(self.desk.http.send(self, &self.desk.secrets, request).await),
+                Ask::KeyValue(request) => Reply::KeyValue(self.desk.keyvalue.answer(self, request).await),
+                Ask::Secret(request) => Reply::Secret(self.desk.secrets.answer(self, request).await),
+                Ask::Invoke(request) => Reply::Invoke(invoke::answer(self, request).await),
+                Ask::Progress(progress) => {
+                    self.about.witness.progress(&self.about.module, progress);
+                    Reply::Progress
+                }
+            }
+        })
+    }
+}
