@@ -20,6 +20,8 @@ pub struct Granted {
 pub struct Folder {
     /// Where it is.
     pub path: PathBuf,
+    /// The same folder or one above it, for all calls of its module: what the process that runs them must reach.
+    pub within: PathBuf,
     /// Where the guest sees it.
     pub at: String,
     /// Whether the guest may change what is there.

@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// Compile one component for the server that started this process
     #[command(hide = true)]
     CompileWorker(CompileWorkerArgs),
+    /// Run components for the server that started this process
+    #[command(hide = true)]
+    SandboxWorker(SandboxWorkerArgs),
 }
 
 const CALL_EXAMPLES: &str = "\
@@ -118,6 +121,9 @@ pub(crate) struct ServeArgs {
     /// Let everyone on this machine do everything; refused unless the server listens on loopback
     #[arg(long)]
     pub(crate) no_auth: bool,
+    /// Refuse to start unless the kernel gives everything that isolates tools
+    #[arg(long)]
+    pub(crate) require_isolation: bool,
 }
 
 /// `mcp`.
@@ -256,6 +262,10 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
+/// `sandbox-worker`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SandboxWorkerArgs {}
+
 /// `compile-worker`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CompileWorkerArgs {}
@@ -282,6 +292,9 @@ impl Args {
         }
         if let Command::Serve(ServeArgs { no_auth: true, .. }) = &self.command {
             set("--no-auth", "server.auth", json!(false));
+        }
+        if let Command::Serve(ServeArgs { require_isolation: true, .. }) = &self.command {
+            set("--require-isolation", "isolation.require", json!(true));
         }
         if self.global.verbose {
             set("--verbose", "log.filter", json!("debug"));

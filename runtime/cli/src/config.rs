@@ -12,7 +12,7 @@ use std::{
 };
 
 use fumehood_model::{ByteSize, Code};
-use fumehood_policy::Limits;
+use fumehood_policy::{Limits, Trusted};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Flag, Origin};
@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) concurrency: Concurrency,
     pub(crate) components: Components,
+    pub(crate) isolation: Isolation,
     pub(crate) log: Log,
 }
 
@@ -89,6 +90,20 @@ pub(crate) struct Components {
     pub(crate) compile_memory: ByteSize,
     /// Most compiled components that are held in memory.
     pub(crate) loaded: usize,
+}
+
+/// `[isolation]`: where components run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Isolation {
+    /// Modules that run inside the server: names, or beginnings of names with `*` behind them.
+    pub(crate) trusted: Trusted,
+    /// How many worker processes share the calls of all other modules.
+    pub(crate) workers: usize,
+    /// After how many calls a worker process is replaced.
+    pub(crate) recycle_after: u64,
+    /// Whether to refuse to start when the kernel lacks what isolates worker processes.
+    pub(crate) require: bool,
 }
 
 /// `[log]`: what the server says about itself.
@@ -153,6 +168,13 @@ impl Default for Components {
     }
 }
 
+impl Default for Isolation {
+    fn default() -> Self {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        Self { trusted: Trusted::default(), workers, recycle_after: 100_000, require: false }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
@@ -176,7 +198,7 @@ impl Loaded {
 
     /// What is wrong with the values together, although each is well-formed.
     fn mistakes(&self) -> Vec<String> {
-        let Config { server, limits, concurrency, components, .. } = &self.config;
+        let Config { server, limits, concurrency, components, isolation, .. } = &self.config;
         let positive = [
             ("server.max_body", server.max_body.0),
             ("server.header_timeout_s", server.header_timeout_s),
@@ -192,6 +214,8 @@ impl Loaded {
             ("components.compile_cpu_s", components.compile_cpu_s),
             ("components.compile_memory", components.compile_memory.0),
             ("components.loaded", components.loaded as u64),
+            ("isolation.workers", isolation.workers as u64),
+            ("isolation.recycle_after", isolation.recycle_after),
         ];
         let zeros = positive.into_iter().filter(|(_, value)| *value == 0);
         let mut mistakes: Vec<_> =

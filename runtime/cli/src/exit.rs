@@ -40,7 +40,8 @@ impl Exit {
             | Code::Trap
             | Code::Denied
             | Code::Cancelled
-            | Code::ResultTooLarge => Self::Stopped,
+            | Code::ResultTooLarge
+            | Code::QuotaExceeded => Self::Stopped,
             Code::Malformed
             | Code::Conflict
             | Code::MethodNotAllowed

@@ -4,13 +4,17 @@ use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use fumehood_dispatch::Dispatcher;
-use fumehood_model::Code;
-use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox};
+use fumehood_model::{ByteSize, Code};
+use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox, Settings, Workers};
 use fumehood_scheduler::Admission;
 use fumehood_store::{Access, DataDirectory, StoreError};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{commands::compile_worker, config::Config, exit::Failure};
+use crate::{
+    commands::{compile_worker, sandbox_worker},
+    config::Config,
+    exit::Failure,
+};
 
 /// An open data directory and the door to everything in it.
 pub(crate) struct House {
@@ -20,6 +24,8 @@ pub(crate) struct House {
     pub(crate) first_key: Option<String>,
     /// Where the first administrator's key is kept.
     pub(crate) key_file: PathBuf,
+    /// Where tools run.
+    pub(crate) sandbox: Sandbox,
     directory: DataDirectory,
 }
 
@@ -37,7 +43,10 @@ impl House {
             Access::Own => keys.first_admin(&key_file)?,
             Access::Share => None,
         };
-        let sandbox = Sandbox::new(sandbox_config(config)?, compiler(config)?, directory.blobs()?, directory.cache()?)?;
+        let sandbox_config = sandbox_config(config)?;
+        let workers = workers(config, &sandbox_config)?;
+        let sandbox =
+            Sandbox::new(sandbox_config, compiler(config)?, directory.blobs()?, directory.cache()?, workers)?;
         let admission = Admission::new(fumehood_scheduler::Config {
             calls: config.concurrency.calls,
             waiting: config.concurrency.waiting,
@@ -49,9 +58,31 @@ impl House {
             max_component: config.components.max_size,
             apis_dirs: config.server.apis_dir.clone(),
             read_only: access == Access::Share,
+            trusted: config.isolation.trusted.clone(),
         };
-        let dispatcher = Dispatcher::new(door, sandbox, admission, database, directory.blobs()?, keys);
-        Ok(Self { dispatcher, first_key, key_file, directory })
+        let dispatcher = Dispatcher::new(door, sandbox.clone(), admission, database, directory.blobs()?, keys);
+        Ok(Self { dispatcher, first_key, key_file, sandbox, directory })
+    }
+
+    /// Start the worker processes, and say loudly what does not isolate them.
+    ///
+    /// # Errors
+    ///
+    /// With a [`Failure`] when they are not isolated although `config` requires it.
+    pub(crate) async fn isolate(&self, config: &Config) -> anyhow::Result<()> {
+        let gaps = match self.sandbox.isolation().await? {
+            Some(isolated) if isolated.gaps().is_empty() => return Ok(()),
+            Some(isolated) => isolated.gaps(),
+            None => vec!["every module is trusted and runs inside the server".to_owned()],
+        };
+        if config.isolation.require {
+            let failure = Failure::new(Code::Unavailable, "tools cannot be isolated as isolation.require demands");
+            return Err(failure.lines(gaps).hint("`fumehood doctor` explains what this machine lacks").into());
+        }
+        for gap in gaps {
+            tracing::warn!("Tools are not fully isolated: {gap}; `fumehood doctor` explains");
+        }
+        Ok(())
     }
 
     /// Where everything is kept.
@@ -77,6 +108,22 @@ pub(crate) fn compiler(config: &Config) -> anyhow::Result<Compiler> {
     let isolation = Isolation::Process { program, arguments: vec![compile_worker::COMMAND.to_owned()] };
     let limits = CompilerLimits { cpu_s: config.components.compile_cpu_s, memory: config.components.compile_memory };
     Ok(Compiler::new(isolation, limits))
+}
+
+/// Processes of this very program for the components that are not trusted.
+pub(crate) fn workers(config: &Config, sandbox: &fumehood_sandbox::Config) -> anyhow::Result<Option<Workers>> {
+    if config.isolation.trusted.covers_all() {
+        return Ok(None);
+    }
+    let limits = &config.limits;
+    let settings = Settings {
+        program: env::current_exe().context("this program cannot find its own file")?,
+        arguments: vec![sandbox_worker::COMMAND.to_owned()],
+        processes: config.isolation.workers,
+        recycle_after: config.isolation.recycle_after,
+        max_answer: ByteSize(limits.result.0 + 2 * limits.output.0 + limits.log.0 + 2 * limits.http_body.0),
+    };
+    Ok(Some(Workers::new(sandbox.clone(), settings)))
 }
 
 /// The threads that answer requests.

@@ -3,18 +3,24 @@
 use std::{
     fs,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use fumehood_capabilities::{Granted, Nothing};
 use fumehood_dispatch::{Module, Origin};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
 use fumehood_policy::Limits;
-use fumehood_sandbox::{Call, Compiler, CompilerLimits, Isolation, Sandbox, SandboxError, is_offered};
+use fumehood_sandbox::{Call, Sandbox, SandboxError, is_offered};
 use fumehood_store::{Access, DataDirectory};
-use fumehood_value::InputError;
+use fumehood_value::{Arguments, InputError};
 use serde_json::json;
 
-use crate::{commands::compile_worker, exit::Failure, house::runtime};
+use crate::{
+    config::Config,
+    exit::Failure,
+    house::{self, runtime},
+};
 
 /// Largest file that is read here.
 const MAX_FILE: ByteSize = ByteSize::mib(64);
@@ -54,15 +60,10 @@ impl File {
         let (blobs, cache) = (directory.blobs()?, directory.cache()?);
         let digest = Digest::of(&bytes);
         blobs.put(&digest, &bytes)?;
-        let program = std::env::current_exe()?;
-        let isolation = Isolation::Process { program, arguments: vec![compile_worker::COMMAND.to_owned()] };
-        let config = fumehood_sandbox::Config {
-            concurrent_calls: 1,
-            max_memory: limits.memory,
-            max_table_elements: limits.table_elements,
-            ..fumehood_sandbox::Config::default()
-        };
-        let sandbox = Sandbox::new(config, Compiler::new(isolation, CompilerLimits::default()), blobs, cache)?;
+        let config = Config { limits: *limits, ..Config::default() };
+        let sandbox_config = fumehood_sandbox::Config { concurrent_calls: 1, ..house::sandbox_config(&config)? };
+        let workers = house::workers(&config, &sandbox_config)?;
+        let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs, cache, workers)?;
         let interface = sandbox.describe(&digest).await.map_err(|error| refused(path, error))?;
         let origin = Origin::File { path: path.to_owned() };
         let module = Module::new(name_of(path), digest, size, origin, interface)
@@ -91,16 +92,17 @@ pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> 
             let message = format!("{} has no function `{}`", path.display(), function.escape_debug());
             return Err(Failure::new(Code::NotFound, message).hint(format!("it has {}", known.join(", "))).into());
         };
-        let input = tool.plan.lower_slice(json.as_bytes()).map_err(unfit)?;
         // Compiling has bounds of its own, and is not counted against a call that is made once.
         sandbox.load(&module.digest).await.map_err(|error| refused(path, error))?;
         let call = Call {
             digest: module.digest,
             function: tool.position,
-            plan: tool.plan.clone(),
-            input,
+            arguments: Arguments::Text(json.to_owned().into()),
             limits: *limits,
             deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
+            granted: Granted::default(),
+            host: Arc::new(Nothing),
+            trusted: false,
         };
         let finished = sandbox.call(call, ()).await.map_err(|error| refused(path, error))?;
         let text = |json: bytes::Bytes| String::from_utf8_lossy(&json).into_owned();
@@ -109,8 +111,8 @@ pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> 
             Outcome::ToolError(json) => Outcome::ToolError(text(json)),
             Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
         };
-        let (usage, stdout, stderr) = (finished.usage, finished.stdout, finished.stderr);
-        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr })
+        let (usage, said) = (finished.usage, finished.said);
+        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout: said.stdout, stderr: said.stderr })
     })
 }
 
@@ -154,6 +156,7 @@ pub(crate) fn inspect(path: &Path) -> anyhow::Result<serde_json::Value> {
 
 fn refused(path: &Path, error: SandboxError) -> anyhow::Error {
     match error {
+        SandboxError::Input(error) => unfit(error).into(),
         SandboxError::NotServable(_)
         | SandboxError::UnknownImport { .. }
         | SandboxError::Refused { .. }

@@ -39,10 +39,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    // These two need no configuration, and must work where it is broken.
+    // These need no configuration, and must work where it is broken.
     match &args.command {
         Command::Completions(completions) => return commands::completions::run(&output, completions),
         Command::CompileWorker(worker) => return commands::compile_worker::run(worker),
+        Command::SandboxWorker(worker) => return commands::sandbox_worker::run(worker),
         _ => {}
     }
     let loaded = config::load(args.global.config.as_deref(), &environment()?, args.settings())?;
@@ -59,7 +60,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Tools(command) => commands::tools::run(&session, command),
         Command::Keys(command) => commands::keys::run(&session, command),
         Command::Config(command) => commands::config::run(&session, command),
-        Command::Completions(_) | Command::CompileWorker(_) => {
+        Command::Completions(_) | Command::CompileWorker(_) | Command::SandboxWorker(_) => {
             unreachable!("handled before the configuration was read")
         }
     }

@@ -1,23 +1,14 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use fumehood_capabilities::{Granted, Nothing};
 use fumehood_model::{Captured, Outcome, Principal, Usage};
 use fumehood_policy::{Action, Lowered};
 use fumehood_registry::Tool;
-use fumehood_sandbox::{Call, Finished};
-use fumehood_value::Input;
-use serde_json::Value;
+use fumehood_sandbox::{Call, Finished, Said};
+use fumehood_value::Arguments;
 
 use crate::{DispatchError, Dispatcher};
-
-/// The arguments of a call, as its front end has them.
-#[derive(Debug)]
-pub enum Arguments {
-    /// JSON text.
-    Text(Bytes),
-    /// JSON that was parsed already.
-    Parsed(Value),
-}
 
 /// How a call ended, and what it used.
 #[derive(Debug)]
@@ -53,15 +44,21 @@ impl Dispatcher {
         Action::Call.check(principal)?;
         let limits = self.inner.config.limits.lowered_by(lowered);
         let deadline = arrived + limits.deadline();
-        let input = lower(tool, arguments)?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
-        let call =
-            Call { digest: tool.digest, function: tool.position, plan: tool.plan.clone(), input, limits, deadline };
-        let Finished { outcome, mut usage, stdout, stderr } = self.inner.sandbox.call(call, place).await?;
+        let call = Call {
+            digest: tool.digest,
+            function: tool.position,
+            arguments,
+            limits,
+            deadline,
+            granted: Granted::default(),
+            host: Arc::new(Nothing),
+            trusted: self.inner.config.trusted.covers(&tool.module),
+        };
+        let Finished { outcome, mut usage, said } = self.inner.sandbox.call(call, place).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
-        log_output(tool, "stdout", &stdout);
-        log_output(tool, "stderr", &stderr);
+        log(tool, &outcome, &said);
         tracing::debug!(
             tool.name = %tool.name, key.id = %principal.key, outcome = word(&outcome), usage.fuel_units,
             usage.memory_bytes, usage.duration_us, "Call of {} ended", tool.name
@@ -70,19 +67,31 @@ impl Dispatcher {
     }
 }
 
-fn lower(tool: &Tool, arguments: Arguments) -> Result<Input, DispatchError> {
-    Ok(match arguments {
-        Arguments::Text(json) => tool.plan.lower_slice(&json)?,
-        Arguments::Parsed(value) => tool.plan.lower_value(value)?,
-    })
-}
-
 fn word(outcome: &Outcome<Bytes>) -> &'static str {
     match outcome {
         Outcome::Value(_) => "value",
         Outcome::ToolError(_) => "tool_error",
         Outcome::Stopped(stopped) => stopped.reason.code().as_str(),
     }
+}
+
+/// What a guest said on the side, in the operator's log.
+fn log(tool: &Tool, outcome: &Outcome<Bytes>, said: &Said) {
+    log_output(tool, "stdout", &said.stdout);
+    log_output(tool, "stderr", &said.stderr);
+    if let (Outcome::Stopped(stopped), Some(trace)) = (outcome, &said.trace) {
+        let trace: String = trace.chars().take(LOGGED_OUTPUT).flat_map(escaped).collect();
+        tracing::warn!(
+            tool.name = %tool.name, component.digest = %tool.digest, reason = %stopped.reason, blame = "guest",
+            "{} was stopped: {}\n{trace}", tool.name, stopped.reason
+        );
+    }
+}
+
+/// A character of a guest, unable to drive a terminal; lines stay lines.
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let (kept, escaped) = if character == '\n' { (Some(character), None) } else { (None, Some(character.escape_debug())) };
+    kept.into_iter().chain(escaped.into_iter().flatten())
 }
 
 /// What a guest printed, in the operator's log: bounded, attributed, and unable to forge a line of its own.

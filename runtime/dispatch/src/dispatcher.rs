@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use fumehood_model::{ByteSize, Principal};
-use fumehood_policy::{Action, Limits};
+use fumehood_policy::{Action, Limits, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
@@ -21,6 +21,8 @@ pub struct Config {
     pub apis_dirs: Vec<PathBuf>,
     /// Whether modules and keys can be changed here.
     pub read_only: bool,
+    /// Modules that run inside the server.
+    pub trusted: Trusted,
 }
 
 /// The door. Cloning is cheap.

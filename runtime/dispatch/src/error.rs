@@ -76,13 +76,22 @@ pub enum DispatchError {
     ReadOnly,
     /// The sandbox could not do it.
     #[error(transparent)]
-    Sandbox(#[from] SandboxError),
+    Sandbox(SandboxError),
     /// Durable state could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A thread of ours failed.
     #[error("a piece of work was lost because its thread failed")]
     Lost,
+}
+
+impl From<SandboxError> for DispatchError {
+    fn from(error: SandboxError) -> Self {
+        match error {
+            SandboxError::Input(error) => Self::Input(error),
+            error => Self::Sandbox(error),
+        }
+    }
 }
 
 fn suggestions(near: &[String]) -> String {

@@ -12,10 +12,11 @@ mod install;
 mod keys;
 mod load;
 
-pub use call::{Answer, Arguments};
+pub use call::Answer;
 pub use dispatcher::{Config, Dispatcher};
 pub use error::DispatchError;
 pub use fumehood_registry::{Catalogue, Module, Origin, Problem, Tool};
 pub use fumehood_sandbox::is_offered;
 pub use fumehood_store::{ApiKey, NewKey};
+pub use fumehood_value::Arguments;
 pub use install::{Installed, Overwrite};

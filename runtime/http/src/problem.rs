@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use fumehood_dispatch::DispatchError;
-use fumehood_model::{Code, StopReason, Timestamp};
+use fumehood_model::{Code, StopReason, Timestamp, Usage};
 use fumehood_value::InputError;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::Trap => 502,
         Code::Unavailable => 503,
         Code::Deadline => 504,
-        Code::Memory | Code::ResultTooLarge => 507,
+        Code::Memory | Code::ResultTooLarge | Code::QuotaExceeded => 507,
         Code::Fuel => 508,
     };
     StatusCode::from_u16(status).expect("every status above is a valid one")
@@ -70,6 +70,7 @@ fn title_of(code: Code) -> &'static str {
         Code::Denied => "The tool was denied something",
         Code::Cancelled => "The call was cancelled",
         Code::ResultTooLarge => "The answer of the tool is too large",
+        Code::QuotaExceeded => "The call used up a bound",
         Code::Internal => "The server failed",
     }
 }
@@ -98,10 +99,16 @@ impl Problem {
         Self::new(Code::ToolError, message).with_details(details)
     }
 
-    /// A call that the sandbox ended.
+    /// A call that the sandbox ended: which bound it hit, what it allows and what was used.
     #[must_use]
-    pub fn stopped(reason: &StopReason) -> Self {
-        Self::new(reason.code(), reason.to_string())
+    pub fn stopped(reason: &StopReason, usage: &Usage) -> Self {
+        let problem = Self::new(reason.code(), reason.to_string());
+        let Some((limit, allowed)) = reason.limit() else { return problem };
+        let mut details = serde_json::json!({ "limit": limit, "allowed": allowed });
+        if let Some(used) = reason.used(usage) {
+            details["used"] = used.into();
+        }
+        problem.with_details(details)
     }
 
     /// Its stable code.

@@ -75,7 +75,12 @@ fn error_text(json: &Bytes) -> String {
 /// Why a call was stopped, and what a model can do about it.
 fn advice(reason: &StopReason) -> String {
     let next = match reason {
-        StopReason::Deadline { .. } | StopReason::Fuel { .. } | StopReason::Memory { .. } => {
+        StopReason::Deadline { .. }
+        | StopReason::Fuel { .. }
+        | StopReason::Memory { .. }
+        | StopReason::HostCalls { .. }
+        | StopReason::Handles { .. }
+        | StopReason::Random { .. } => {
             "Ask for less at a time, or ask an administrator to raise the limit."
         }
         StopReason::ResultTooLarge { .. } => "Ask for a smaller part of the answer.",
@@ -115,7 +120,8 @@ pub(crate) fn refused(error: &DispatchError) -> Result<CallToolResult, ErrorData
         | Code::Trap
         | Code::Denied
         | Code::Cancelled
-        | Code::ResultTooLarge => Ok(failed(code, told(error))),
+        | Code::ResultTooLarge
+        | Code::QuotaExceeded => Ok(failed(code, told(error))),
     }
 }
 

@@ -49,6 +49,8 @@ pub enum Code {
     Cancelled,
     /// The tool's answer was larger than allowed.
     ResultTooLarge,
+    /// The call used up another bound: calls of the host, handles, random bytes.
+    QuotaExceeded,
     /// We failed.
     Internal,
 }
@@ -78,6 +80,7 @@ impl Code {
             Self::Denied => "denied",
             Self::Cancelled => "cancelled",
             Self::ResultTooLarge => "result_too_large",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::Internal => "internal",
         }
     }

@@ -23,7 +23,7 @@ mod timestamp;
 pub use code::Code;
 pub use digest::{Digest, DigestError};
 pub use name::{ModuleName, NameError, ToolName};
-pub use outcome::{Captured, Outcome, StopReason, Stopped, Usage};
+pub use outcome::{Captured, Crash, Outcome, StopReason, Stopped, Usage};
 pub use principal::{KeyId, Principal, Role};
 pub use size::ByteSize;
 pub use timestamp::Timestamp;

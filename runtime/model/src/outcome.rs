@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{ByteSize, Code};
 
@@ -8,7 +8,7 @@ use crate::{ByteSize, Code};
 ///
 /// "The tool said no" and "the sandbox stopped it" are different from each other, and from our own failures, which
 /// are never an `Outcome`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome<T> {
     /// The tool answered.
     Value(T),
@@ -19,7 +19,7 @@ pub enum Outcome<T> {
 }
 
 /// Why the sandbox ended a call, in words for the caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{reason}")]
 pub struct Stopped {
     /// Which bound was hit, and what it was.
@@ -28,7 +28,7 @@ pub struct Stopped {
 }
 
 /// Which bound ended a call.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum StopReason {
     /// Wall-clock time, host calls and sleeping included.
     #[error("the call was stopped at its deadline of {} ms", allowed.as_millis())]
@@ -48,17 +48,35 @@ pub enum StopReason {
         /// How much it may burn.
         allowed: u64,
     },
-    /// The tool crashed; `what` is a fixed phrase, never text from the guest.
-    #[error("the tool crashed: {what}")]
+    /// The tool crashed.
+    #[error("the tool crashed: {crash}")]
     Trap {
         /// What kind of crash it was.
-        what: &'static str,
+        crash: Crash,
     },
-    /// The tool tried something that it was not granted.
-    #[error("the tool tried something that it was not granted: {what}")]
+    /// The tool failed after it was refused something that it was not granted.
+    #[error("the tool needs {what}, which it was not granted: ask an administrator of this server to review it")]
     Denied {
-        /// What it tried.
-        what: &'static str,
+        /// What kind of thing it tried to reach: `http`, `secret`, never where or which.
+        what: String,
+    },
+    /// Calls of the host.
+    #[error("the call was stopped after calling its host {allowed} times")]
+    HostCalls {
+        /// How often it may.
+        allowed: u64,
+    },
+    /// Handles held at a time.
+    #[error("the call was stopped because it held more than {allowed} handles")]
+    Handles {
+        /// How many it may hold.
+        allowed: u64,
+    },
+    /// Random bytes.
+    #[error("the call was stopped after drawing {allowed} of random bytes")]
+    Random {
+        /// How many it may draw.
+        allowed: ByteSize,
     },
     /// The caller went away.
     #[error("the call was cancelled")]
@@ -69,6 +87,50 @@ pub enum StopReason {
         /// How large it may be.
         allowed: ByteSize,
     },
+}
+
+/// How a tool crashed. Fixed phrases: text of a guest never gets here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Crash {
+    /// Its stack was full.
+    #[error("it ran out of stack, usually by endless recursion")]
+    Stack,
+    /// It panicked.
+    #[error("it panicked or reached code that it declared unreachable")]
+    Unreachable,
+    /// A memory access outside of its memory.
+    #[error("it accessed memory out of bounds")]
+    Memory,
+    /// A table access outside of its table.
+    #[error("it accessed a table out of bounds")]
+    Table,
+    /// A call through a pointer to nothing, or to something else.
+    #[error("it called a function that is not there")]
+    Function,
+    /// An integer became too large.
+    #[error("an integer overflowed")]
+    Overflow,
+    /// A division by zero.
+    #[error("it divided by zero")]
+    Division,
+    /// A float became an integer that cannot hold it.
+    #[error("it converted a float that no integer can hold")]
+    Conversion,
+    /// Anything else that WebAssembly forbids.
+    #[error("it broke the rules of WebAssembly")]
+    Rules,
+    /// It ended itself, as if all were well.
+    #[error("it exited before it answered")]
+    Exit,
+    /// It ended itself with a failure.
+    #[error("it exited with a failure before it answered")]
+    ExitFailure,
+    /// What it passed to the host, or gave back, is not a value of the type that it declared.
+    #[error("what it handed over was not a valid value of its type")]
+    Value,
+    /// The process that it ran in ended: it, or another tool in the same process, brought the runtime down.
+    #[error("the process that it ran in ended, because of it or of a tool beside it")]
+    Process,
 }
 
 impl StopReason {
@@ -83,12 +145,40 @@ impl StopReason {
             Self::Denied { .. } => Code::Denied,
             Self::Cancelled => Code::Cancelled,
             Self::ResultTooLarge { .. } => Code::ResultTooLarge,
+            Self::HostCalls { .. } | Self::Handles { .. } | Self::Random { .. } => Code::QuotaExceeded,
+        }
+    }
+
+    /// The bound that was hit, as its configuration key and what it allows, if it is one.
+    #[must_use]
+    pub fn limit(&self) -> Option<(&'static str, u64)> {
+        Some(match self {
+            Self::Deadline { allowed } => ("deadline_ms", u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX)),
+            Self::Memory { allowed } => ("memory", allowed.0),
+            Self::Fuel { allowed } => ("fuel_units", *allowed),
+            Self::ResultTooLarge { allowed } => ("result", allowed.0),
+            Self::HostCalls { allowed } => ("host_calls", *allowed),
+            Self::Handles { allowed } => ("handles", *allowed),
+            Self::Random { allowed } => ("random", allowed.0),
+            Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => return None,
+        })
+    }
+
+    /// How much of [`StopReason::limit`] was used, where that is known better than "all of it".
+    #[must_use]
+    pub fn used(&self, usage: &Usage) -> Option<u64> {
+        match self {
+            Self::Deadline { .. } => Some(usage.duration_us / 1_000),
+            Self::Memory { .. } => Some(usage.memory_bytes),
+            Self::Fuel { allowed } | Self::HostCalls { allowed } | Self::Handles { allowed } => Some(*allowed),
+            Self::Random { allowed } => Some(allowed.0),
+            Self::ResultTooLarge { .. } | Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => None,
         }
     }
 }
 
 /// What one call used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Fuel burnt, in units of the engine (about one for each WebAssembly instruction).
     pub fuel_units: u64,
@@ -99,7 +189,7 @@ pub struct Usage {
 }
 
 /// What a guest wrote to its standard streams, bounded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
     /// The bytes that were kept.
     pub bytes: Vec<u8>,

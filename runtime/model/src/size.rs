@@ -64,7 +64,8 @@ impl FromStr for ByteSize {
 
 impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // Text is for people; processes of ours tell each other numbers.
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
     }
 }
 
@@ -89,6 +90,9 @@ impl<'de> Deserialize<'de> for ByteSize {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ByteSize, E> {
                 text.parse().map_err(E::custom)
             }
+        }
+        if !deserializer.is_human_readable() {
+            return deserializer.deserialize_u64(Size);
         }
         deserializer.deserialize_any(Size)
     }

@@ -6,6 +6,7 @@
 mod access;
 mod grant;
 mod limits;
+mod trusted;
 
 pub use access::{Action, Forbidden};
 pub use grant::{
@@ -13,3 +14,4 @@ pub use grant::{
     Quota, Scheme, ScratchGrant,
 };
 pub use limits::{Limits, Lowered};
+pub use trusted::Trusted;

@@ -41,7 +41,7 @@ fn respond(answer: Answer, tool: &Tool) -> Response {
     let mut response = match answer.outcome {
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json)).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason).into_response(),
+        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &answer.usage).into_response(),
     };
     used(response.headers_mut(), answer.usage, tool);
     response

@@ -17,7 +17,7 @@ use crate::State;
 const COMMON: [Code; 5] = [Code::Malformed, Code::Unauthenticated, Code::Forbidden, Code::NotFound, Code::Internal];
 
 /// Failures that a call can meet beside these.
-const OF_CALLS: [Code; 13] = [
+const OF_CALLS: [Code; 14] = [
     Code::TooLarge,
     Code::UnsupportedMediaType,
     Code::InvalidInput,
@@ -30,6 +30,7 @@ const OF_CALLS: [Code; 13] = [
     Code::Fuel,
     Code::ToolError,
     Code::ResultTooLarge,
+    Code::QuotaExceeded,
     Code::Denied,
 ];
 

@@ -213,7 +213,7 @@ pub(crate) async fn execute(
                 .into_response()
         }
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json)).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason).into_response(),
+        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
     };
     used(response.headers_mut(), usage, &tool);
     Ok(response)

@@ -2,8 +2,11 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio_util::task::AbortOnDropHandle;
+use fumehood_capabilities::Cancelled;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::{AbortHandle, JoinHandle},
+};
 
 use crate::error::SandboxError;
 
@@ -14,6 +17,11 @@ const NICENESS: i32 = 10;
 
 /// How many turns of guests a thread takes before it looks at timers and sockets again.
 const TURNS_BETWEEN_EVENTS: u32 = 5;
+
+/// How long a guest whose caller has gone may go on, so that it can end by itself.
+///
+/// Long enough to remove a file or write a last value; short beside the second within which a cancelled call has ended.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 /// Runs calls that did not end within their first slice, away from the threads that answer requests.
 ///
@@ -39,16 +47,63 @@ impl Background {
         Ok(Self { runtime: Arc::new(Owned(Some(runtime))) })
     }
 
-    /// Run `work` to its end. Dropping the returned future stops it.
+    /// Run `work` to its end. When the returned future is dropped, `cancelled` tells it so, and it is stopped soon after.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
+        cancelled: Cancelled,
     ) -> Result<T, SandboxError> {
-        AbortOnDropHandle::new(self.handle().spawn(work)).await.map_err(|_| SandboxError::Lost)
+        let mut task = self.spawn(work, cancelled);
+        (&mut task.task).await.map_err(|_| SandboxError::Lost)
     }
 
-    fn handle(&self) -> &Handle {
+    /// Run `work`, until its end or until what is returned is dropped.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        cancelled: Cancelled,
+    ) -> Working<T> {
+        let task = self.handle().spawn(work);
+        let stop = Stop { task: task.abort_handle(), cancelled, handle: self.handle().clone(), armed: true };
+        Working { task, stop }
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
         self.runtime.0.as_ref().expect("the runtime is only taken when this is dropped").handle()
+    }
+}
+
+/// A call that runs in the background, until its end or until this is dropped.
+pub(crate) struct Working<T> {
+    task: JoinHandle<T>,
+    stop: Stop,
+}
+
+impl<T> Working<T> {
+    /// Say that it has ended, or is about to.
+    pub(crate) fn is_over(mut self) {
+        self.stop.armed = false;
+    }
+}
+
+struct Stop {
+    task: AbortHandle,
+    cancelled: Cancelled,
+    handle: Handle,
+    armed: bool,
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        if !self.armed || self.task.is_finished() {
+            return;
+        }
+        self.cancelled.cancel();
+        let task = self.task.clone();
+        self.handle.spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            task.abort();
+        });
     }
 }
 

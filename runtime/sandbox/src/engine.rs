@@ -4,7 +4,7 @@ use wasmtime::{
     Config as EngineConfig, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker,
 };
 
-use crate::{error::SandboxError, limiter::Limiter};
+use crate::{error::SandboxError, limits::Held};
 
 /// Most core instances of one call: a Python component has about forty.
 const INSTANCES_PER_CALL: u32 = 100;
@@ -57,7 +57,7 @@ impl Default for Config {
             max_memory: ByteSize::mib(64),
             max_table_elements: 100_000,
             loaded_components: 256,
-            yields: Yield::Fuel(crate::call::SLICE),
+            yields: Yield::Fuel(crate::run::SLICE),
         }
     }
 }
@@ -125,7 +125,7 @@ fn scans_pages() -> bool {
 }
 
 /// The linker with every import that is offered.
-pub(crate) fn linker(engine: &Engine) -> Result<Linker<Guest<Limiter>>, SandboxError> {
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<Guest<Held>>, SandboxError> {
     let mut linker = Linker::new(engine);
     fumehood_capabilities::link(&mut linker).map_err(|source| SandboxError::Engine { source })?;
     Ok(linker)

@@ -1,6 +1,6 @@
 use fumehood_model::Digest;
 use fumehood_store::StoreError;
-use fumehood_value::DescribeError;
+use fumehood_value::{DescribeError, InputError};
 
 /// Why the sandbox could not do what was asked: never a fault of the call itself.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,21 @@ pub enum SandboxError {
     /// Stored bytes could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The arguments do not fit the function.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A worker process could not be started, or does not do its work.
+    #[error("a worker process failed: {what}")]
+    Worker {
+        /// What went wrong.
+        what: String,
+    },
+    /// The kernel does not give what isolation needs, and it was required.
+    #[error("tools cannot be isolated as required: {what}")]
+    NotIsolated {
+        /// What is missing.
+        what: String,
+    },
     /// All places for instances are taken.
     #[error("all places for running tools are taken")]
     Full,

@@ -10,16 +10,20 @@
 
 mod background;
 mod call;
+mod chamber;
 mod compiler;
 mod engine;
 mod error;
-mod limiter;
+mod limits;
 mod loader;
+mod run;
 mod stop;
+mod workers;
 
-pub use call::{Call, Finished};
-pub use compiler::{Compiler, CompilerLimits, Isolation, worker};
+pub use call::{Call, Finished, Said};
+pub use compiler::{Compiler, CompilerLimits, Isolation, worker as compile_worker};
 pub use engine::{Config, Yield};
 pub use error::SandboxError;
 pub use fumehood_capabilities::is_offered;
 pub use loader::Sandbox;
+pub use workers::{Isolated, Settings, Strength, Workers, worker as sandbox_worker};

@@ -1,9 +1,11 @@
 //! From what wasmtime says to why a call ended.
 
 use fumehood_capabilities::exit_code;
-use fumehood_model::StopReason;
+use fumehood_model::{Crash, StopReason};
 use fumehood_policy::Limits;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
+
+use crate::limits::TooManyHostCalls;
 
 /// Why a guest ended without an answer.
 pub(crate) enum End {
@@ -18,15 +20,18 @@ pub(crate) fn reason(error: &wasmtime::Error, refused_memory: bool, limits: &Lim
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return End::Full;
     }
+    if error.downcast_ref::<TooManyHostCalls>().is_some() {
+        return End::Stopped(StopReason::HostCalls { allowed: limits.host_calls });
+    }
     End::Stopped(match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => StopReason::Fuel { allowed: limits.fuel_units },
         _ if refused_memory => StopReason::Memory { allowed: limits.memory },
-        Some(trap) => StopReason::Trap { what: phrase(*trap) },
+        Some(trap) => StopReason::Trap { crash: crash(*trap) },
         None => match exit_code(error) {
-            Some(0) => StopReason::Trap { what: "it exited before it answered" },
-            Some(_) => StopReason::Trap { what: "it exited with a failure before it answered" },
+            Some(0) => StopReason::Trap { crash: Crash::Exit },
+            Some(_) => StopReason::Trap { crash: Crash::ExitFailure },
             None if is_hostcall_budget(error) => StopReason::ResultTooLarge { allowed: limits.result },
-            None => StopReason::Trap { what: "what it handed over was not a valid value of its type" },
+            None => StopReason::Trap { crash: Crash::Value },
         },
     })
 }
@@ -36,16 +41,16 @@ fn is_hostcall_budget(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls has been exhausted"))
 }
 
-fn phrase(trap: Trap) -> &'static str {
+fn crash(trap: Trap) -> Crash {
     match trap {
-        Trap::StackOverflow => "it ran out of stack, usually by endless recursion",
-        Trap::UnreachableCodeReached => "it panicked or reached code that it declared unreachable",
-        Trap::MemoryOutOfBounds | Trap::HeapMisaligned => "it accessed memory out of bounds",
-        Trap::TableOutOfBounds => "it accessed a table out of bounds",
-        Trap::IndirectCallToNull | Trap::BadSignature => "it called a function that is not there",
-        Trap::IntegerOverflow => "an integer overflowed",
-        Trap::IntegerDivisionByZero => "it divided by zero",
-        Trap::BadConversionToInteger => "it converted a float that no integer can hold",
-        _ => "it broke the rules of WebAssembly",
+        Trap::StackOverflow => Crash::Stack,
+        Trap::UnreachableCodeReached => Crash::Unreachable,
+        Trap::MemoryOutOfBounds | Trap::HeapMisaligned => Crash::Memory,
+        Trap::TableOutOfBounds => Crash::Table,
+        Trap::IndirectCallToNull | Trap::BadSignature => Crash::Function,
+        Trap::IntegerOverflow => Crash::Overflow,
+        Trap::IntegerDivisionByZero => Crash::Division,
+        Trap::BadConversionToInteger => Crash::Conversion,
+        _ => Crash::Rules,
     }
 }

@@ -33,7 +33,7 @@ mod types;
 
 pub use describe::{DescribeError, describe};
 pub use lift::LiftError;
-pub use lower::{Input, MAX_VALUE_BYTES};
+pub use lower::{Arguments, Input, MAX_VALUE_BYTES};
 pub use mistake::{InputError, Mistake};
 pub use plan::Plan;
 pub use schema::{LOCAL, Object, Schema};

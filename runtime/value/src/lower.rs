@@ -6,6 +6,7 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use bytes::Bytes;
 use serde::{
     Deserializer,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -30,6 +31,26 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// The arguments of a call, as its front end has them: nothing about them has been checked.
+#[derive(Debug, Clone)]
+pub enum Arguments {
+    /// JSON text.
+    Text(Bytes),
+    /// JSON that was parsed already.
+    Parsed(Value),
+}
+
+impl Arguments {
+    /// The arguments as JSON text.
+    #[must_use]
+    pub fn into_text(self) -> Bytes {
+        match self {
+            Self::Text(json) => json,
+            Self::Parsed(value) => value.to_string().into(),
+        }
+    }
+}
 
 /// The arguments of one call, checked and converted: ready for a guest.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,13 +81,25 @@ impl Plan {
         self.lower(arguments)
     }
 
+    /// Check and convert arguments in either form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::lower_slice`].
+    pub fn accept(&self, arguments: Arguments) -> Result<Input, InputError> {
+        match arguments {
+            Arguments::Text(json) => self.lower_slice(&json),
+            Arguments::Parsed(value) => self.lower_value(value),
+        }
+    }
+
     fn lower<'de, D: Deserializer<'de>>(&self, deserializer: D) -> Result<Input, InputError>
     where
         D::Error: fmt::Display,
     {
         let mut cx =
             Context { plan: self, path: Vec::new(), mistakes: Vec::new(), budget: MAX_VALUE_BYTES, spent: false };
-        let lowered = deserializer.deserialize_any(Arguments { cx: &mut cx });
+        let lowered = deserializer.deserialize_any(Root { cx: &mut cx });
         if cx.spent {
             return Err(InputError::TooLarge { most_bytes: MAX_VALUE_BYTES });
         }
@@ -154,18 +187,18 @@ fn shown(text: &str) -> String {
 }
 
 /// The arguments of the function as a whole.
-struct Arguments<'a, 'p> {
+struct Root<'a, 'p> {
     cx: &'a mut Context<'p>,
 }
 
-impl<'a, 'p> Arguments<'a, 'p> {
+impl<'a, 'p> Root<'a, 'p> {
     fn not_an_object<E>(self, found: &str) -> Result<Vec<Val>, E> {
         self.cx.mistake(format!("expected an object of arguments, found {found}"));
         Ok(Vec::new())
     }
 }
 
-impl<'de> Visitor<'de> for Arguments<'_, '_> {
+impl<'de> Visitor<'de> for Root<'_, '_> {
     type Value = Vec<Val>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

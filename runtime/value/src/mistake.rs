@@ -1,10 +1,10 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Most mistakes that one refused input reports.
 pub(crate) const MAX_MISTAKES: usize = 50;
 
 /// One thing that is wrong with an input, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mistake {
     /// Where, as a JSON pointer (RFC 6901) into the arguments; empty for the arguments as a whole.
     pub pointer: String,
@@ -13,7 +13,7 @@ pub struct Mistake {
 }
 
 /// Why an input was refused before any guest started.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
     /// The text is not JSON.

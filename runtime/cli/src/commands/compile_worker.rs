@@ -9,6 +9,6 @@ pub(crate) const COMMAND: &str = "compile-worker";
 
 /// Do one piece of work for the server that started this process.
 pub(crate) fn run(_: &CompileWorkerArgs) -> anyhow::Result<ExitCode> {
-    fumehood_sandbox::worker(io::stdin().lock(), io::stdout().lock())?;
+    fumehood_sandbox::compile_worker(io::stdin().lock(), io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,6 +27,7 @@ pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
     logging::start(&config.log)?;
     runtime()?.block_on(async {
         let house = House::open(config, Access::Own)?;
+        house.isolate(config).await?;
         let server = Server::bind(config, &house).await?;
         announce(&house, server.address, config.server.auth);
         // Requests are answered while modules are loading; `health/ready` tells when all are there.

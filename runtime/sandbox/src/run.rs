@@ -1,0 +1,211 @@
+//! One call in a chamber, from its arguments to its outcome.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Instant,
+};
+
+use bytes::Bytes;
+use fumehood_capabilities::{Bounds, Cancelled, Guest, Setup};
+use fumehood_model::{Crash, Digest, Outcome, StopReason, Stopped, Usage};
+use fumehood_policy::Limits;
+use fumehood_value::{Input, LiftError, Plan};
+use wasmtime::{CallHook, Engine, Store, component::Val};
+
+use crate::{
+    call::{Call, Finished, Said, micros},
+    chamber::{Chamber, Ready},
+    engine::Yield,
+    error::SandboxError,
+    limits::Held,
+    stop::{End, reason},
+};
+
+/// Fuel after which a call lets others run.
+///
+/// About a tenth of a millisecond: a call that loops costs a neighbour no more than that for each turn, and a deadline
+/// is missed by no more than that for each call that is running. `cargo bench -p fumehood-bench --bench yields`
+/// measures what it costs.
+pub(crate) const SLICE: u64 = 200_000;
+
+/// Host memory that the values of one answer may take while they become JSON, for each byte of JSON allowed.
+///
+/// A byte of a `list<u8>` is a value of its own on its way: 32 times its size, of which base64 gives back a quarter.
+const VALUE_BYTES_FOR_BYTES: usize = 24;
+
+impl Chamber {
+    /// Run `call` on the component that is `ready`, and drop `place` only when nothing of the call is left.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future asks the guest to end, and stops it soon after.
+    pub(crate) async fn run(
+        &self,
+        ready: Ready,
+        call: Call,
+        place: impl Send + 'static,
+    ) -> Result<Finished, SandboxError> {
+        let cancelled = Cancelled::default();
+        let mut running = Box::pin(self.start(ready, call, cancelled.clone(), place)?);
+        // Most calls end within their first slice, here and now.
+        if let Poll::Ready(finished) = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await {
+            return finished;
+        }
+        self.background().run(running, cancelled).await?
+    }
+
+    /// The call as a future that does nothing until it is polled; its arguments are checked now.
+    pub(crate) fn start<P: Send + 'static>(
+        &self,
+        ready: Ready,
+        call: Call,
+        cancelled: Cancelled,
+        place: P,
+    ) -> Result<impl Future<Output = Result<Finished, SandboxError>> + Send + 'static + use<P>, SandboxError> {
+        let started = Instant::now();
+        let function = ready.functions.get(call.function);
+        let plan = function.ok_or(SandboxError::Lost)?.plan.clone();
+        let input = plan.accept(call.arguments)?;
+        let setup = Setup {
+            bounds: Bounds { output: call.limits.output },
+            granted: call.granted,
+            host: call.host,
+            deadline: call.deadline,
+            cancelled,
+        };
+        let work = Work {
+            engine: self.engine().clone(),
+            yields: self.yields(),
+            digest: call.digest,
+            function: call.function,
+            ready,
+            plan,
+            input,
+            limits: call.limits,
+            deadline: call.deadline,
+            started,
+        };
+        Ok(work.run(setup, place))
+    }
+}
+
+/// Everything that a running call works with.
+struct Work {
+    engine: Engine,
+    yields: Yield,
+    digest: Digest,
+    function: usize,
+    ready: Ready,
+    plan: Plan,
+    input: Input,
+    limits: Limits,
+    deadline: Instant,
+    started: Instant,
+}
+
+impl Work {
+    async fn run(
+        self,
+        setup: Setup,
+        // Dropped after the store, also when this future is dropped before its end.
+        _place: impl Send,
+    ) -> Result<Finished, SandboxError> {
+        let limits = &self.limits;
+        let mut store = Store::new(&self.engine, Guest::new(setup, Held::new(limits)));
+        self.prepare(&mut store).map_err(|source| SandboxError::Engine { source })?;
+
+        let answer = within(self.deadline, self.invoke(&mut store)).await;
+
+        let fuel_units = limits.fuel_units.saturating_sub(store.get_fuel().unwrap_or(0));
+        let memory_bytes = store.data().extra.peak_bytes();
+        let (stdout, stderr) = store.data().captured();
+        let mut said = Said { stdout, stderr, trace: None };
+        let outcome = match answer {
+            None => stopped(StopReason::Deadline { allowed: limits.deadline() }),
+            Some(Ok(value)) => self.lifted(value.as_ref()),
+            Some(Err(error)) => match reason(&error, store.data().extra.refused, limits) {
+                End::Full => return Err(SandboxError::Full),
+                End::Stopped(reason) => {
+                    said.trace = matches!(reason, StopReason::Trap { .. }).then(|| format!("{error:?}"));
+                    stopped(reason)
+                }
+            },
+        };
+        let usage = Usage { fuel_units, memory_bytes, duration_us: micros(self.started.elapsed()) };
+        Ok(Finished { outcome, usage, said })
+    }
+
+    fn prepare(&self, store: &mut Store<Guest<Held>>) -> wasmtime::Result<()> {
+        store.limiter(|guest| &mut guest.extra);
+        store.set_fuel(self.limits.fuel_units)?;
+        match self.yields {
+            Yield::Fuel(slice) => store.fuel_async_yield_interval(Some(slice))?,
+            Yield::Epoch => store.epoch_deadline_async_yield_and_update(1),
+        }
+        store.call_hook(|mut store, hook| match hook {
+            CallHook::CallingHost => Ok(store.data_mut().extra.host_call()?),
+            CallHook::ReturningFromHost | CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
+        });
+        store.set_max_component_handles(usize::try_from(self.limits.handles).unwrap_or(usize::MAX));
+        store.set_hostcall_fuel(self.value_budget());
+        Ok(())
+    }
+
+    /// Host memory that values handed over by the guest may take at a time.
+    fn value_budget(&self) -> usize {
+        let host_memory = self.limits.host_memory.as_usize();
+        if self.plan.returns_bytes() {
+            return host_memory.max(self.limits.result.as_usize().saturating_mul(VALUE_BYTES_FOR_BYTES));
+        }
+        host_memory
+    }
+
+    async fn invoke(&self, store: &mut Store<Guest<Held>>) -> wasmtime::Result<Option<Val>> {
+        let instance = self.ready.pre.instantiate_async(&mut *store).await?;
+        let export = &self.ready.functions[self.function].export;
+        let function = instance.get_func(&mut *store, export).ok_or_else(|| wasmtime::format_err!("no such export"))?;
+        let mut results = [Val::Bool(false)];
+        let results = if self.plan.has_result() { &mut results[..] } else { &mut results[..0] };
+        function.call_async(&mut *store, &self.input.0, results).await?;
+        Ok(results.first_mut().map(|value| std::mem::replace(value, Val::Bool(false))))
+    }
+
+    fn lifted(&self, value: Option<&Val>) -> Outcome<Bytes> {
+        match self.plan.lift(value, self.limits.result) {
+            Ok(Outcome::Value(json)) => Outcome::Value(json.into()),
+            Ok(Outcome::ToolError(json)) => Outcome::ToolError(json.into()),
+            Ok(Outcome::Stopped(why)) => Outcome::Stopped(why),
+            Err(LiftError::TooLarge { allowed }) => stopped(StopReason::ResultTooLarge { allowed }),
+            Err(error) => {
+                tracing::error!(component.digest = %self.digest, %error, blame = "host", "An answer could not be written as JSON");
+                stopped(StopReason::Trap { crash: Crash::Value })
+            }
+        }
+    }
+}
+
+fn stopped(reason: StopReason) -> Outcome<Bytes> {
+    Outcome::Stopped(Stopped { reason })
+}
+
+/// The output of `work`, or nothing if it is not there by `deadline`.
+///
+/// The clock is read on every turn: a timer alone fires late when threads are busy with guests. The timer is made only
+/// when the work first has to wait, which most calls never do.
+async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if Instant::now() >= deadline {
+            return Poll::Ready(None);
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,313 @@
+//! The worker process.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::OwnedFd,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use fumehood_capabilities::{Ask, Cancelled, Host, Reply};
+use fumehood_model::Digest;
+use fumehood_value::Arguments;
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    background::{Background, Working},
+    call::{Call, Finished},
+    chamber::{Chamber, Code, Ready},
+    engine::{self, Config, Yield},
+    error::SandboxError,
+    workers::{
+        protocol::{AskId, CallId, CallOrder, End, Order, Report, Setup, read_order, write},
+        wall,
+    },
+};
+
+/// How much is read from the socket at a time.
+const READ: usize = 64 << 10;
+
+/// Be a worker process: run calls for the server at the other end of `socket`, until it closes.
+///
+/// # Errors
+///
+/// When the socket breaks, or the server says what makes no sense.
+pub fn worker(socket: OwnedFd) -> io::Result<()> {
+    // As a file: `read` and `write` are all that the wall lets through.
+    let mut socket = File::from(socket);
+    let mut input = BytesMut::with_capacity(READ);
+    let Some(Order::Setup(setup)) = next(&mut socket, &mut input)? else {
+        return Err(io::Error::other("the server did not say what to set up"));
+    };
+    let link = Arc::new(Link::new(socket.try_clone()?));
+    match Worker::new(&setup, Arc::clone(&link)) {
+        Ok(worker) => worker.serve(socket, input),
+        Err(error) => link.send(&Report::Failed(error.to_string())),
+    }
+}
+
+fn next(socket: &mut File, input: &mut BytesMut) -> io::Result<Option<Order>> {
+    let mut buffer = vec![0; READ];
+    loop {
+        if let Some(order) = read_order(input)? {
+            return Ok(Some(order));
+        }
+        match socket.read(&mut buffer)? {
+            0 => return Ok(None),
+            read => input.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+/// The way back to the server, and who waits for what it says.
+struct Link {
+    socket: Mutex<File>,
+    asking: Mutex<HashMap<AskId, oneshot::Sender<Reply>>>,
+    asked: AtomicU64,
+}
+
+impl Link {
+    fn new(socket: File) -> Self {
+        Self { socket: Mutex::new(socket), asking: Mutex::default(), asked: AtomicU64::new(0) }
+    }
+
+    fn send(&self, report: &Report) -> io::Result<()> {
+        let mut out = Vec::with_capacity(256);
+        write(report, &mut out)?;
+        lock(&self.socket).write_all(&out)
+    }
+
+    /// As [`Link::send`]; if the server is gone, the process is about to end anyway.
+    fn tell(&self, report: &Report) {
+        let _ = self.send(report);
+    }
+}
+
+/// The host of one call: the server.
+struct Remote {
+    link: Arc<Link>,
+    call: CallId,
+}
+
+impl Host for Remote {
+    fn ask(&self, what: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
+        let ask = self.link.asked.fetch_add(1, Ordering::Relaxed);
+        let (sender, reply) = oneshot::channel();
+        let refused = refusal(&what);
+        lock(&self.link.asking).insert(ask, sender);
+        let waiting = Asking { link: Arc::clone(&self.link), ask };
+        self.link.tell(&Report::Ask { call: self.call, ask, what });
+        Box::pin(async move {
+            let reply = reply.await;
+            drop(waiting);
+            reply.unwrap_or(refused)
+        })
+    }
+}
+
+/// What a guest hears when the server did not answer.
+fn refusal(what: &Ask) -> Reply {
+    use fumehood_capabilities::{http, invoke, keyvalue, secrets};
+    match what {
+        Ask::Http(_) => Reply::Http(Err(http::Refused::Broken)),
+        Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Failed)),
+        Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Failed)),
+        Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Unavailable)),
+        Ask::Progress(_) => Reply::Progress,
+    }
+}
+
+/// A question that waits for its answer.
+struct Asking {
+    link: Arc<Link>,
+    ask: AskId,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if lock(&self.link.asking).remove(&self.ask).is_some() {
+            self.link.tell(&Report::Withdrawn { ask: self.ask });
+        }
+    }
+}
+
+/// Whether a component is on its way, ready, or refused.
+type Loading = watch::Receiver<Option<Result<Ready, String>>>;
+
+struct Worker {
+    chamber: Chamber,
+    link: Arc<Link>,
+    /// Components that are being loaded, or could not be.
+    loading: HashMap<Digest, Loading>,
+    /// Calls that were not over after their first slice.
+    running: Arc<Mutex<HashMap<CallId, Working<()>>>>,
+}
+
+impl Worker {
+    fn new(setup: &Setup, link: Arc<Link>) -> Result<Self, SandboxError> {
+        let config = Config {
+            concurrent_calls: setup.concurrent_calls,
+            max_memory: setup.max_memory,
+            max_table_elements: setup.max_table_elements,
+            loaded_components: setup.loaded_components,
+            yields: if setup.epochs { Yield::Epoch } else { Config::default().yields },
+        };
+        // The engine looks at what the kernel offers: before the wall. Threads come after it, and inherit it.
+        let engine = engine::running(&config)?;
+        let mut isolated = wall::raise_early(&setup.openings, setup.max_bytes);
+        let background =
+            Background::new(setup.threads).map_err(|error| SandboxError::Engine { source: error.into() })?;
+        let chamber = Chamber::new(engine, &config, background)?;
+        wall::raise(&mut isolated, &setup.openings);
+        link.tell(&Report::Ready(isolated));
+        Ok(Self { chamber, link, loading: HashMap::new(), running: Arc::default() })
+    }
+
+    fn serve(mut self, mut socket: File, mut input: BytesMut) -> io::Result<()> {
+        // Timers and blocking work of guests belong to the background's runtime, also during their first slice here.
+        let handle = self.chamber.background().handle().clone();
+        let _entered = handle.enter();
+        while let Some(order) = next(&mut socket, &mut input)? {
+            self.obey(order);
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            // Only the first message sets up.
+            Order::Setup(_) => {}
+            Order::Load { digest, interface, code } => self.load(digest, interface, code),
+            Order::Forget { digest } => {
+                self.loading.remove(&digest);
+                self.chamber.forget(&digest);
+            }
+            Order::Call { call, order } => self.call(call, *order),
+            Order::Cancel { call } => drop(lock(&self.running).remove(&call)),
+            Order::Reply { ask, reply } => {
+                if let Some(waiting) = lock(&self.link.asking).remove(&ask) {
+                    let _ = waiting.send(reply);
+                }
+            }
+        }
+    }
+
+    /// Load a component beside the calls that run; calls of it wait.
+    fn load(&mut self, digest: Digest, interface: Vec<u8>, code: Vec<u8>) {
+        let (sender, loading) = watch::channel(None);
+        self.loading.insert(digest, loading);
+        let (chamber, link) = (self.chamber.clone(), Arc::clone(&self.link));
+        self.chamber.background().handle().spawn_blocking(move || {
+            let loaded = match serde_json::from_slice(&interface) {
+                Ok(interface) => {
+                    chamber.load(digest, &interface, &Code::Bytes(code)).map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            let refused = loaded.as_ref().err().cloned();
+            sender.send_replace(Some(loaded));
+            link.tell(&Report::Loaded { digest, refused });
+        });
+    }
+
+    fn call(&mut self, id: CallId, order: CallOrder) {
+        let host = Arc::new(Remote { link: Arc::clone(&self.link), call: id });
+        let digest = order.digest;
+        let call = Call {
+            digest,
+            function: order.function,
+            arguments: Arguments::Text(order.arguments.into()),
+            limits: order.limits,
+            deadline: Instant::now() + Duration::from_micros(order.remaining_us),
+            granted: order.granted,
+            host,
+            trusted: false,
+        };
+        let cancelled = Cancelled::default();
+        match self.chamber.find(&digest) {
+            Some(ready) => self.begin(id, ready, call, cancelled),
+            None => {
+                let loading = self.loading.get(&digest).cloned();
+                let chamber = self.chamber.clone();
+                let work = load_and_run(chamber, loading, call, cancelled.clone());
+                self.go_on(id, Box::pin(work), cancelled);
+            }
+        }
+    }
+
+    /// Run the first slice of a call here, and the rest in the background.
+    fn begin(&self, id: CallId, ready: Ready, call: Call, cancelled: Cancelled) {
+        let mut running: Running = match self.chamber.start(ready, call, cancelled.clone(), ()) {
+            Ok(running) => Box::pin(async move { running.await.into() }),
+            Err(error) => return self.link.tell(&Report::Done { call: id, end: Err(error).into() }),
+        };
+        match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(end) => self.link.tell(&Report::Done { call: id, end }),
+            Poll::Pending => self.go_on(id, running, cancelled),
+        }
+    }
+
+    fn go_on(&self, id: CallId, running: Running, cancelled: Cancelled) {
+        let (link, all) = (Arc::clone(&self.link), Arc::clone(&self.running));
+        // Tells the server also when the call is aborted: its place is free only then.
+        let done = Done { link, all, id, end: Some(End::Failed("the call was cancelled".to_owned())) };
+        // Held until the call is entered below: it may end before that.
+        let mut running_calls = lock(&self.running);
+        let work = async move {
+            let mut done = done;
+            done.end = Some(running.await);
+        };
+        let working = self.chamber.background().spawn(work, cancelled);
+        running_calls.insert(id, working);
+    }
+}
+
+type Running = Pin<Box<dyn Future<Output = End> + Send>>;
+
+async fn load_and_run(chamber: Chamber, loading: Option<Loading>, call: Call, cancelled: Cancelled) -> End {
+    let Some(mut loading) = loading else { return End::NotLoaded("it was not sent".to_owned()) };
+    let loaded = match loading.wait_for(Option::is_some).await {
+        Ok(loaded) => loaded.clone(),
+        Err(_) => None,
+    };
+    match loaded {
+        Some(Ok(ready)) => match chamber.start(ready, call, cancelled, ()) {
+            Ok(running) => running.await.into(),
+            Err(error) => Result::<Finished, _>::Err(error).into(),
+        },
+        Some(Err(what)) => End::NotLoaded(what),
+        None => End::NotLoaded("loading it failed".to_owned()),
+    }
+}
+
+/// Reports a call in the background when it is over, whichever way.
+struct Done {
+    link: Arc<Link>,
+    all: Arc<Mutex<HashMap<CallId, Working<()>>>>,
+    id: CallId,
+    end: Option<End>,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Some(working) = lock(&self.all).remove(&self.id) {
+            working.is_over();
+        }
+        if let Some(end) = self.end.take() {
+            self.link.tell(&Report::Done { call: self.id, end });
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,576 @@
+//! One worker process, as the server sees it.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    process::{ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use fumehood_capabilities::{Ask, Host, Nothing};
+use fumehood_model::Digest;
+use tokio::{
+    io::AsyncReadExt,
+    net::UnixStream,
+    process::{Child, ChildStderr, Command},
+    runtime::Handle,
+    sync::{Notify, oneshot},
+    task::AbortHandle,
+};
+
+use crate::{
+    call::Call,
+    error::SandboxError,
+    loader::{Sandbox, blocking},
+    workers::{
+        Settings,
+        protocol::{self, AskId, CallId, CallOrder, End, Order, Report, Setup},
+        slot::Slot,
+        wall::Isolated,
+    },
+};
+
+/// Longest that a new process may take until it is ready.
+const START: Duration = Duration::from_secs(10);
+
+/// Longest that a process may take to end a call whose caller has gone, or whose deadline is over. Then it is stuck.
+///
+/// A call lets go within milliseconds on an idle machine; on one with far more threads than cores it can take a while.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Most questions that one call may have open at a time.
+const MOST_ASKS: usize = 16;
+
+/// How much of what a process writes to its standard error is logged.
+const MOST_LAST_WORDS: u64 = 4 << 10;
+
+/// What is believed of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Longest message that it may send.
+    pub(crate) max_report: usize,
+}
+
+/// The process is gone, and the call with it.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+/// A running worker process.
+pub(crate) struct Process {
+    pid: u32,
+    isolated: Isolated,
+    stream: UnixStream,
+    outgoing: Mutex<Outgoing>,
+    more: Notify,
+    end: Notify,
+    state: Mutex<State>,
+    /// Components are sent one after the other, each once.
+    sending: tokio::sync::Mutex<()>,
+    gone: AtomicBool,
+    due: AtomicBool,
+    retired: AtomicBool,
+    served: AtomicU64,
+    runtime: Handle,
+    most_components: usize,
+}
+
+#[derive(Default)]
+struct Outgoing {
+    buffer: Vec<u8>,
+    /// Whether the writer is at work: whatever comes now must wait behind it.
+    writing: bool,
+}
+
+#[derive(Default)]
+struct State {
+    calls: HashMap<CallId, Waiting>,
+    asks: HashMap<AskId, (CallId, AbortHandle)>,
+    /// Which components the process has, and when each was last called.
+    loaded: HashMap<Digest, u64>,
+    /// Who waits to hear whether a component could be loaded.
+    loading: HashMap<Digest, Vec<oneshot::Sender<Option<String>>>>,
+}
+
+/// A call that the process works on.
+struct Waiting {
+    digest: Digest,
+    done: oneshot::Sender<End>,
+    host: Arc<dyn Host>,
+    /// Given back when nothing of the call is left.
+    _place: Box<dyn Send>,
+}
+
+/// A call that was handed to a process. Dropping it makes the process give it up.
+pub(crate) struct Begun {
+    process: Arc<Process>,
+    call: CallId,
+    done: Option<oneshot::Receiver<End>>,
+}
+
+impl Process {
+    /// Start a process and wait until it is ready. `slot` is told when it dies.
+    pub(crate) async fn start(
+        settings: &Settings,
+        setup: &Setup,
+        bounds: Bounds,
+        slot: &Arc<Slot>,
+    ) -> Result<Arc<Self>, SandboxError> {
+        let started = Instant::now();
+        let failed = |what: String| SandboxError::Worker { what };
+        let (mut child, stream) = spawn(settings).map_err(|error| failed(error.to_string()))?;
+        let pid = child.id().unwrap_or_default();
+        let mut input = BytesMut::with_capacity(64 << 10);
+        let mut first = Vec::new();
+        protocol::write(&Order::Setup(setup.clone()), &mut first).map_err(|error| failed(error.to_string()))?;
+        let greeting = async {
+            send_all(&stream, &first).await?;
+            loop {
+                if let Some(report) = protocol::read::<Report>(&mut input, bounds.max_report)? {
+                    return Ok::<_, io::Error>(report);
+                }
+                receive(&stream, &mut input).await?;
+            }
+        };
+        let isolated = match tokio::time::timeout(START, greeting).await {
+            Ok(Ok(Report::Ready(isolated))) => isolated,
+            Ok(Ok(Report::Failed(what))) => return Err(failed(what)),
+            Ok(Ok(other)) => return Err(failed(format!("it said {other:?} before it was ready"))),
+            Ok(Err(error)) => {
+                let status = child.wait().await.map_or_else(|error| error.to_string(), |status| ended(status));
+                let words = last_words(child.stderr.take()).await;
+                return Err(failed(format!("it {status} before it was ready ({error}){words}")));
+            }
+            Err(_) => return Err(failed(format!("it was not ready after {} s", START.as_secs()))),
+        };
+        let process = Arc::new(Self {
+            pid,
+            isolated,
+            stream,
+            outgoing: Mutex::default(),
+            more: Notify::new(),
+            end: Notify::new(),
+            state: Mutex::default(),
+            sending: tokio::sync::Mutex::default(),
+            gone: AtomicBool::new(false),
+            due: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            served: AtomicU64::new(0),
+            runtime: Handle::current(),
+            most_components: setup.loaded_components.max(1),
+        });
+        tracing::debug!(
+            worker.pid = pid,
+            duration_ms = started.elapsed().as_millis(),
+            "Worker process {pid} is ready"
+        );
+        tokio::spawn(Arc::clone(&process).write_on());
+        tokio::spawn(Arc::clone(&process).supervise(child, input, bounds, Arc::downgrade(slot)));
+        Ok(process)
+    }
+
+    pub(crate) fn isolated(&self) -> &Isolated {
+        &self.isolated
+    }
+
+    /// Whether it has died.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// How many calls it was given so far.
+    pub(crate) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Calls that it works on.
+    pub(crate) fn calls(&self) -> usize {
+        self.state().calls.len()
+    }
+
+    /// Whether it is to be replaced; true only the first time.
+    pub(crate) fn is_due(&self) -> bool {
+        !self.due.swap(true, Ordering::Relaxed)
+    }
+
+    /// Let it end when its calls have.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        if self.state().calls.is_empty() {
+            self.end.notify_one();
+        }
+    }
+
+    /// Send the component `digest` unless it is there; `wait` until it is ready, to hear what is wrong with it.
+    pub(crate) async fn load(&self, sandbox: &Sandbox, digest: &Digest, wait: bool) -> Result<(), SandboxError> {
+        if self.touch(digest) {
+            return Ok(());
+        }
+        let heard = {
+            let _turn = self.sending.lock().await;
+            if self.touch(digest) {
+                return Ok(());
+            }
+            let (interface, mut sealed) = sandbox.prepare(digest).await?;
+            let (interface, code) = blocking(move || {
+                let mut code = Vec::with_capacity(usize::try_from(sealed.len).unwrap_or(0));
+                let read = sealed.file.read_to_end(&mut code).map(|_| code);
+                let failed = |what: String| SandboxError::Worker { what };
+                let interface = serde_json::to_vec(&interface).map_err(|error| failed(error.to_string()))?;
+                Ok((interface, read.map_err(|error| failed(error.to_string()))?))
+            })
+            .await?;
+            let (sender, heard) = oneshot::channel();
+            let let_go = self.state().enter(*digest, sender, self.most_components);
+            for digest in let_go {
+                self.send(&Order::Forget { digest })?;
+            }
+            self.send(&Order::Load { digest: *digest, interface, code })?;
+            heard
+        };
+        if !wait {
+            return Ok(());
+        }
+        match heard.await {
+            Ok(None) => Ok(()),
+            Ok(Some(what)) => Err(SandboxError::Refused { what }),
+            Err(_) => Err(SandboxError::Worker { what: "it ended while it loaded the component".to_owned() }),
+        }
+    }
+
+    /// Let go of a component.
+    pub(crate) fn forget(&self, digest: &Digest) {
+        if self.state().loaded.remove(digest).is_some() {
+            // A process that is gone has forgotten everything.
+            let _ = self.send(&Order::Forget { digest: *digest });
+        }
+    }
+
+    /// Hand over a call of a component that was sent before.
+    pub(crate) fn begin(self: Arc<Self>, call: Call, place: Box<dyn Send>) -> Result<Begun, SandboxError> {
+        let id = self.served.fetch_add(1, Ordering::Relaxed);
+        let remaining = call.deadline.saturating_duration_since(Instant::now());
+        let order = CallOrder {
+            digest: call.digest,
+            function: call.function,
+            arguments: call.arguments.into_text().into(),
+            limits: call.limits,
+            remaining_us: crate::call::micros(remaining),
+            granted: call.granted,
+        };
+        let (sender, done) = oneshot::channel();
+        let waiting = Waiting { digest: call.digest, done: sender, host: call.host, _place: place };
+        self.state().calls.insert(id, waiting);
+        let sent = self.send(&Order::Call { call: id, order: Box::new(order) });
+        // It may have died after all calls that it had were told so.
+        if self.is_gone() {
+            self.lose_calls();
+        }
+        sent?;
+        Ok(Begun { process: self, call: id, done: Some(done) })
+    }
+
+    fn touch(&self, digest: &Digest) -> bool {
+        let now = self.served();
+        self.state().loaded.get_mut(digest).map(|used| *used = now).is_some()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Send `order`, or put it behind what is being sent.
+    fn send(&self, order: &Order) -> Result<(), SandboxError> {
+        let mut frame = Vec::with_capacity(512);
+        let failed = |error: io::Error| SandboxError::Worker { what: error.to_string() };
+        protocol::write(order, &mut frame).map_err(failed)?;
+        let mut outgoing = lock(&self.outgoing);
+        if outgoing.writing || !outgoing.buffer.is_empty() {
+            outgoing.buffer.extend_from_slice(&frame);
+            return Ok(());
+        }
+        match self.stream.try_write(&frame) {
+            Ok(written) if written == frame.len() => return Ok(()),
+            Ok(written) => outgoing.buffer.extend_from_slice(&frame[written..]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => outgoing.buffer.extend_from_slice(&frame),
+            Err(error) => return Err(failed(error)),
+        }
+        drop(outgoing);
+        self.more.notify_one();
+        Ok(())
+    }
+
+    /// Send what did not fit into the socket at once.
+    async fn write_on(self: Arc<Self>) {
+        loop {
+            self.more.notified().await;
+            loop {
+                let rest = {
+                    let mut outgoing = lock(&self.outgoing);
+                    outgoing.writing = !outgoing.buffer.is_empty();
+                    if !outgoing.writing {
+                        break;
+                    }
+                    std::mem::take(&mut outgoing.buffer)
+                };
+                if send_all(&self.stream, &rest).await.is_err() {
+                    self.end.notify_one();
+                    return;
+                }
+            }
+            if self.is_gone() {
+                return;
+            }
+        }
+    }
+
+    /// Listen to the process until it ends, and clean up after it.
+    async fn supervise(self: Arc<Self>, mut child: Child, mut input: BytesMut, bounds: Bounds, slot: Weak<Slot>) {
+        let listening = async {
+            loop {
+                match protocol::read::<Report>(&mut input, bounds.max_report) {
+                    Ok(Some(report)) => self.hear(report),
+                    Ok(None) => {
+                        if let Err(error) = receive(&self.stream, &mut input).await {
+                            return error.to_string();
+                        }
+                    }
+                    Err(error) => return format!("it said what makes no sense: {error}"),
+                }
+            }
+        };
+        let why = tokio::select! {
+            why = listening => why,
+            () = self.end.notified() => String::new(),
+        };
+        self.gone.store(true, Ordering::Release);
+        self.more.notify_one();
+        let retired = self.retired.load(Ordering::Acquire);
+        // Whatever is left of it ends now.
+        let _ = child.start_kill();
+        let status = child.wait().await;
+        let lost = self.lose_calls();
+        if retired {
+            tracing::debug!(worker.pid = self.pid, "Worker process {} was replaced", self.pid);
+            return;
+        }
+        let status = status.map_or_else(|error| error.to_string(), ended);
+        let words = last_words(child.stderr.take()).await;
+        let components: Vec<_> = lost.iter().map(ToString::to_string).collect();
+        tracing::error!(
+            worker.pid = self.pid,
+            calls = lost.len(),
+            components = components.join(" "),
+            blame = "guest",
+            "Worker process {} {status} with {} calls in it ({why}){words}; another one takes its place",
+            self.pid,
+            lost.len()
+        );
+        if let Some(slot) = slot.upgrade() {
+            slot.start_soon();
+        }
+    }
+
+    fn hear(self: &Arc<Self>, report: Report) {
+        match report {
+            Report::Done { call, end } => self.done(call, end),
+            Report::Ask { call, ask, what } => self.asked(call, ask, what),
+            Report::Withdrawn { ask } => {
+                let given_up = self.state().asks.remove(&ask);
+                if let Some((_, task)) = given_up {
+                    task.abort();
+                }
+            }
+            Report::Loaded { digest, refused } => {
+                let waiting = {
+                    let mut state = self.state();
+                    if refused.is_some() {
+                        state.loaded.remove(&digest);
+                    }
+                    state.loading.remove(&digest).unwrap_or_default()
+                };
+                for sender in waiting {
+                    let _ = sender.send(refused.clone());
+                }
+            }
+            // Said once, at the start.
+            Report::Ready(_) | Report::Failed(_) => {}
+        }
+    }
+
+    fn done(&self, call: CallId, end: End) {
+        let (waiting, is_idle) = {
+            let mut state = self.state();
+            let waiting = state.calls.remove(&call);
+            if !state.asks.is_empty() {
+                state.asks.retain(|_, (of, task)| {
+                    if *of == call {
+                        task.abort();
+                    }
+                    *of != call
+                });
+            }
+            (waiting, state.calls.is_empty())
+        };
+        if let Some(Waiting { done, .. }) = waiting {
+            // Nobody waits any more for a call that was cancelled.
+            let _ = done.send(end);
+        }
+        if is_idle && self.retired.load(Ordering::Acquire) {
+            self.end.notify_one();
+        }
+    }
+
+    /// Let the host of a call answer what its guest wants.
+    fn asked(self: &Arc<Self>, call: CallId, ask: AskId, what: Ask) {
+        let mut state = self.state();
+        let open = state.asks.values().filter(|(of, _)| *of == call).count();
+        let host = match state.calls.get(&call) {
+            Some(waiting) if open < MOST_ASKS => Arc::clone(&waiting.host),
+            _ => Arc::new(Nothing),
+        };
+        let process = Arc::clone(self);
+        // Entered below, before the task can end: the state is locked until then.
+        let task = self.runtime.spawn(async move {
+            let reply = host.ask(what).await;
+            process.state().asks.remove(&ask);
+            let _ = process.send(&Order::Reply { ask, reply });
+        });
+        state.asks.insert(ask, (call, task.abort_handle()));
+    }
+
+    /// Tell all who wait that the process is gone; which components it was running.
+    fn lose_calls(&self) -> Vec<Digest> {
+        let (calls, asks) = {
+            let mut state = self.state();
+            state.loaded.clear();
+            state.loading.clear();
+            (std::mem::take(&mut state.calls), std::mem::take(&mut state.asks))
+        };
+        for (_, task) in asks.into_values() {
+            task.abort();
+        }
+        let mut digests: Vec<_> = calls.into_values().map(|waiting| waiting.digest).collect();
+        digests.sort_by_key(Digest::hex);
+        digests.dedup();
+        digests
+    }
+
+    /// End the process if it still works on `call` after a while.
+    fn watch(self: &Arc<Self>, call: CallId) {
+        let process = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(STUCK).await;
+            if let Some(process) = process.upgrade()
+                && process.state().calls.contains_key(&call)
+            {
+                tracing::error!(worker.pid = process.pid, "Worker process {} does not let go of a call", process.pid);
+                process.end.notify_one();
+            }
+        });
+    }
+}
+
+impl State {
+    /// Note that a component is being sent; which ones are to be let go for it.
+    fn enter(&mut self, digest: Digest, heard: oneshot::Sender<Option<String>>, most: usize) -> Vec<Digest> {
+        let mut let_go = Vec::new();
+        while self.loaded.len() >= most {
+            let Some(oldest) = self.loaded.iter().min_by_key(|(_, used)| **used).map(|(digest, _)| *digest) else {
+                break;
+            };
+            self.loaded.remove(&oldest);
+            let_go.push(oldest);
+        }
+        let now = self.loaded.values().max().copied().unwrap_or(0);
+        self.loaded.insert(digest, now);
+        self.loading.entry(digest).or_default().push(heard);
+        let_go
+    }
+}
+
+impl Begun {
+    /// How the call ended.
+    pub(crate) async fn end(mut self) -> Result<End, Gone> {
+        let Some(done) = &mut self.done else { return Err(Gone) };
+        let end = done.await;
+        self.done = None;
+        end.map_err(|_| Gone)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if self.done.is_some() && !self.process.is_gone() {
+            // A process that is gone has given it up.
+            let _ = self.process.send(&Order::Cancel { call: self.call });
+            self.process.watch(self.call);
+        }
+    }
+}
+
+fn spawn(settings: &Settings) -> io::Result<(Child, UnixStream)> {
+    let (ours, theirs) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let child = Command::new(&settings.program)
+        .args(&settings.arguments)
+        .env_clear()
+        // The allocator would take memory far ahead of need, of which the worker may have only so much.
+        .env("MIMALLOC_ARENA_RESERVE", "16384")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok((child, UnixStream::from_std(ours)?))
+}
+
+async fn send_all(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn receive(stream: &UnixStream, input: &mut BytesMut) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        input.reserve(16 << 10);
+        match stream.try_read_buf(input) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What a process wrote to its standard error, fit for a log line: usually the message of a panic.
+async fn last_words(stderr: Option<ChildStderr>) -> String {
+    let mut words = Vec::new();
+    if let Some(stderr) = stderr {
+        let _ = stderr.take(MOST_LAST_WORDS).read_to_end(&mut words).await;
+    }
+    match String::from_utf8_lossy(&words).trim() {
+        "" => String::new(),
+        words => format!(": {}", words.escape_debug()),
+    }
+}
+
+fn ended(status: ExitStatus) -> String {
+    format!("ended ({status})")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
