@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Show and check the configuration
     #[command(subcommand, after_help = "Example: fumehood config show --origin")]
     Config(ConfigCommand),
+    /// Look at what this machine offers, and say what is missing and what to do about it
+    #[command(after_help = "Example: fumehood doctor")]
+    Doctor(DoctorArgs),
     /// Write a completion script for a shell
     #[command(after_help = "Example: fumehood completions bash > ~/.local/share/bash-completion/completions/fumehood")]
     Completions(CompletionsArgs),
@@ -254,6 +257,10 @@ pub(crate) enum ConfigCommand {
     Check,
 }
 
+/// `doctor`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {}
+
 /// `completions`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CompletionsArgs {
@@ -264,7 +271,11 @@ pub(crate) struct CompletionsArgs {
 
 /// `sandbox-worker`.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct SandboxWorkerArgs {}
+pub(crate) struct SandboxWorkerArgs {
+    /// Run nothing, but try to get past what isolates such a process, and say how that went
+    #[arg(long)]
+    pub(crate) attempt: bool,
+}
 
 /// `compile-worker`.
 #[derive(Debug, ClapArgs)]

@@ -5,6 +5,7 @@ pub(crate) mod compile_worker;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod mcp;

@@ -45,8 +45,7 @@ impl House {
         };
         let sandbox_config = sandbox_config(config)?;
         let workers = workers(config, &sandbox_config)?;
-        let sandbox =
-            Sandbox::new(sandbox_config, compiler(config)?, directory.blobs()?, directory.cache()?, workers)?;
+        let sandbox = Sandbox::new(sandbox_config, compiler(config)?, directory.blobs()?, directory.cache()?, workers)?;
         let admission = Admission::new(fumehood_scheduler::Config {
             calls: config.concurrency.calls,
             waiting: config.concurrency.waiting,

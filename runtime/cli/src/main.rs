@@ -54,6 +54,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Mcp(mcp) => commands::mcp::run(config, mcp),
         Command::Demo(demo) => commands::demo::run(config, demo, &session.output),
         Command::Call(call) => commands::call::run(&session, call),
+        Command::Doctor(doctor) => commands::doctor::run(&output, doctor),
         Command::Inspect(inspect) => commands::inspect::run(&output, inspect),
         Command::Push(push) => commands::push::run(&session, push),
         Command::Modules(command) => commands::modules::run(&session, command),

@@ -90,7 +90,8 @@ fn log(tool: &Tool, outcome: &Outcome<Bytes>, said: &Said) {
 
 /// A character of a guest, unable to drive a terminal; lines stay lines.
 fn escaped(character: char) -> impl Iterator<Item = char> {
-    let (kept, escaped) = if character == '\n' { (Some(character), None) } else { (None, Some(character.escape_debug())) };
+    let (kept, escaped) =
+        if character == '\n' { (Some(character), None) } else { (None, Some(character.escape_debug())) };
     kept.into_iter().chain(escaped.into_iter().flatten())
 }
 

@@ -80,9 +80,7 @@ fn advice(reason: &StopReason) -> String {
         | StopReason::Memory { .. }
         | StopReason::HostCalls { .. }
         | StopReason::Handles { .. }
-        | StopReason::Random { .. } => {
-            "Ask for less at a time, or ask an administrator to raise the limit."
-        }
+        | StopReason::Random { .. } => "Ask for less at a time, or ask an administrator to raise the limit.",
         StopReason::ResultTooLarge { .. } => "Ask for a smaller part of the answer.",
         StopReason::Trap { .. } => "The same call will most likely fail again; its author can tell why.",
         StopReason::Denied { .. } => "An administrator can review what this tool may reach.",

@@ -10,8 +10,8 @@ mod trusted;
 
 pub use access::{Action, Forbidden};
 pub use grant::{
-    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant, NamedValue,
-    Quota, Scheme, ScratchGrant,
+    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant,
+    NamedValue, Quota, Scheme, ScratchGrant,
 };
 pub use limits::{Limits, Lowered};
 pub use trusted::Trusted;

@@ -81,7 +81,7 @@ pub(crate) struct Working<T> {
 
 impl<T> Working<T> {
     /// Say that it has ended, or is about to.
-    pub(crate) fn is_over(mut self) {
+    pub(crate) fn over(mut self) {
         self.stop.armed = false;
     }
 }

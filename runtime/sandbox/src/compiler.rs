@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     engine::{self, Yield},
     error::SandboxError,
+    workers::wall,
 };
 
 /// Longest wall-clock time for one piece of work, beside its CPU time: a starved machine must not stall uploads forever.
@@ -210,7 +211,9 @@ pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     let order: Order = serde_json::from_slice(&line)?;
     limit(Resource::As, order.memory_bytes)?;
     limit(Resource::Cpu, order.cpu_s)?;
-    limit(Resource::Core, 0)?;
+    // What is compiled is a stranger's too. Without the kernel's help the limits above still hold.
+    let mut isolated = wall::raise_early(&[], order.memory_bytes);
+    wall::raise(&mut isolated, &[]);
     input.read_to_end(&mut everything)?;
     let result = if order.compile {
         let yields = if order.epochs { Yield::Epoch } else { Yield::Fuel(0) };

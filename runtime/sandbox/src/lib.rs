@@ -26,4 +26,4 @@ pub use engine::{Config, Yield};
 pub use error::SandboxError;
 pub use fumehood_capabilities::is_offered;
 pub use loader::Sandbox;
-pub use workers::{Isolated, Settings, Strength, Workers, worker as sandbox_worker};
+pub use workers::{Attempt, Attempts, Isolated, Settings, Strength, Workers, attempts, worker as sandbox_worker};

@@ -5,11 +5,12 @@
 //! the calls among them, are replaced when they die and after a number of calls. Components that were granted folders
 //! run in processes of their own, which can reach just these folders.
 
+mod attempts;
 mod child;
 mod process;
 mod protocol;
 mod slot;
-mod wall;
+pub(crate) mod wall;
 
 use std::{
     collections::HashMap,
@@ -37,6 +38,7 @@ use crate::{
     },
 };
 
+pub use attempts::{Attempt, Attempts, attempts};
 pub use child::worker;
 pub use wall::{Isolated, Strength};
 
@@ -155,9 +157,7 @@ impl Workers {
         let begun = process?.begin(call, Box::new(place))?;
         match tokio::time::timeout_at((deadline + LATE).into(), begun.end()).await {
             Ok(Ok(end)) => end.into_result(),
-            Ok(Err(Gone)) => {
-                Ok(Finished::stopped(StopReason::Trap { crash: Crash::Process }, started))
-            }
+            Ok(Err(Gone)) => Ok(Finished::stopped(StopReason::Trap { crash: Crash::Process }, started)),
             Err(_) => late(),
         }
     }

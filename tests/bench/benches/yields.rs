@@ -2,16 +2,19 @@
 
 #![expect(missing_docs, reason = "criterion's macro makes a public function")]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use fumehood_capabilities::{Granted, Nothing};
 use fumehood_model::Digest;
 use fumehood_policy::Limits;
 use fumehood_sandbox::{Call, Compiler, CompilerLimits, Config, Isolation, Sandbox, Yield};
 use fumehood_store::{Access, DataDirectory};
-use fumehood_value::{Input, Plan};
+use fumehood_value::Arguments;
 use tokio::runtime::Runtime;
-use wasmtime::component::Val;
 
 /// Counts primes below a bound by trial division: a loop that does nothing but compute.
 const PRIMES: &str = r#"
@@ -42,7 +45,6 @@ const PRIMES: &str = r#"
 struct Bench {
     sandbox: Sandbox,
     digest: Digest,
-    plan: Plan,
     _folder: tempfile::TempDir,
 }
 
@@ -56,11 +58,9 @@ impl Bench {
         blobs.put(&digest, &bytes).expect("the component is kept");
         let compiler = Compiler::new(Isolation::None, CompilerLimits::default());
         let config = Config { yields, ..Config::default() };
-        let sandbox = Sandbox::new(config, compiler, blobs, cache).expect("the sandbox starts");
-        let interface = runtime.block_on(sandbox.describe(&digest)).expect("it is a component");
+        let sandbox = Sandbox::new(config, compiler, blobs, cache, None).expect("the sandbox starts");
         runtime.block_on(sandbox.load(&digest)).expect("it loads");
-        let plan = Plan::of(&interface).swap_remove(0);
-        Self { sandbox, digest, plan, _folder: folder }
+        Self { sandbox, digest, _folder: folder }
     }
 
     async fn primes(&self, most: u32, deadline: Duration) -> Duration {
@@ -69,10 +69,12 @@ impl Bench {
         let call = Call {
             digest: self.digest,
             function: 0,
-            plan: self.plan.clone(),
-            input: Input(vec![Val::U32(most)]),
+            arguments: Arguments::Text(format!("{{\"most\":{most}}}").into()),
             limits,
             deadline: started + deadline,
+            granted: Granted::default(),
+            host: Arc::new(Nothing),
+            trusted: true,
         };
         self.sandbox.call(call, ()).await.expect("the call takes place");
         started.elapsed()

@@ -2,8 +2,8 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
     fs::File,
+    future::Future,
     io::{self, Read, Write},
     os::fd::OwnedFd,
     pin::Pin,
@@ -300,7 +300,7 @@ struct Done {
 impl Drop for Done {
     fn drop(&mut self) {
         if let Some(working) = lock(&self.all).remove(&self.id) {
-            working.is_over();
+            working.over();
         }
         if let Some(end) = self.end.take() {
             self.link.tell(&Report::Done { call: self.id, end });

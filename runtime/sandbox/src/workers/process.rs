@@ -142,7 +142,7 @@ impl Process {
             Ok(Ok(Report::Failed(what))) => return Err(failed(what)),
             Ok(Ok(other)) => return Err(failed(format!("it said {other:?} before it was ready"))),
             Ok(Err(error)) => {
-                let status = child.wait().await.map_or_else(|error| error.to_string(), |status| ended(status));
+                let status = child.wait().await.map_or_else(|error| error.to_string(), ended);
                 let words = last_words(child.stderr.take()).await;
                 return Err(failed(format!("it {status} before it was ready ({error}){words}")));
             }
@@ -164,11 +164,7 @@ impl Process {
             runtime: Handle::current(),
             most_components: setup.loaded_components.max(1),
         });
-        tracing::debug!(
-            worker.pid = pid,
-            duration_ms = started.elapsed().as_millis(),
-            "Worker process {pid} is ready"
-        );
+        tracing::debug!(worker.pid = pid, duration_ms = started.elapsed().as_millis(), "Worker process {pid} is ready");
         tokio::spawn(Arc::clone(&process).write_on());
         tokio::spawn(Arc::clone(&process).supervise(child, input, bounds, Arc::downgrade(slot)));
         Ok(process)

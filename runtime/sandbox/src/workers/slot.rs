@@ -84,7 +84,10 @@ impl Slot {
                 }
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "A worker process cannot be replaced: {error}");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "A worker process cannot be replaced: {error}"
+                );
             }
         }
     }
