@@ -4,6 +4,7 @@
 
 mod calls;
 mod cli;
+mod docs;
 mod examples;
 mod http;
 mod keys;

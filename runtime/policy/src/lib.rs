@@ -13,5 +13,5 @@ pub use grant::{
     Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant,
     NamedValue, Quota, Scheme, ScratchGrant,
 };
-pub use limits::{Limits, Lowered};
+pub use limits::{Bound, Limits, Lowered};
 pub use trusted::Trusted;

@@ -71,7 +71,46 @@ pub struct Lowered {
     pub memory: Option<ByteSize>,
 }
 
+/// What is written about one of the [`Limits`] where people look it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Its key below `limits` in the configuration.
+    pub key: &'static str,
+    /// What it bounds.
+    pub of: &'static str,
+    /// What happens beyond it: a code with its status, or what else.
+    pub beyond: &'static str,
+    /// Whether a call can lower it for itself.
+    pub lowered_by_call: bool,
+}
+
 impl Limits {
+    /// Every bound, in the order of the fields.
+    pub const BOUNDS: [Bound; 14] = [
+        Bound::lowered("fuel_units", "instructions, in units of fuel", "508 `fuel`"),
+        Bound::lowered(
+            "deadline_ms",
+            "milliseconds from arrival to end, with waiting, compiling, host calls, sleeping",
+            "504 `deadline`",
+        ),
+        Bound::lowered("memory", "linear memory, sum of all memories", "507 `memory`"),
+        Bound::fixed("table_elements", "table elements, sum of all tables", "507 `memory`"),
+        Bound::fixed("result", "JSON of the answer", "507 `result_too_large`"),
+        Bound::fixed("output", "standard output and standard error, each", "the rest is dropped and marked"),
+        Bound::fixed("log", "lines logged through `wasi:logging`", "the rest is dropped and marked"),
+        Bound::fixed("host_memory", "values that the guest hands over", "507 `result_too_large`"),
+        Bound::fixed("host_calls", "calls of the host, with the engine's own helpers", "507 `quota_exceeded`"),
+        Bound::fixed(
+            "handles",
+            "handles held at a time: streams, descriptors, requests, pollables",
+            "507 `quota_exceeded`",
+        ),
+        Bound::fixed("random", "random bytes", "507 `quota_exceeded`"),
+        Bound::fixed("http_requests", "requests to the outside", "the guest gets an error"),
+        Bound::fixed("http_body", "each of a request to the outside and its answer", "the guest gets an error"),
+        Bound::fixed("invoke_depth", "tools that call tools that call tools", "the guest gets an error"),
+    ];
+
     /// These limits with those of `lowered` that are lower.
     #[must_use]
     pub fn lowered_by(mut self, lowered: Lowered) -> Self {
@@ -86,6 +125,16 @@ impl Limits {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
+    }
+}
+
+impl Bound {
+    const fn fixed(key: &'static str, of: &'static str, beyond: &'static str) -> Self {
+        Self { key, of, beyond, lowered_by_call: false }
+    }
+
+    const fn lowered(key: &'static str, of: &'static str, beyond: &'static str) -> Self {
+        Self { key, of, beyond, lowered_by_call: true }
     }
 }
 
