@@ -16,6 +16,7 @@ mod error;
 mod limiter;
 mod loader;
 mod stop;
+mod trace;
 
 pub use call::{Call, Finished};
 pub use compiler::{Compiler, CompilerLimits, Isolation, worker};
@@ -23,3 +24,4 @@ pub use engine::{Config, Yield};
 pub use error::SandboxError;
 pub use fumehood_capabilities::is_offered;
 pub use loader::Sandbox;
+pub use trace::frames;
