@@ -133,12 +133,8 @@ impl Compiler {
         let (mut stdin, mut stdout) =
             child.stdin.take().zip(child.stdout.take()).ok_or_else(|| failed("it has no pipes".to_owned()))?;
         let limits = if compile { self.limits } else { self.limits.for_reading() };
-        let order = Order {
-            cpu_s: limits.cpu_s,
-            memory_bytes: limits.memory.0,
-            compile,
-            epochs: yields == Yield::Epoch,
-        };
+        let order =
+            Order { cpu_s: limits.cpu_s, memory_bytes: limits.memory.0, compile, epochs: yields == Yield::Epoch };
         let send = async move {
             let mut line = serde_json::to_vec(&order).unwrap_or_default();
             line.push(b'\n');
@@ -163,7 +159,6 @@ impl Compiler {
             _ => Err(limits.died(status, compile)),
         }
     }
-
 }
 
 impl CompilerLimits {

@@ -577,6 +577,17 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_lists_every_bound() {
+        let reference =
+            fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/reference/limits.md")).unwrap();
+
+        for Bound { what, most, why, .. } in Counts::BOUNDS {
+            let row = format!("| {what} | {most} | {why} |\n");
+            assert!(reference.contains(&row), "the reference of limits must have this row:\n{row}");
+        }
+    }
+
+    #[test]
     fn what_is_dear_to_compile_is_counted_out() {
         let found: Vec<_> = bombs::COMPILING.iter().map(|(name, bomb)| (*name, refused(&bomb()))).collect();
 
