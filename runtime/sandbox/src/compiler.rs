@@ -25,7 +25,7 @@ use crate::{
 /// Longest wall-clock time for one piece of work, beside its CPU time: a starved machine must not stall uploads forever.
 const WALL: Duration = Duration::from_secs(120);
 
-/// What reading a component may use. Counting and describing one of 64 MiB takes less than a second and half of this.
+/// What reading a component may use: it is done once over the file, and nothing in it is compiled.
 const READING: CompilerLimits = CompilerLimits { cpu_s: 5, memory: ByteSize::mib(512) };
 
 /// Reads and compiles components where it can do no harm. Cloning is cheap.
