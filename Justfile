@@ -42,15 +42,9 @@ bench scenario="http" *args:
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- {{ scenario }} {{ args }}
 
-# Fuzz a target for a minute: `just fuzz lower` or `just fuzz describe`
-fuzz target="lower" seconds="60":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    if ! cargo fuzz --version >/dev/null 2>&1; then
-        echo "cargo-fuzz is not installed: rustup toolchain install nightly && cargo install --locked cargo-fuzz"
-        exit 1
-    fi
-    cargo +nightly fuzz run --fuzz-dir runtime/value/fuzz {{ target }} -- -max_total_time={{ seconds }}
+# Fuzz every target for two minutes each, or for as long as said: `just fuzz 30`; `just fuzz 600 lower` runs one
+fuzz seconds="120" target="":
+    tests/fuzz {{ seconds }} {{ target }}
 
 # The book, into target/book
 book:

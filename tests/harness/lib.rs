@@ -12,6 +12,7 @@
 //! ```
 
 mod answer;
+pub mod bombs;
 mod client;
 mod command;
 mod examples;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use fumehood_tests::{Client, Finished, Server, Setup, guest, wat};
+use fumehood_tests::{Client, Finished, Server, Setup, bombs, guest, wat};
 use serde_json::{Value, json};
 
 fn add(client: &Client, module: &str) -> Value {
@@ -435,4 +435,67 @@ fn many_uploads_at_once_end_in_one_of_them() {
     let server = server.restart();
     assert_eq!(add(server.admin(), "tool"), 42);
     assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 1);
+}
+
+#[test]
+fn bombs_are_refused_and_the_neighbours_call_goes_on() {
+    let server = Server::setup().api("good", wat("add")).start();
+
+    for (name, bomb) in bombs::COMPILING {
+        let refused = server.admin().upload("bomb", &bomb()).refused(422, "invalid_component");
+
+        assert!(refused.message.starts_with("the component has too many "), "{name}: {}", refused.message);
+        assert_eq!(add(server.admin(), "good"), 42, "{name}");
+    }
+    assert_eq!(names(server.admin()), ["good"]);
+    assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_only_the_compiler_can_tell_ends_at_its_bounds() {
+    let server = Server::setup().api("good", wat("add")).set("components.compile_cpu_s", 1).start();
+    assert_eq!(add(server.admin(), "good"), 42);
+
+    // Each function is within every bound; there are many.
+    let refused = server.admin().upload("bomb", &bombs::many_functions_of(79_000)).refused(422, "invalid_component");
+
+    assert_eq!(refused.message, "compiling the component took more than 1 s of CPU time");
+    assert_eq!(add(server.admin(), "good"), 42);
+    assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 1);
+}
+
+#[test]
+fn hostile_documentation_is_shown_without_what_steers_a_terminal() {
+    let server = Server::start();
+
+    let docs = "Adds.\u{1b}[2J\u{202e}\u{200b}\u{2066}\u{feff}\u{85}\u{e0041} Really.";
+    let module = server.admin().upload("tool", &bombs::documented(docs)).expect(201);
+
+    assert_eq!(module["functions"][0]["description"], "Adds.[2J Really.");
+}
+
+#[test]
+fn a_crash_during_an_upload_leaves_all_or_nothing() {
+    let mut server = Server::start();
+    for round in 0..5 {
+        let (client, component) = (server.admin().clone(), wat("add"));
+        let uploading = std::thread::spawn(move || {
+            let headers = [("content-type", "application/wasm")];
+            client.try_send("PUT", "/api/v1/modules/tool", &headers, &component).map(|answer| answer.status)
+        });
+        // Other requests of increasing number stand for increasing time.
+        for _ in 0..round * 3 {
+            let _ = server.admin().get("/api/v1/health");
+        }
+
+        server = server.crash().start();
+
+        let acknowledged = uploading.join().unwrap().is_ok_and(|status| [200, 201].contains(&status));
+        let stored = names(server.admin()) == ["tool"];
+        assert!(stored || !acknowledged, "round {round}");
+        if stored {
+            assert_eq!(add(server.admin(), "tool"), 42);
+            server.admin().delete("/api/v1/modules/tool").empty(204);
+        }
+    }
 }

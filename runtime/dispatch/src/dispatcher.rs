@@ -10,6 +10,12 @@ use tokio::sync::watch;
 
 use crate::{DispatchError, error::shown};
 
+/// Uploads that are read and compiled at a time and that wait, in all and of one key.
+///
+/// Two at a time, one of a key: compiling takes a core each, up to its bound of CPU time.
+const UPLOADS: fumehood_scheduler::Config =
+    fumehood_scheduler::Config { calls: 2, waiting: 64, per_key: 1, waiting_per_key: 16 };
+
 /// What the dispatcher holds callers to.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -36,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) registry: Registry,
     pub(crate) sandbox: Sandbox,
     pub(crate) admission: Admission,
+    /// Turns at reading and compiling uploads, fair among keys: whoever sends bombs delays nobody by more than one.
+    pub(crate) uploads: Admission,
     pub(crate) database: Database,
     pub(crate) blobs: Blobs,
     pub(crate) keys: KeyRing,
@@ -60,6 +68,7 @@ impl Dispatcher {
             registry: Registry::default(),
             sandbox,
             admission,
+            uploads: Admission::new(UPLOADS),
             database,
             blobs,
             keys,

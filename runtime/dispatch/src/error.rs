@@ -137,6 +137,7 @@ fn sandbox_code(error: &SandboxError) -> Code {
         SandboxError::NotServable(_)
         | SandboxError::UnknownImport { .. }
         | SandboxError::Refused { .. }
+        | SandboxError::ReadBudget { .. }
         | SandboxError::CompileBudget { .. } => Code::InvalidComponent,
         _ => Code::Internal,
     }

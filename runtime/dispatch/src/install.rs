@@ -61,6 +61,7 @@ impl Dispatcher {
             });
         }
         self.check_name(&name, overwrite)?;
+        let _place = self.inner.uploads.enter(&principal.key).await?;
         let digest = self.keep(bytes.clone()).await?;
         let at = Timestamp::now();
         let origin = Origin::Upload { by: principal.name.to_string(), at };

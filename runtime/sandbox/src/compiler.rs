@@ -1,5 +1,6 @@
 use std::{
     io::{self, Read, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     process::Stdio,
     sync::Arc,
@@ -24,6 +25,9 @@ use crate::{
 
 /// Longest wall-clock time for one piece of work, beside its CPU time: a starved machine must not stall uploads forever.
 const WALL: Duration = Duration::from_secs(120);
+
+/// What reading a component may use: it is done once over the file, and nothing in it is compiled.
+const READING: CompilerLimits = CompilerLimits { cpu_s: 5, memory: ByteSize::mib(512) };
 
 /// Reads and compiles components where it can do no harm. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -129,12 +133,9 @@ impl Compiler {
             .map_err(|error| failed(format!("{} does not start: {error}", program.display())))?;
         let (mut stdin, mut stdout) =
             child.stdin.take().zip(child.stdout.take()).ok_or_else(|| failed("it has no pipes".to_owned()))?;
-        let order = Order {
-            cpu_s: self.limits.cpu_s,
-            memory_bytes: self.limits.memory.0,
-            compile,
-            epochs: yields == Yield::Epoch,
-        };
+        let limits = if compile { self.limits } else { self.limits.for_reading() };
+        let order =
+            Order { cpu_s: limits.cpu_s, memory_bytes: limits.memory.0, compile, epochs: yields == Yield::Epoch };
         let send = async move {
             let mut line = serde_json::to_vec(&order).unwrap_or_default();
             line.push(b'\n');
@@ -143,11 +144,11 @@ impl Compiler {
             let _ = stdin.write_all(&bytes).await;
         };
         let mut answer = Vec::new();
-        let most = self.limits.memory.0;
+        let most = limits.memory.0;
         let receive = async { (&mut stdout).take(most).read_to_end(&mut answer).await };
         let exchanged = tokio::time::timeout(WALL, async { tokio::join!(send, receive) }).await;
         if exchanged.is_err() {
-            return Err(SandboxError::CompileBudget { what: format!("{} s", WALL.as_secs()) });
+            return Err(exceeded(compile, format!("{} s", WALL.as_secs())));
         }
         let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
         match answer.split_first() {
@@ -156,20 +157,32 @@ impl Compiler {
                 let refusal: Refusal = serde_json::from_slice(why).map_err(|error| failed(error.to_string()))?;
                 Err(refusal.into())
             }
-            _ => Err(self.died(status)),
+            _ => Err(limits.died(status, compile)),
         }
     }
+}
 
-    fn died(&self, status: std::process::ExitStatus) -> SandboxError {
+impl CompilerLimits {
+    /// The least of these and of what reading may use.
+    fn for_reading(self) -> Self {
+        Self { cpu_s: self.cpu_s.min(READING.cpu_s), memory: ByteSize(self.memory.0.min(READING.memory.0)) }
+    }
+
+    /// Which of these bounds ended a worker.
+    fn died(self, status: std::process::ExitStatus, compiling: bool) -> SandboxError {
         use std::os::unix::process::ExitStatusExt;
         match status.signal() {
             // The kernel ends a process that uses up its CPU time with SIGXCPU, then SIGKILL.
-            Some(24) => SandboxError::CompileBudget { what: format!("{} s of CPU time", self.limits.cpu_s) },
+            Some(24) => exceeded(compiling, format!("{} s of CPU time", self.cpu_s)),
             // A failed allocation ends the process with one of these.
-            Some(6 | 9 | 11) => SandboxError::CompileBudget { what: format!("{} of memory", self.limits.memory) },
+            Some(6 | 9 | 11) => exceeded(compiling, format!("{} of memory", self.memory)),
             _ => SandboxError::Compiler { what: format!("it ended with {status}") },
         }
     }
+}
+
+fn exceeded(compiling: bool, what: String) -> SandboxError {
+    if compiling { SandboxError::CompileBudget { what } } else { SandboxError::ReadBudget { what } }
 }
 
 /// Why a worker refused, on its way between processes.
@@ -191,7 +204,11 @@ impl From<Refusal> for SandboxError {
 
 fn compile(bytes: &[u8], yields: Yield) -> Result<Vec<u8>, SandboxError> {
     let engine = engine::compiling(yields)?;
-    engine.precompile_component(bytes).map_err(|error| SandboxError::Refused { what: format!("{error:#}") })
+    // The compiler panics on some components that it should refuse. That is their fault, as far as an upload goes.
+    match catch_unwind(AssertUnwindSafe(|| engine.precompile_component(bytes))) {
+        Ok(compiled) => compiled.map_err(|error| SandboxError::Refused { what: format!("{error:#}") }),
+        Err(_) => Err(SandboxError::Refused { what: "the compiler failed on it".to_owned() }),
+    }
 }
 
 /// Be a compiler process: read an order and a component, answer, end.

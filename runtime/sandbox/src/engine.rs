@@ -73,7 +73,9 @@ fn shared(yields: Yield) -> EngineConfig {
         .epoch_interruption(yields == Yield::Epoch)
         .concurrency_support(false)
         .wasm_component_model(true)
-        .wasm_multi_memory(false)
+        // Only for the adapters that the engine writes between two composed components, each with a memory of its own:
+        // without it the compiler panics on them. A guest's module with two memories is refused when it is described.
+        .wasm_multi_memory(true)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
         .wasm_tail_call(true)

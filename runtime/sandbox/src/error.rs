@@ -34,6 +34,12 @@ pub enum SandboxError {
         /// Which bound was hit.
         what: String,
     },
+    /// Reading what the component offers took more than it may.
+    #[error("reading the component took more than {what}")]
+    ReadBudget {
+        /// Which bound was hit.
+        what: String,
+    },
     /// The compiler process did not do its work.
     #[error("the compiler process failed: {what}")]
     Compiler {

@@ -18,6 +18,7 @@ mod limits;
 mod loader;
 mod run;
 mod stop;
+mod trace;
 mod workers;
 
 pub use call::{Call, Finished, Said};

@@ -21,6 +21,7 @@ use crate::{
     error::SandboxError,
     limits::Held,
     stop::{End, reason},
+    trace::frames,
 };
 
 /// Fuel after which a call lets others run.
@@ -128,7 +129,9 @@ impl Work {
             Some(Err(error)) => match reason(&error, store.data().extra.refused, limits) {
                 End::Full => return Err(SandboxError::Full),
                 End::Stopped(reason) => {
-                    said.trace = matches!(reason, StopReason::Trap { .. }).then(|| format!("{error:?}"));
+                    if matches!(reason, StopReason::Trap { .. }) {
+                        said.trace = frames(&error);
+                    }
                     stopped(reason)
                 }
             },

@@ -13,6 +13,7 @@ use wasmparser::{
 };
 
 use crate::{
+    count::Counts,
     docs::PackageDocs,
     types::{Case, Definition, Field, Function, Interface, Kind, Rejected, Type},
 };
@@ -74,13 +75,18 @@ pub enum DescribeError {
         what: String,
     },
     /// There is more of something than we take.
-    #[error("the component has too many {what}: at most {most} are allowed")]
+    #[error("the component has too many {what}: {found} or more, and at most {most} are allowed")]
     TooMany {
         /// What there is too much of.
         what: &'static str,
+        /// How many there are at least.
+        found: u64,
         /// How many are allowed.
-        most: usize,
+        most: u64,
     },
+    /// Nobody can say how much the component instantiates.
+    #[error("the component instantiates a component that it is handed as a value, which is not offered")]
+    ComponentAsValue,
 }
 
 /// Proposals beyond WebAssembly 2.0 that a component may use.
@@ -100,6 +106,7 @@ fn features() -> WasmFeatures {
 /// When the bytes are not a component, or one that no host of this kind could serve.
 pub fn describe(bytes: &[u8]) -> Result<Interface, DescribeError> {
     check_header(bytes)?;
+    Counts::of(bytes)?;
     let Outline { types, exports, imports, docs } = Outline::read(bytes)?;
     let mut builder = Builder::new(&types, docs);
     builder.name_types(&imports);
@@ -189,7 +196,7 @@ impl Outline {
     }
 }
 
-fn fault(error: &wasmparser::BinaryReaderError, bytes: &[u8]) -> DescribeError {
+pub(crate) fn fault(error: &wasmparser::BinaryReaderError, bytes: &[u8]) -> DescribeError {
     let (offset, what) = (error.offset(), error.message());
     if offset >= bytes.len() || what.contains("unexpected end") {
         return DescribeError::Truncated { offset: bytes.len() };
@@ -199,7 +206,10 @@ fn fault(error: &wasmparser::BinaryReaderError, bytes: &[u8]) -> DescribeError {
 }
 
 fn bound(count: usize, most: usize, what: &'static str) -> Result<(), DescribeError> {
-    if count > most { Err(DescribeError::TooMany { what, most }) } else { Ok(()) }
+    if count > most {
+        return Err(DescribeError::TooMany { what, found: count as u64, most: most as u64 });
+    }
+    Ok(())
 }
 
 /// Why a type cannot cross the boundary.

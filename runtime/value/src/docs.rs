@@ -65,7 +65,39 @@ impl PackageDocs {
             Documented::Text(text) => text,
             Documented::Object { docs } => docs.as_ref()?,
         };
-        let text: String = text.trim().chars().filter(|c| !c.is_control() || *c == '\n').take(MAX_DOCS).collect();
+        let text: String = text.trim().chars().filter(|c| is_shown(*c)).take(MAX_DOCS).collect();
         (!text.is_empty()).then_some(text)
+    }
+}
+
+/// Whether a character is text that people see, or the end of a line.
+///
+/// Documentation is shown to people in terminals and to models. What steers a terminal, turns the direction of text
+/// or takes no room could show the one something else than the other.
+fn is_shown(c: char) -> bool {
+    let hidden = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
+        // Zero width, marks and changes of direction, separators of lines.
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        // Annotations, tags and selectors of variants.
+        | '\u{fff9}'..='\u{fffb}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}');
+    c == '\n' || !(c.is_control() || hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documentation_is_bounded_and_holds_nothing_hidden() {
+        let docs = |text: &str| {
+            let json = serde_json::json!({ "worlds": { "w": { "func_exports": { "run": text } } } });
+            PackageDocs::parse(format!("\u{1}{json}").as_bytes()).function(None, "run")
+        };
+
+        let hostile = "Adds.\u{1b}[2J\u{202e}\u{200b}\u{2066}\u{feff}\u{85}\u{e0041}\r\nReally: ünï 漢字.";
+        assert_eq!(docs(hostile).as_deref(), Some("Adds.[2J\nReally: ünï 漢字."));
+        assert_eq!(docs("\u{200b}\u{202e}"), None);
+        assert_eq!(docs(&"ä".repeat(100_000)), Some("ä".repeat(MAX_DOCS)));
     }
 }

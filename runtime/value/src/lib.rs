@@ -20,6 +20,7 @@
 //! | `option<T>` | absent or `null`; an option directly inside an option is `{"tag": "some", "val": …}` or `{"tag": "none"}` |
 //! | `result<T, E>` returned | `T`; `E` becomes the tool's error |
 
+mod count;
 mod describe;
 mod docs;
 mod lift;
@@ -31,6 +32,7 @@ mod schema;
 mod tests;
 mod types;
 
+pub use count::{Bound, Counts, Quantity};
 pub use describe::{DescribeError, describe};
 pub use lift::LiftError;
 pub use lower::{Arguments, Input, MAX_VALUE_BYTES};
