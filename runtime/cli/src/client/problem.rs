@@ -57,6 +57,8 @@ fn lines(code: Option<Code>, problem: &Problem) -> Vec<String> {
     match (code, &problem.details) {
         (_, Value::Null) => Vec::new(),
         (Some(Code::ToolError), details) => details.get("error").map(text).into_iter().collect(),
+        // The message names the bound and what it allows.
+        (_, Value::Object(details)) if details.contains_key("limit") => Vec::new(),
         (_, Value::Array(mistakes)) => mistakes.iter().map(mistake).collect(),
         (_, details) => vec![text(details)],
     }
