@@ -12,7 +12,7 @@ use std::{
 };
 
 use fumehood_model::{ByteSize, Code};
-use fumehood_policy::Limits;
+use fumehood_policy::{Limits, OnNewPermissions};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Flag, Origin};
@@ -89,6 +89,8 @@ pub(crate) struct Components {
     pub(crate) compile_memory: ByteSize,
     /// Most compiled components that are held in memory.
     pub(crate) loaded: usize,
+    /// Whether a new version that asks for more is served without it, or held back until it is reviewed.
+    pub(crate) on_new_permissions: OnNewPermissions,
 }
 
 /// `[log]`: what the server says about itself.
@@ -149,7 +151,13 @@ fn share(of: usize) -> usize {
 
 impl Default for Components {
     fn default() -> Self {
-        Self { max_size: ByteSize::mib(64), compile_cpu_s: 20, compile_memory: ByteSize::gib(1), loaded: 256 }
+        Self {
+            max_size: ByteSize::mib(64),
+            compile_cpu_s: 20,
+            compile_memory: ByteSize::gib(1),
+            loaded: 256,
+            on_new_permissions: OnNewPermissions::Serve,
+        }
     }
 }
 

@@ -49,6 +49,8 @@ impl House {
             max_component: config.components.max_size,
             apis_dirs: config.server.apis_dir.clone(),
             read_only: access == Access::Share,
+            data_dir: directory.path().to_owned(),
+            on_new_permissions: config.components.on_new_permissions,
         };
         let dispatcher = Dispatcher::new(door, sandbox, admission, database, directory.blobs()?, keys);
         Ok(Self { dispatcher, first_key, key_file, directory })

@@ -51,9 +51,10 @@ impl Dispatcher {
     ) -> Result<Answer, DispatchError> {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
-        let limits = self.inner.config.limits.lowered_by(lowered);
+        let limits = self.effective_limits(principal, tool, lowered);
         let deadline = arrived + limits.deadline();
         let input = lower(tool, arguments)?;
+        let _turn = self.turn(tool, &limits, deadline).await?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
         let call =

@@ -1,14 +1,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use fumehood_model::{ByteSize, Principal};
-use fumehood_policy::{Action, Limits};
+use fumehood_policy::{Action, Limits, OnNewPermissions};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
 use fumehood_store::{Blobs, Database, KeyRing};
 use tokio::sync::watch;
 
-use crate::{DispatchError, error::shown};
+use crate::{DispatchError, error::shown, permissions::Permissions};
 
 /// What the dispatcher holds callers to.
 #[derive(Debug, Clone)]
@@ -21,6 +21,10 @@ pub struct Config {
     pub apis_dirs: Vec<PathBuf>,
     /// Whether modules and keys can be changed here.
     pub read_only: bool,
+    /// Where the server keeps its own state: never a folder of a guest.
+    pub data_dir: PathBuf,
+    /// What becomes of a new version that asks for more.
+    pub on_new_permissions: OnNewPermissions,
 }
 
 /// The door. Cloning is cheap.
@@ -37,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     pub(crate) blobs: Blobs,
     pub(crate) keys: KeyRing,
+    pub(crate) permissions: Permissions,
     pub(crate) ready: watch::Sender<bool>,
     /// Installing and removing take turns: the database, the files and the catalogue change together.
     pub(crate) installing: tokio::sync::Mutex<()>,
@@ -61,6 +66,7 @@ impl Dispatcher {
             database,
             blobs,
             keys,
+            permissions: Permissions::default(),
             ready: watch::Sender::new(false),
             installing: tokio::sync::Mutex::default(),
         };

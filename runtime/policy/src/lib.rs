@@ -6,10 +6,13 @@
 mod access;
 mod grant;
 mod limits;
+mod review;
 
 pub use access::{Action, Forbidden};
+pub use fumehood_model::Lowered;
 pub use grant::{
-    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant, NamedValue,
-    Quota, Scheme, ScratchGrant,
+    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant,
+    NamedValue, Quota, Scheme, ScratchGrant,
 };
-pub use limits::{Limits, Lowered};
+pub use limits::Limits;
+pub use review::OnNewPermissions;

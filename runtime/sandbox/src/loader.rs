@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Version of what is kept of a component's description. Raise it when [`Interface`] changes.
-const INTERFACE_VERSION: u32 = 2;
+const INTERFACE_VERSION: u32 = 3;
 
 /// The sandbox. Cloning is cheap.
 #[derive(Clone)]
