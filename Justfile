@@ -42,7 +42,7 @@ bench scenario="http" *args:
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- {{ scenario }} {{ args }}
 
-# Fuzz a target for a minute: `just fuzz lower` or `just fuzz describe`
+# Fuzz a target for a minute: `just fuzz lower`, `describe`, `grant` or `manifest`
 fuzz target="lower" seconds="60":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -50,7 +50,8 @@ fuzz target="lower" seconds="60":
         echo "cargo-fuzz is not installed: rustup toolchain install nightly && cargo install --locked cargo-fuzz"
         exit 1
     fi
-    cargo +nightly fuzz run --fuzz-dir runtime/value/fuzz {{ target }} -- -max_total_time={{ seconds }}
+    target=$(ls runtime/*/fuzz/fuzz_targets/{{ target }}.rs)
+    cargo +nightly fuzz run --fuzz-dir "${target%/fuzz_targets/*}" {{ target }} -- -max_total_time={{ seconds }}
 
 # The book, into target/book
 book:

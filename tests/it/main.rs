@@ -9,6 +9,7 @@ mod http;
 mod keys;
 mod loading;
 mod mcp;
+mod permissions;
 mod prebuilt;
 mod sandbox;
 mod types;

@@ -49,7 +49,7 @@ fn every_grant_has_one_way_to_be_written() {
 fn what_is_wrong_is_told_with_what_would_be_right() {
     for (text, what) in [
         ("htp:https://x", "there is no kind `htp`; did you mean `http`?"),
-        ("socket:x", "there is no kind `socket`: use http, files, scratch, env, config, keyvalue, secret, invoke"),
+        ("gpu:x", "there is no kind `gpu`: use http, files, scratch, env, config, keyvalue, secret, invoke"),
         ("", "it does not begin with a kind, as in `secret:API_TOKEN`"),
         ("scratch,byte=1", "there is no option `byte`; did you mean `bytes`?"),
         ("scratch,bytes=1,bytes=2", "`bytes=` stands in it twice"),
