@@ -393,7 +393,7 @@ fn the_command_line_reviews_grants_and_pushes_with_a_manifest() {
     assert_eq!(push(1, ONE).json()["name"], "m");
     let failed = push(1, "nam = 1");
     assert_eq!(failed.code, 6);
-    assert!(failed.stdout.contains("tool.toml:1: unknown key `nam`; did you mean `name`?"), "{}", failed.stdout);
+    assert!(failed.stderr.contains("tool.toml:1: unknown key `nam`; did you mean `name`?"), "{}", failed.stderr);
     let text = run(&["review", "m"]);
     assert!(text.ok().contains("\nASKS FOR\n") && text.ok().contains("Signs its requests."), "{}", text.stdout);
     assert_eq!(run(&["grants", "add", "m", "secret:API_TOKEN", "-o", "json"]).json()["grant"], "secret:API_TOKEN");
