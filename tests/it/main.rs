@@ -10,6 +10,7 @@ mod http;
 mod keys;
 mod loading;
 mod mcp;
+mod permissions;
 mod prebuilt;
 mod sandbox;
 mod types;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
-use fumehood_model::Role;
+use fumehood_model::{ByteSize, Role};
 use serde_json::{Value, json};
 
 use crate::{config::Flag, output::Format};
@@ -71,7 +71,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example: fumehood inspect ./calculator.wasm")]
     Inspect(InspectArgs),
     /// Upload a component to the server as a module
-    #[command(after_help = "Example: fumehood push ./text_stats.wasm --name text-stats")]
+    #[command(
+        after_help = "Example: fumehood push ./text_stats.wasm --name text-stats\nExample: fumehood push ./weather.wasm --manifest ./tool.toml"
+    )]
     Push(PushArgs),
     /// List, show and remove modules
     #[command(subcommand, after_help = "Example: fumehood modules show calculator")]
@@ -79,6 +81,12 @@ pub(crate) enum Command {
     /// List and show tools
     #[command(subcommand, after_help = "Example: fumehood tools ls --search sum")]
     Tools(ToolsCommand),
+    /// Show what a module asks for, could reach and has used; approve or reject it
+    #[command(after_help = "Example: fumehood review weather\nExample: fumehood review weather --approve")]
+    Review(ReviewArgs),
+    /// List, add and revoke what modules may touch
+    #[command(subcommand, after_help = "Example: fumehood grants add weather 'http:GET https://api.example.com/v1'")]
+    Grants(GrantsCommand),
     /// Create, list and revoke API keys
     #[command(subcommand, after_help = "Example: fumehood keys create ci --role call")]
     Keys(KeysCommand),
@@ -176,7 +184,65 @@ pub(crate) struct PushArgs {
     /// The module's name [default: the file's name in lower case, with - for _]
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
 }
+
+/// `review`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReviewArgs {
+    /// The module
+    pub(crate) module: String,
+    /// Grant everything that it asks for, and serve the version that waits
+    #[arg(long, conflicts_with = "reject")]
+    pub(crate) approve: bool,
+    /// Drop the version that waits
+    #[arg(long)]
+    pub(crate) reject: bool,
+}
+
+/// `grants …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantsCommand {
+    /// List what modules may touch
+    #[command(alias = "list", after_help = "Example: fumehood grants ls weather")]
+    Ls {
+        /// Only those of this module
+        module: Option<String>,
+    },
+    /// Allow a module, or one function of it, to touch something
+    #[command(after_help = GRANT_EXAMPLES)]
+    Add {
+        /// The module, or one function of it as MODULE.FUNCTION
+        #[arg(value_name = "MODULE[.FUNCTION]")]
+        target: String,
+        /// What it may touch
+        grant: String,
+    },
+    /// Take a permission away
+    #[command(
+        alias = "rm",
+        after_help = "Example: fumehood grants revoke weather 'http:GET https://api.example.com/v1'"
+    )]
+    Revoke {
+        /// The module, or the function that has it as MODULE.FUNCTION
+        #[arg(value_name = "MODULE[.FUNCTION]")]
+        target: String,
+        /// What it may touch until now
+        grant: String,
+    },
+}
+
+const GRANT_EXAMPLES: &str = "\
+Example: fumehood grants add weather 'http:GET https://api.example.com/v1,bearer=API_TOKEN'
+Example: fumehood grants add notes.save 'files:/srv/notes,at=/notes,mode=read-write,bytes=100MiB'
+Example: fumehood grants add unpack scratch
+Example: fumehood grants add weather env:LOG_LEVEL=debug
+Example: fumehood grants add weather config:region=eu
+Example: fumehood grants add weather keyvalue:cache,ttl=1h
+Example: fumehood grants add weather secret:API_TOKEN
+Example: fumehood grants add planner 'invoke:weather.*'";
 
 /// `modules …`.
 #[derive(Debug, Subcommand)]
@@ -230,6 +296,15 @@ pub(crate) enum KeysCommand {
         /// What the key may do; may be given several times
         #[arg(long = "role", value_name = "admin|call", default_value = "call")]
         roles: Vec<Role>,
+        /// Most fuel that a call with this key may burn
+        #[arg(long, value_name = "UNITS")]
+        max_fuel: Option<u64>,
+        /// Longest that a call with this key may take
+        #[arg(long, value_name = "MILLISECONDS")]
+        deadline_ms: Option<u64>,
+        /// Most memory that a call with this key may have, as 8MiB
+        #[arg(long, value_name = "SIZE")]
+        max_memory: Option<ByteSize>,
     },
     /// List the keys
     #[command(alias = "list", after_help = "Example: fumehood keys ls")]

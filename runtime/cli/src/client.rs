@@ -120,12 +120,29 @@ impl Client {
         self.finish(self.authorized(self.agent.delete(self.url(path))).call()).map(drop)
     }
 
-    /// Upload the component that `bytes` gives, of `length` bytes, as `module`.
-    pub(crate) fn put_component(&self, module: &str, bytes: &mut dyn Read, length: u64) -> Result<Value, Failure> {
+    /// `DELETE` what `path` and `query` name.
+    pub(crate) fn delete_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<(), Failure> {
+        let request = self.agent.delete(self.url(path)).query_pairs(query.iter().copied());
+        self.finish(self.authorized(request).call()).map(drop)
+    }
+
+    /// `POST` nothing.
+    pub(crate) fn post_empty(&self, path: &[&str]) -> Result<Value, Failure> {
+        Ok(self.finish(self.authorized(self.agent.post(self.url(path))).send_empty())?.0)
+    }
+
+    /// Upload what `bytes` gives, of this type and length, as `module`.
+    pub(crate) fn put_component(
+        &self,
+        module: &str,
+        kind: &str,
+        bytes: &mut dyn Read,
+        length: u64,
+    ) -> Result<Value, Failure> {
         let request = self
             .agent
             .put(self.url(&["api", "v1", "modules", module]))
-            .content_type("application/wasm")
+            .content_type(kind)
             .header("content-length", length)
             // The server refuses one that is too large, or from someone who may not, before it is sent.
             .header("expect", "100-continue");

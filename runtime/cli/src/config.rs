@@ -12,7 +12,7 @@ use std::{
 };
 
 use fumehood_model::{ByteSize, Code};
-use fumehood_policy::{Limits, Trusted};
+use fumehood_policy::{Limits, OnNewPermissions, Trusted};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Flag, Origin};
@@ -90,6 +90,8 @@ pub(crate) struct Components {
     pub(crate) compile_memory: ByteSize,
     /// Most compiled components that are held in memory.
     pub(crate) loaded: usize,
+    /// Whether a new version that asks for more is served without it, or held back until it is reviewed.
+    pub(crate) on_new_permissions: OnNewPermissions,
 }
 
 /// `[isolation]`: where components run.
@@ -164,7 +166,13 @@ fn share(of: usize) -> usize {
 
 impl Default for Components {
     fn default() -> Self {
-        Self { max_size: ByteSize::mib(64), compile_cpu_s: 20, compile_memory: ByteSize::gib(1), loaded: 256 }
+        Self {
+            max_size: ByteSize::mib(64),
+            compile_cpu_s: 20,
+            compile_memory: ByteSize::gib(1),
+            loaded: 256,
+            on_new_permissions: OnNewPermissions::Serve,
+        }
     }
 }
 

@@ -58,6 +58,8 @@ impl House {
             apis_dirs: config.server.apis_dir.clone(),
             read_only: access == Access::Share,
             trusted: config.isolation.trusted.clone(),
+            data_dir: directory.path().to_owned(),
+            on_new_permissions: config.components.on_new_permissions,
         };
         let dispatcher = Dispatcher::new(door, sandbox.clone(), admission, database, directory.blobs()?, keys);
         Ok(Self { dispatcher, first_key, key_file, sandbox, directory })

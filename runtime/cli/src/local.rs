@@ -8,7 +8,7 @@ use std::{
 };
 
 use fumehood_capabilities::{Granted, Nothing};
-use fumehood_dispatch::{Module, Origin};
+use fumehood_dispatch::{Manifest, Module, Origin};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
 use fumehood_policy::Limits;
 use fumehood_sandbox::{Call, Sandbox, SandboxError, is_offered};
@@ -66,7 +66,7 @@ impl File {
         let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs, cache, workers)?;
         let interface = sandbox.describe(&digest).await.map_err(|error| refused(path, error))?;
         let origin = Origin::File { path: path.to_owned() };
-        let module = Module::new(name_of(path), digest, size, origin, interface)
+        let module = Module::new(name_of(path), digest, size, origin, interface, Manifest::default())
             .map_err(|error| Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display())))?;
         Ok(Self { module, sandbox, _place: place })
     }

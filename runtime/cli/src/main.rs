@@ -59,6 +59,8 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Push(push) => commands::push::run(&session, push),
         Command::Modules(command) => commands::modules::run(&session, command),
         Command::Tools(command) => commands::tools::run(&session, command),
+        Command::Review(review) => commands::review::run(&session, review),
+        Command::Grants(command) => commands::grants::run(&session, command),
         Command::Keys(command) => commands::keys::run(&session, command),
         Command::Config(command) => commands::config::run(&session, command),
         Command::Completions(_) | Command::CompileWorker(_) | Command::SandboxWorker(_) => {

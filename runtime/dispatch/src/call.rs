@@ -42,8 +42,9 @@ impl Dispatcher {
     ) -> Result<Answer, DispatchError> {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
-        let limits = self.inner.config.limits.lowered_by(lowered);
+        let limits = self.effective_limits(principal, tool, lowered);
         let deadline = arrived + limits.deadline();
+        let turn = self.turn(tool, &limits, deadline).await?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
         let call = Call {
@@ -56,7 +57,7 @@ impl Dispatcher {
             host: Arc::new(Nothing),
             trusted: self.inner.config.trusted.covers(&tool.module),
         };
-        let Finished { outcome, mut usage, said } = self.inner.sandbox.call(call, place).await?;
+        let Finished { outcome, mut usage, said } = self.inner.sandbox.call(call, (place, turn)).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         log(tool, &outcome, &said);
         tracing::debug!(

@@ -1,14 +1,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use fumehood_model::{ByteSize, Principal};
-use fumehood_policy::{Action, Limits, Trusted};
+use fumehood_policy::{Action, Limits, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
 use fumehood_store::{Blobs, Database, KeyRing};
 use tokio::sync::watch;
 
-use crate::{DispatchError, error::shown};
+use crate::{DispatchError, error::shown, permissions::Permissions};
 
 /// Uploads that are read and compiled at a time and that wait, in all and of one key.
 ///
@@ -29,6 +29,10 @@ pub struct Config {
     pub read_only: bool,
     /// Modules that run inside the server.
     pub trusted: Trusted,
+    /// Where the server keeps its own state: never a folder of a guest.
+    pub data_dir: PathBuf,
+    /// What becomes of a new version that asks for more.
+    pub on_new_permissions: OnNewPermissions,
 }
 
 /// The door. Cloning is cheap.
@@ -47,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     pub(crate) blobs: Blobs,
     pub(crate) keys: KeyRing,
+    pub(crate) permissions: Permissions,
     pub(crate) ready: watch::Sender<bool>,
     /// Installing and removing take turns: the database, the files and the catalogue change together.
     pub(crate) installing: tokio::sync::Mutex<()>,
@@ -72,6 +77,7 @@ impl Dispatcher {
             database,
             blobs,
             keys,
+            permissions: Permissions::default(),
             ready: watch::Sender::new(false),
             installing: tokio::sync::Mutex::default(),
         };

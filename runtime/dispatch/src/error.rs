@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use fumehood_model::{ByteSize, Code, ModuleName};
-use fumehood_policy::Forbidden;
+use fumehood_policy::{Forbidden, Grant, GrantError};
 use fumehood_registry::AdmitError;
 use fumehood_sandbox::SandboxError;
 use fumehood_scheduler::Refused;
@@ -71,6 +71,45 @@ pub enum DispatchError {
     /// The last key that can administrate cannot be revoked.
     #[error("this is the last key with the role admin: create another before you revoke it")]
     LastAdmin,
+    /// The text is not a permission.
+    #[error(transparent)]
+    BadGrant(#[from] GrantError),
+    /// What was to be granted is only a request.
+    #[error("`{grant}` is what a module asks for; to grant it, add {lacks}")]
+    Incomplete {
+        /// What was to be granted.
+        grant: Box<Grant>,
+        /// What must be added.
+        lacks: &'static str,
+    },
+    /// The folder may not be given to a guest.
+    #[error("the folder {folder} cannot be granted: {why}")]
+    BadFolder {
+        /// The folder.
+        folder: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The module has as many grants as it may have.
+    #[error("module {module} has {most} grants, the most that a module may have: revoke some before you add others")]
+    TooManyGrants {
+        /// The module.
+        module: ModuleName,
+        /// The bound.
+        most: usize,
+    },
+    /// There is no version that waits.
+    #[error("no version of module {module} waits to be reviewed")]
+    NothingPending {
+        /// The module.
+        module: ModuleName,
+    },
+    /// The module's own bound on calls at a time is reached, and too many wait.
+    #[error("too many calls of module {module} wait for their turn")]
+    ModuleBusy {
+        /// The module.
+        module: ModuleName,
+    },
     /// This process only reads from its data directory.
     #[error("this process only reads from its data directory: ask the server that owns it")]
     ReadOnly,
@@ -112,10 +151,20 @@ impl DispatchError {
             Self::Input(InputError::TooLarge { .. }) | Self::ComponentTooLarge { .. } => Code::TooLarge,
             Self::Input(_) => Code::InvalidInput,
             Self::Refused(Refused::ShareUsed { .. }) => Code::Busy,
-            Self::Refused(_) | Self::WaitedTooLong { .. } | Self::Sandbox(SandboxError::Full) => Code::Unavailable,
+            Self::Refused(_)
+            | Self::WaitedTooLong { .. }
+            | Self::ModuleBusy { .. }
+            | Self::Sandbox(SandboxError::Full) => Code::Unavailable,
             Self::NotAModule(_) => Code::InvalidComponent,
-            Self::TakenByFile { .. } | Self::Exists { .. } | Self::LastAdmin | Self::ReadOnly => Code::Conflict,
-            Self::BadKeyRequest { .. } => Code::Malformed,
+            Self::TakenByFile { .. }
+            | Self::Exists { .. }
+            | Self::LastAdmin
+            | Self::ReadOnly
+            | Self::TooManyGrants { .. }
+            | Self::NothingPending { .. } => Code::Conflict,
+            Self::BadKeyRequest { .. } | Self::BadGrant(_) | Self::Incomplete { .. } | Self::BadFolder { .. } => {
+                Code::Malformed
+            }
             Self::Sandbox(error) => sandbox_code(error),
             Self::Store(_) | Self::Lost => Code::Internal,
         }
@@ -126,8 +175,23 @@ impl DispatchError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refused) => Some(refused.retry_after()),
-            Self::WaitedTooLong { .. } | Self::Sandbox(SandboxError::Full) => Some(Duration::from_secs(1)),
+            Self::WaitedTooLong { .. } | Self::ModuleBusy { .. } | Self::Sandbox(SandboxError::Full) => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
+        }
+    }
+
+    /// One line for each thing that is wrong, where that is more than the message tells.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::NotAModule(AdmitError::Manifest(error)) if error.mistakes.len() > 1 => error
+                .mistakes
+                .iter()
+                .map(|mistake| format!("{}:{}: {}", error.file, mistake.line, mistake.what))
+                .collect(),
+            _ => Vec::new(),
         }
     }
 }

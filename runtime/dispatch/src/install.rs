@@ -1,11 +1,17 @@
 use bytes::Bytes;
 use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
-use fumehood_policy::Action;
-use fumehood_registry::{Module, Origin};
-use fumehood_store::ModuleRow;
+use fumehood_policy::{Action, OnNewPermissions};
+use fumehood_registry::{AdmitError, Manifest, Module, Origin};
+use fumehood_store::{ModuleRow, PendingRow};
 use std::sync::Arc;
 
-use crate::{DispatchError, Dispatcher, dispatcher::blocking, error::shown};
+use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown};
+
+/// What a manifest that came with an upload is called.
+pub(crate) const SENT: &str = "tool.toml";
+
+/// What a manifest inside a component is called.
+const INSIDE: &str = "tool.toml (in the component)";
 
 /// Whether an install may replace a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,13 +22,32 @@ pub enum Overwrite {
     Refused,
 }
 
-/// A module that was just installed.
+/// What is sent to become a module.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The component.
+    pub component: Bytes,
+    /// The `tool.toml`, if it came beside the component.
+    pub manifest: Option<String>,
+}
+
+/// What became of an upload.
 #[derive(Debug)]
-pub struct Installed {
-    /// The module.
-    pub module: Arc<Module>,
-    /// Whether its name was new.
-    pub created: bool,
+pub enum Installed {
+    /// It is served.
+    Served {
+        /// The module.
+        module: Arc<Module>,
+        /// Whether its name was new.
+        created: bool,
+        /// What it asks for beyond the version before it and beyond what is granted.
+        changed: Changed,
+    },
+    /// It asks for more than the served version, and waits to be reviewed.
+    Held {
+        /// What it asks for beyond the version that is served.
+        changed: Changed,
+    },
 }
 
 impl Dispatcher {
@@ -36,10 +61,10 @@ impl Dispatcher {
         self.check_writable()
     }
 
-    /// Install the component in `bytes` as the module `name`.
+    /// Install what is uploaded as the module `name`.
     ///
     /// It is read, compiled and linked first: what can be installed can be called at once. Calls that run on the module
-    /// that it replaces finish on it.
+    /// that it replaces finish on it. Nothing that it asks for is granted; grants of an earlier version stay.
     ///
     /// # Errors
     ///
@@ -49,10 +74,15 @@ impl Dispatcher {
         &self,
         principal: &Principal,
         name: ModuleName,
-        bytes: Bytes,
+        upload: Upload,
         overwrite: Overwrite,
     ) -> Result<Installed, DispatchError> {
         self.may_install(principal)?;
+        let Upload { component: bytes, manifest } = upload;
+        if let Some(text) = &manifest {
+            // Before the component costs anything.
+            Manifest::parse(SENT, text).map_err(AdmitError::from)?;
+        }
         let size_bytes = bytes.len() as u64;
         if size_bytes > self.inner.config.max_component.0 {
             return Err(DispatchError::ComponentTooLarge {
@@ -65,7 +95,7 @@ impl Dispatcher {
         let digest = self.keep(bytes.clone()).await?;
         let at = Timestamp::now();
         let origin = Origin::Upload { by: principal.name.to_string(), at };
-        let module = match self.prepare(name.clone(), digest, size_bytes, origin).await {
+        let module = match self.prepare(name.clone(), digest, size_bytes, origin, manifest.as_deref()).await {
             Ok(module) => module,
             Err(error) => {
                 self.forget_unused(digest).await;
@@ -77,28 +107,54 @@ impl Dispatcher {
         self.check_name(&name, overwrite)?;
         // And another removal may have let go of the same bytes.
         self.keep(bytes).await?;
+        let before = self.stored_row(&name).await?;
+        let serving = self.inner.registry.current().module(name.as_str()).cloned();
+        let base = before.as_ref().and_then(|row| row.asked_before.clone());
+        let base = base.or_else(|| serving.as_ref().map(|serving| serving.manifest.asks()));
+        let mut changed =
+            base.as_ref().map(|base| Changed::between(base, &module.manifest.permissions)).unwrap_or_default();
+        changed.added = self.ungranted(&name, &changed.added);
+        let holds = self.inner.config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty();
+        if let Some(row) = before.clone().filter(|_| holds) {
+            let by = principal.name.to_string();
+            let pending = Some(PendingRow { digest, size_bytes, manifest, by, at });
+            self.put_row(ModuleRow { pending, ..row }).await?;
+            let dropped = self.inner.permissions.waiting().insert(name.clone(), module);
+            tracing::info!(
+                module.name = %name, component.digest = %digest, key.id = %principal.key,
+                "A version of module {name} that asks for more waits to be reviewed: fumehood review {name}"
+            );
+            if let Some(dropped) = dropped {
+                self.forget_unused(dropped.digest).await;
+            }
+            return Ok(Installed::Held { changed });
+        }
         let row = ModuleRow {
             name: name.clone(),
             digest,
             size_bytes,
             installed_by: principal.name.to_string(),
             installed_at: at,
+            manifest,
+            asked_before: base.filter(|_| !changed.added.is_empty()),
+            pending: None,
         };
-        let database = self.inner.database.clone();
-        blocking(move || Ok(database.put_module(&row)?)).await?;
+        self.put_row(row).await?;
+        let dropped = self.inner.permissions.waiting().remove(&name);
         let old = self.inner.registry.insert(module);
         tracing::info!(
             module.name = %name, component.digest = %digest, key.id = %principal.key, "Module {name} installed by {}", principal.name
         );
         let created = old.is_none();
-        if let Some(old) = old {
-            self.forget_unused(old.digest).await;
+        let unused = old.map(|old| old.digest).into_iter().chain(dropped.map(|dropped| dropped.digest));
+        for digest in unused.collect::<Vec<_>>() {
+            self.forget_unused(digest).await;
         }
         let module = self.inner.registry.current().module(name.as_str()).cloned();
-        module.map(|module| Installed { module, created }).ok_or(DispatchError::Lost)
+        module.map(|module| Installed::Served { module, created, changed }).ok_or(DispatchError::Lost)
     }
 
-    /// Remove the uploaded module `name`. Calls that run on it finish.
+    /// Remove the uploaded module `name` with its grants, what it has used and what it keeps. Calls that run on it finish.
     ///
     /// # Errors
     ///
@@ -113,13 +169,19 @@ impl Dispatcher {
         }
         let _turn = self.inner.installing.lock().await;
         let (database, row) = (self.inner.database.clone(), module.name.clone());
+        let waiting = self.inner.permissions.waiting().get(&module.name).map(|waiting| waiting.digest);
         let removed = blocking(move || Ok(database.remove_module(&row)?)).await?;
         self.inner.registry.remove(name);
+        self.inner.permissions.forget(&module.name);
+        self.load_grants().await?;
         if !removed {
             return Err(DispatchError::NotFound { what: "module", name: shown(name), near: Vec::new() });
         }
         tracing::info!(module.name = %module.name, key.id = %principal.key, "Module {name} removed by {}", principal.name);
         self.forget_unused(module.digest).await;
+        if let Some(waiting) = waiting {
+            self.forget_unused(waiting).await;
+        }
         Ok(())
     }
 
@@ -140,9 +202,11 @@ impl Dispatcher {
         digest: Digest,
         size: u64,
         origin: Origin,
+        sent: Option<&str>,
     ) -> Result<Module, DispatchError> {
         let interface = self.inner.sandbox.describe(&digest).await?;
-        let module = Module::new(name, digest, size, origin, interface)?;
+        let manifest = manifest(SENT, sent, interface.manifest.as_deref())?;
+        let module = Module::new(name, digest, size, origin, interface, manifest)?;
         self.inner.sandbox.load(&digest).await?;
         Ok(module)
     }
@@ -164,8 +228,9 @@ impl Dispatcher {
     }
 
     /// Let go of a component that no module uses. The calls that run on it hold what they need.
-    async fn forget_unused(&self, digest: Digest) {
-        if self.inner.registry.current().modules().any(|module| module.digest == digest) {
+    pub(crate) async fn forget_unused(&self, digest: Digest) {
+        let waits = self.inner.permissions.waiting().values().any(|waiting| waiting.digest == digest);
+        if waits || self.inner.registry.current().modules().any(|module| module.digest == digest) {
             return;
         }
         let (sandbox, blobs) = (self.inner.sandbox.clone(), self.inner.blobs.clone());
@@ -177,4 +242,13 @@ impl Dispatcher {
             tracing::warn!(component.digest = %digest, %error, "An unused component could not be removed");
         }
     }
+}
+
+/// The manifest that came beside the component, or else the one inside it, or else nothing.
+pub(crate) fn manifest(file: &str, sent: Option<&str>, inside: Option<&str>) -> Result<Manifest, AdmitError> {
+    Ok(match (sent, inside) {
+        (Some(text), _) => Manifest::parse(file, text)?,
+        (None, Some(text)) => Manifest::parse(INSIDE, text)?,
+        (None, None) => Manifest::default(),
+    })
 }

@@ -1,4 +1,4 @@
-use fumehood_model::{Principal, Role};
+use fumehood_model::{Lowered, Principal, Role};
 use fumehood_policy::Action;
 use fumehood_store::{ApiKey, NewKey};
 
@@ -7,18 +7,25 @@ use crate::{DispatchError, Dispatcher, dispatcher::blocking, error::shown};
 /// Longest name of a key, in characters.
 const MAX_KEY_NAME: usize = 100;
 
+/// A key that is asked for.
+#[derive(Debug, Clone)]
+pub struct KeyRequest {
+    /// What to call it.
+    pub name: String,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// Bounds on each of its calls.
+    pub limits: Lowered,
+}
+
 impl Dispatcher {
-    /// Make a key called `name` with `roles`.
+    /// Make a key.
     ///
     /// # Errors
     ///
     /// When `principal` may not, or the name or roles make no sense.
-    pub async fn create_key(
-        &self,
-        principal: &Principal,
-        name: String,
-        roles: Vec<Role>,
-    ) -> Result<NewKey, DispatchError> {
+    pub async fn create_key(&self, principal: &Principal, wanted: KeyRequest) -> Result<NewKey, DispatchError> {
+        let KeyRequest { name, roles, limits } = wanted;
         Action::ManageKeys.check(principal)?;
         self.check_writable()?;
         let bad = |what| Err(DispatchError::BadKeyRequest { what });
@@ -28,8 +35,13 @@ impl Dispatcher {
         if roles.is_empty() {
             return bad("a key needs at least one role: admin or call");
         }
+        let Lowered { fuel_units, deadline_ms, memory, result } = limits;
+        let bounds = [fuel_units, deadline_ms, memory.map(|size| size.0), result.map(|size| size.0)];
+        if bounds.contains(&Some(0)) {
+            return bad("a bound of a key must be more than nothing");
+        }
         let keys = self.inner.keys.clone();
-        let new = blocking(move || Ok(keys.create(&name, &roles)?)).await?;
+        let new = blocking(move || Ok(keys.create(&name, &roles, limits)?)).await?;
         tracing::info!(key.id = %new.key.id, by = %principal.key, "Key {} created", new.key.id);
         Ok(new)
     }

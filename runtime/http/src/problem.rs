@@ -172,7 +172,11 @@ impl From<DispatchError> for Problem {
         let details = match &error {
             DispatchError::Input(InputError::Mistakes { mistakes }) => serde_json::to_value(mistakes).ok(),
             DispatchError::NotFound { near, .. } if !near.is_empty() => Some(serde_json::json!({ "near": near })),
-            _ => None,
+            error => {
+                let lines = error.lines();
+                let messages = lines.iter().map(|line| serde_json::json!({ "message": line }));
+                (!lines.is_empty()).then(|| messages.collect())
+            }
         };
         Self { code, message: error.to_string(), details, retry_after }
     }

@@ -14,6 +14,7 @@
 
 mod code;
 mod digest;
+mod lowered;
 mod name;
 mod outcome;
 mod principal;
@@ -22,6 +23,7 @@ mod timestamp;
 
 pub use code::Code;
 pub use digest::{Digest, DigestError};
+pub use lowered::Lowered;
 pub use name::{ModuleName, NameError, ToolName};
 pub use outcome::{Captured, Crash, Outcome, StopReason, Stopped, Usage};
 pub use principal::{KeyId, Principal, Role};

@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Lowered;
+
 /// The public part of an API key: what logs and lists show.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(pub Arc<str>);
@@ -61,13 +63,20 @@ pub struct Principal {
     pub name: Arc<str>,
     /// What it may do.
     pub roles: Arc<[Role]>,
+    /// Bounds on each of its calls, beyond those of the configuration.
+    pub limits: Lowered,
 }
 
 impl Principal {
     /// Whoever can reach a server that was started without authentication, or owns the process itself.
     #[must_use]
     pub fn local() -> Self {
-        Self { key: KeyId("local".into()), name: "local".into(), roles: [Role::Admin].into() }
+        Self {
+            key: KeyId("local".into()),
+            name: "local".into(),
+            roles: [Role::Admin].into(),
+            limits: Lowered::default(),
+        }
     }
 
     /// Whether this principal has `role`, directly or because it is an administrator.

@@ -13,6 +13,10 @@ pub enum Action {
     Remove,
     /// Create, list or revoke keys.
     ManageKeys,
+    /// See what a module asks for, could reach, has used and is granted.
+    Review,
+    /// Give or take away what a module may touch.
+    Grant,
 }
 
 /// The principal may not do this.
@@ -44,7 +48,7 @@ impl Action {
     fn needed(self) -> Role {
         match self {
             Self::List | Self::Call => Role::Call,
-            Self::Install | Self::Remove | Self::ManageKeys => Role::Admin,
+            Self::Install | Self::Remove | Self::ManageKeys | Self::Review | Self::Grant => Role::Admin,
         }
     }
 
@@ -55,19 +59,26 @@ impl Action {
             Self::Install => "install modules",
             Self::Remove => "remove modules",
             Self::ManageKeys => "manage keys",
+            Self::Review => "review permissions",
+            Self::Grant => "grant permissions",
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use fumehood_model::KeyId;
+    use fumehood_model::{KeyId, Lowered};
 
     use super::*;
 
     #[test]
     fn a_calling_key_cannot_administrate_and_an_administrator_can_call() {
-        let with = |role| Principal { key: KeyId("k".into()), name: "k".into(), roles: [role].into() };
+        let with = |role| Principal {
+            key: KeyId("k".into()),
+            name: "k".into(),
+            roles: [role].into(),
+            limits: Lowered::default(),
+        };
 
         assert!(Action::Call.check(&with(Role::Call)).is_ok());
         assert!(Action::Call.check(&with(Role::Admin)).is_ok());
@@ -76,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_key_without_roles_can_do_nothing() {
-        let nobody = Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into() };
+        let nobody =
+            Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into(), limits: Lowered::default() };
 
         for action in [Action::List, Action::Call, Action::Install, Action::Remove, Action::ManageKeys] {
             assert!(action.check(&nobody).is_err());

@@ -6,12 +6,15 @@
 mod access;
 mod grant;
 mod limits;
+mod review;
 mod trusted;
 
 pub use access::{Action, Forbidden};
+pub use fumehood_model::Lowered;
 pub use grant::{
     Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant,
     NamedValue, Quota, Scheme, ScratchGrant,
 };
-pub use limits::{Bound, Limits, Lowered};
+pub use limits::{Bound, Limits};
+pub use review::OnNewPermissions;
 pub use trusted::Trusted;

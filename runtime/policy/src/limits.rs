@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use fumehood_model::ByteSize;
+use fumehood_model::{ByteSize, Lowered};
 use serde::{Deserialize, Serialize};
 
 /// What one call may use at the most.
 ///
-/// The configuration sets the ceiling; a call may lower a bound for itself and never raise one.
+/// The configuration sets the ceiling; a module, a key and a call may each lower a bound and never raise one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -60,17 +60,6 @@ impl Default for Limits {
     }
 }
 
-/// Bounds that one call asks for; each can only lower what the configuration allows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Lowered {
-    /// See [`Limits::fuel_units`].
-    pub fuel_units: Option<u64>,
-    /// See [`Limits::deadline_ms`].
-    pub deadline_ms: Option<u64>,
-    /// See [`Limits::memory`].
-    pub memory: Option<ByteSize>,
-}
-
 /// What is written about one of the [`Limits`] where people look it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
@@ -118,6 +107,7 @@ impl Limits {
         self.fuel_units = least(self.fuel_units, lowered.fuel_units);
         self.deadline_ms = least(self.deadline_ms, lowered.deadline_ms);
         self.memory = ByteSize(least(self.memory.0, lowered.memory.map(|size| size.0)));
+        self.result = ByteSize(least(self.result.0, lowered.result.map(|size| size.0)));
         self
     }
 
@@ -145,7 +135,8 @@ mod tests {
     #[test]
     fn a_call_lowers_bounds_and_never_raises_them() {
         let limits = Limits::default();
-        let asked = Lowered { fuel_units: Some(5), deadline_ms: Some(u64::MAX), memory: Some(ByteSize::gib(9)) };
+        let asked =
+            Lowered { fuel_units: Some(5), deadline_ms: Some(u64::MAX), memory: Some(ByteSize::gib(9)), result: None };
 
         let lowered = limits.lowered_by(asked);
 

@@ -1,5 +1,7 @@
 use fumehood_model::ModuleName;
 
+use crate::ManifestError;
+
 /// Why a component cannot become a module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -20,6 +22,25 @@ pub enum AdmitError {
         /// The bound.
         most: usize,
     },
+    /// Its manifest describes what it does not have.
+    #[error("tool.toml:{line}: module {module} has no {what}{}", meant(.near))]
+    UnknownInManifest {
+        /// The module.
+        module: ModuleName,
+        /// Where it is described.
+        line: usize,
+        /// What it does not have.
+        what: String,
+        /// What was probably meant.
+        near: Vec<String>,
+    },
+    /// The manifest is not valid.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+fn meant(near: &[String]) -> String {
+    near.first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 fn reasons(rejected: &[String]) -> String {

@@ -8,11 +8,16 @@
 
 mod catalogue;
 mod error;
+mod manifest;
 mod module;
 mod near;
 mod scan;
 
 pub use catalogue::{Catalogue, Registry};
 pub use error::AdmitError;
-pub use module::{Module, Origin, Tool};
+pub use manifest::{
+    Example, Expected, FunctionNotes, MAX_MANIFEST_BYTES, MAX_REASON, Manifest, ManifestError, ManifestMistake, Mode,
+    Wish,
+};
+pub use module::{Module, Origin, Tool, Turns};
 pub use scan::{Found, Problem, scan};

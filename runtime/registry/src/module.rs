@@ -1,9 +1,17 @@
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use fumehood_model::{Digest, ModuleName, Timestamp, ToolName};
+use fumehood_model::{Digest, Lowered, ModuleName, Timestamp, ToolName};
 use fumehood_value::{Function, Interface, LOCAL, Object, Plan};
 
-use crate::AdmitError;
+use crate::{AdmitError, FunctionNotes, Manifest, near::near};
+
+pub use turns::Turns;
+
+mod turns;
 
 /// Most bytes that the schemas of one module may have together.
 ///
@@ -23,6 +31,8 @@ pub struct Module {
     pub origin: Origin,
     /// What the component offers and needs.
     pub interface: Interface,
+    /// What its author says of it; nothing, if there is no manifest.
+    pub manifest: Manifest,
     /// Its tools, in the order in which the component exports them.
     pub tools: Vec<Arc<Tool>>,
     by_function: HashMap<String, usize>,
@@ -74,6 +84,11 @@ pub struct Tool {
     pub output_schema: Arc<Object>,
     /// Whether an answer must be put into `{"result": …}` to be that object.
     pub wraps_answer: bool,
+    /// Bounds that its module sets for itself.
+    pub limits: Lowered,
+    /// How many calls of its module may run at a time, if it says so.
+    pub turns: Option<Turns>,
+    param_notes: BTreeMap<String, String>,
 }
 
 impl Module {
@@ -81,23 +96,31 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// When it has no tools, or schemas beyond all measure.
+    /// When it has no tools, schemas beyond all measure, or a manifest that speaks of other functions.
     pub fn new(
         name: ModuleName,
         digest: Digest,
         size_bytes: u64,
         origin: Origin,
         interface: Interface,
+        manifest: Manifest,
     ) -> Result<Self, AdmitError> {
         if interface.functions.is_empty() {
             let rejected = interface.rejected.iter().map(|r| format!("`{}`: {}", r.export, r.reason)).collect();
             return Err(AdmitError::NoTools { module: name, rejected });
         }
+        check_notes(&name, &interface, &manifest)?;
+        let turns = manifest.concurrent_calls.map(Turns::new);
         let plans = Plan::of(&interface);
         let mut tools = Vec::with_capacity(plans.len());
         let mut schema_bytes = 0;
         for (position, (function, plan)) in interface.functions.iter().zip(plans).enumerate() {
-            let tool = Tool::new(&name, digest, position, function, plan, &interface);
+            let mut tool = Tool::new(&name, digest, position, function, plan, &interface);
+            tool.limits = manifest.limits;
+            tool.turns.clone_from(&turns);
+            if let Some(notes) = manifest.functions.get(&function.name) {
+                tool.annotate(notes);
+            }
             schema_bytes += tool.schema_bytes();
             if schema_bytes > MAX_SCHEMA_BYTES {
                 return Err(AdmitError::SchemasTooLarge { module: name, most: MAX_SCHEMA_BYTES });
@@ -105,7 +128,7 @@ impl Module {
             tools.push(Arc::new(tool));
         }
         let by_function = tools.iter().enumerate().map(|(position, tool)| (tool.function.clone(), position)).collect();
-        Ok(Self { name, digest, size_bytes, origin, interface, tools, by_function })
+        Ok(Self { name, digest, size_bytes, origin, interface, manifest, tools, by_function })
     }
 
     /// The tool for the function called `function`.
@@ -138,7 +161,34 @@ impl Tool {
             input_schema: Arc::new(plan.input_schema(LOCAL).into_document()),
             output_schema: Arc::new(plan.output_object_schema(LOCAL).into_document()),
             wraps_answer: !plan.answers_object(),
+            limits: Lowered::default(),
+            turns: None,
+            param_notes: BTreeMap::new(),
             plan,
+        }
+    }
+
+    /// Say of it what the manifest says.
+    fn annotate(&mut self, notes: &FunctionNotes) {
+        if let Some(description) = &notes.description {
+            self.description.clone_from(description);
+            self.documented = true;
+        }
+        self.param_notes = notes.params.iter().map(|(name, text)| (json_name(name), text.clone())).collect();
+        let mut schema = Object::clone(&self.input_schema);
+        self.describe_params(&mut schema);
+        self.input_schema = Arc::new(schema);
+    }
+
+    /// Add what the author says of the parameters to a schema of the arguments object.
+    pub fn describe_params(&self, schema: &mut Object) {
+        let Some(properties) = schema.get_mut("properties").and_then(|properties| properties.as_object_mut()) else {
+            return;
+        };
+        for (name, text) in &self.param_notes {
+            if let Some(property) = properties.get_mut(name).and_then(|property| property.as_object_mut()) {
+                property.insert("description".to_owned(), text.as_str().into());
+            }
         }
     }
 
@@ -146,4 +196,31 @@ impl Tool {
         let size = |schema: &Object| serde_json::to_string(schema).map_or(0, |text| text.len());
         size(&self.input_schema) + size(&self.output_schema)
     }
+}
+
+/// Parameters may be written as in WIT or as in JSON.
+fn json_name(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// Refuse notes about what is not there: they are slips, and would be lost in silence.
+fn check_notes(module: &ModuleName, interface: &Interface, manifest: &Manifest) -> Result<(), AdmitError> {
+    for (name, notes) in &manifest.functions {
+        let unknown = |what: String, near: Vec<String>| AdmitError::UnknownInManifest {
+            module: module.clone(),
+            line: notes.line,
+            what,
+            near,
+        };
+        let Some(function) = interface.functions.iter().find(|function| function.name == *name) else {
+            let near = near(name, interface.functions.iter().map(|function| function.name.as_str()));
+            return Err(unknown(format!("function `{}`", name.escape_debug()), near));
+        };
+        let has = |name: &str| function.params.iter().any(|param| json_name(&param.name) == json_name(name));
+        if let Some(param) = notes.params.keys().find(|param| !has(param)) {
+            let near = near(param, function.params.iter().map(|param| param.name.as_str()));
+            return Err(unknown(format!("parameter `{}` of `{name}`", param.escape_debug()), near));
+        }
+    }
+    Ok(())
 }

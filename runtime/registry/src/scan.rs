@@ -19,6 +19,8 @@ pub struct Found {
     pub name: ModuleName,
     /// The file.
     pub path: PathBuf,
+    /// The manifest beside it: `NAME.tool.toml`, or `tool.toml` where the folder holds one component only.
+    pub manifest: Option<PathBuf>,
 }
 
 /// A file or folder that could not be used. The others are.
@@ -60,6 +62,7 @@ impl Scan {
             Err(error) => return self.problem(folder, format!("the folder cannot be read: {error}")),
         };
         entries.sort();
+        let manifest = self.shared_manifest(folder, &entries);
         for path in entries {
             let Some(file_name) = path.file_name().and_then(|name| name.to_str()) else {
                 self.problem(&path, "its name is not valid UTF-8".to_owned());
@@ -71,12 +74,29 @@ impl Scan {
             if path.is_dir() {
                 self.folder(&path, &format!("{prefix}{}.", tidy(file_name)), depth + 1);
             } else if let Some(stem) = file_name.strip_suffix(".wasm") {
-                self.file(&path, &format!("{prefix}{}", tidy(stem)));
+                self.file(&path, &format!("{prefix}{}", tidy(stem)), manifest.as_deref());
             }
         }
     }
 
-    fn file(&mut self, path: &Path, name: &str) {
+    /// The `tool.toml` of a folder, if it can only be that of its one component.
+    fn shared_manifest(&mut self, folder: &Path, entries: &[PathBuf]) -> Option<PathBuf> {
+        let manifest = folder.join("tool.toml");
+        if !manifest.is_file() {
+            return None;
+        }
+        let named =
+            |path: &&PathBuf| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with(['_', '.']));
+        let is_component = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
+        if entries.iter().filter(is_component).filter(named).count() > 1 {
+            let reason = "the folder holds several components: name it NAME.tool.toml, for NAME.wasm".to_owned();
+            self.problem(&manifest, reason);
+            return None;
+        }
+        Some(manifest)
+    }
+
+    fn file(&mut self, path: &Path, name: &str, shared: Option<&Path>) {
         let name: ModuleName = match name.parse() {
             Ok(name) => name,
             Err(error) => return self.problem(path, format!("{error}: rename the file")),
@@ -86,7 +106,9 @@ impl Scan {
             return self.problem(path, reason);
         }
         self.taken.insert(name.clone(), path.to_owned());
-        self.found.push(Found { name, path: path.to_owned() });
+        let own = path.with_extension("tool.toml");
+        let manifest = if own.is_file() { Some(own) } else { shared.map(Path::to_owned) };
+        self.found.push(Found { name, path: path.to_owned(), manifest });
     }
 
     fn problem(&mut self, path: &Path, reason: String) {
@@ -131,5 +153,24 @@ mod tests {
         assert_eq!(names, ["text-stats", "geo.maps.route"]);
         let paths: Vec<_> = problems.iter().map(|p| p.path.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(paths, ["a b.wasm", "jobs.wasm", "text-stats.wasm", "missing"]);
+    }
+
+    #[test]
+    fn a_manifest_belongs_to_the_only_component_or_to_the_one_of_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("one")).unwrap();
+        for path in ["a.wasm", "b.wasm", "b.tool.toml", "tool.toml", "one/c.wasm", "one/tool.toml"] {
+            fs::write(root.path().join(path), b"").unwrap();
+        }
+
+        let (found, problems) = scan(&[root.path().to_owned()]);
+
+        let manifests: Vec<_> = found.into_iter().map(|found| (found.name.to_string(), found.manifest)).collect();
+        let at = |path: &str| Some(root.path().join(path));
+        assert_eq!(
+            manifests,
+            [("a".into(), None), ("b".into(), at("b.tool.toml")), ("one.c".into(), at("one/tool.toml"))]
+        );
+        assert_eq!(problems.iter().map(|problem| Some(problem.path.clone())).collect::<Vec<_>>(), [at("tool.toml")]);
     }
 }

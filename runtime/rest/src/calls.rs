@@ -92,6 +92,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Bounds {
             fuel_units: number(&MAX_FUEL)?,
             deadline_ms: number(&DEADLINE)?,
             memory: number(&MAX_MEMORY)?.map(ByteSize),
+            result: None,
         }))
     }
 }

@@ -1,7 +1,7 @@
 use axum::{Json, extract::State as Shared};
-use fumehood_dispatch::{ApiKey, Dispatcher};
+use fumehood_dispatch::{ApiKey, Dispatcher, KeyRequest};
 use fumehood_http::{Caller, Json as Sent, Path, Problem};
-use fumehood_model::{Role, Timestamp};
+use fumehood_model::{Lowered, Role, Timestamp};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,6 +25,10 @@ pub(crate) struct KeyEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     revoked_at: Option<Timestamp>,
+    /// Bounds on each of its calls: `fuel_units`, `deadline_ms`, `memory`, `result`.
+    #[serde(skip_serializing_if = "is_none")]
+    #[schema(value_type = Option<Object>)]
+    limits: Lowered,
 }
 
 /// A key that is asked for.
@@ -37,6 +41,10 @@ pub(crate) struct WantedKey {
     /// What it may do: `admin` or `call`.
     #[schema(value_type = Vec<String>, example = json!(["call"]))]
     roles: Vec<Role>,
+    /// Bounds on each of its calls; they only lower those of the server.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({ "fuel_units": 1_000_000, "deadline_ms": 500, "memory": "8 MiB" }))]
+    limits: Lowered,
 }
 
 /// A key that was just made.
@@ -69,7 +77,8 @@ pub(crate) async fn create(
     Caller(principal): Caller,
     Sent(wanted): Sent<WantedKey>,
 ) -> Result<(StatusCode, Json<MadeKey>), Problem> {
-    let new = door.create_key(&principal, wanted.name, wanted.roles).await?;
+    let WantedKey { name, roles, limits } = wanted;
+    let new = door.create_key(&principal, KeyRequest { name, roles, limits }).await?;
     Ok((StatusCode::CREATED, Json(MadeKey { entry: entry(new.key), key: new.text })))
 }
 
@@ -87,6 +96,10 @@ pub(crate) async fn revoke(
 }
 
 fn entry(key: ApiKey) -> KeyEntry {
-    let ApiKey { id, name, roles, created_at, revoked_at } = key;
-    KeyEntry { id: id.to_string(), name, roles, created_at, revoked_at }
+    let ApiKey { id, name, roles, limits, created_at, revoked_at } = key;
+    KeyEntry { id: id.to_string(), name, roles, created_at, revoked_at, limits }
+}
+
+fn is_none(limits: &Lowered) -> bool {
+    *limits == Lowered::default()
 }

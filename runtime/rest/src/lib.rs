@@ -9,7 +9,9 @@ mod health;
 mod keys;
 mod modules;
 mod openapi;
+mod permissions;
 mod router;
 mod tools;
+mod upload;
 
 pub use router::{State, router};

@@ -4,13 +4,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fumehood_dispatch::{Dispatcher, Installed, Module, Origin, Overwrite, Problem as Unserved};
-use fumehood_http::{Body, Caller, Path, Problem};
+use fumehood_http::{Caller, Path, Problem};
 use fumehood_model::{Code, Digest, ModuleName, Timestamp};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{State, tools::Schemas};
+use crate::{
+    State,
+    permissions::{ChangeBody, Held},
+    tools::Schemas,
+    upload::{self, MultipartUpload},
+};
 
 /// All modules, and what could not be served.
 #[derive(Serialize, ToSchema)]
@@ -82,6 +87,22 @@ pub(crate) struct ModuleDetail {
     rejected: Vec<RejectedEntry>,
     /// What the component needs from its host.
     imports: Vec<ImportEntry>,
+    /// What its author calls this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// What its author says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+/// A module that was just installed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct InstalledBody {
+    #[serde(flatten)]
+    module: ModuleDetail,
+    /// What it asks for that it is not granted and that the version before it did not ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<ChangeBody>,
 }
 
 /// A function that is a tool.
@@ -143,16 +164,19 @@ pub(crate) async fn show(
 /// Upload a component under this name, new or in place of the one that has it.
 ///
 /// It is read, compiled and linked before it is answered: what was accepted can be called at once. With
-/// `If-None-Match: *` only a new name is accepted.
+/// `If-None-Match: *` only a new name is accepted. A `tool.toml` may come beside the component; nothing that it asks for
+/// is granted by that.
 #[utoipa::path(put, path = "/api/v1/modules/{module}", tag = "modules", operation_id = "putModule",
     params(("module" = String, Path, description = "Name of the module: a-z, 0-9 and `-`")),
     request_body(description = "The component", content(
         (Component = "application/wasm"),
         (Component = "application/octet-stream"),
+        (MultipartUpload = "multipart/form-data"),
     )),
     responses(
-        (status = 200, description = "The module was replaced", body = ModuleDetail),
-        (status = 201, description = "The module is new", body = ModuleDetail),
+        (status = 200, description = "The module was replaced", body = InstalledBody),
+        (status = 201, description = "The module is new", body = InstalledBody),
+        (status = 202, description = "It asks for more than the served version and waits to be reviewed", body = Held),
     ))]
 pub(crate) async fn put(
     Shared(state): Shared<State>,
@@ -162,7 +186,7 @@ pub(crate) async fn put(
     request: Request,
 ) -> Result<Response, Problem> {
     let name: ModuleName = name.parse().map_err(|error| Problem::new(Code::Malformed, format!("{error}")))?;
-    check_type(&headers)?;
+    let kind = upload::Kind::of(&headers)?;
     let overwrite = if headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == "*") {
         Overwrite::Refused
     } else {
@@ -170,12 +194,21 @@ pub(crate) async fn put(
     };
     // Whoever may not install is told before the upload is read.
     state.dispatcher.may_install(&principal)?;
-    let Body(bytes) = Body::read(request, state.dispatcher.max_component()).await?;
-    let Installed { module, created } = state.dispatcher.install(&principal, name, bytes, overwrite).await?;
-    let location = HeaderValue::try_from(format!("/api/v1/modules/{}", module.name));
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = (status, Json(detail(&module))).into_response();
-    if let Ok(location) = location {
+    let upload = kind.read(request, state.dispatcher.max_component()).await?;
+    let installed = state.dispatcher.install(&principal, name.clone(), upload, overwrite).await?;
+    let (status, mut response) = match installed {
+        Installed::Held { changed } => {
+            let body = Held::of(&name, changed);
+            (StatusCode::ACCEPTED, Json(body).into_response())
+        }
+        Installed::Served { module, created, changed } => {
+            let changed = (!changed.added.is_empty()).then(|| ChangeBody::from(changed));
+            let body = InstalledBody { module: detail(&module), changed };
+            (if created { StatusCode::CREATED } else { StatusCode::OK }, Json(body).into_response())
+        }
+    };
+    *response.status_mut() = status;
+    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/modules/{name}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
@@ -192,17 +225,6 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Problem> {
     door.remove(&principal, &name).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // Clients that do not know the type send none, the one for "some bytes", or, like curl, the one for forms.
-    let taken = ["", "application/wasm", "application/octet-stream", "application/x-www-form-urlencoded"];
-    if taken.contains(&given.split(';').next().unwrap_or_default().trim()) {
-        return Ok(());
-    }
-    let message = format!("a component is sent as application/wasm, not as {}", given.escape_debug());
-    Err(Problem::new(Code::UnsupportedMediaType, message))
 }
 
 fn entry(module: &Module) -> ModuleEntry {
@@ -228,7 +250,7 @@ fn problem_entry(problem: &Unserved) -> ProblemEntry {
     ProblemEntry { path: problem.path.display().to_string(), reason: problem.reason.clone() }
 }
 
-fn detail(module: &Module) -> ModuleDetail {
+pub(crate) fn detail(module: &Module) -> ModuleDetail {
     let functions = module.tools.iter().map(|tool| FunctionEntry {
         name: tool.function.clone(),
         tool: tool.name.to_string(),
@@ -245,5 +267,7 @@ fn detail(module: &Module) -> ModuleDetail {
         imports: imports
             .map(|name| ImportEntry { name: name.clone(), offered: fumehood_dispatch::is_offered(name) })
             .collect(),
+        version: module.manifest.version.clone(),
+        description: module.manifest.description.clone(),
     }
 }

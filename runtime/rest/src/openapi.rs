@@ -149,7 +149,10 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
         definitions.extend(shared.into_iter().map(|(name, schema)| (format!("{prefix}{name}"), schema)));
         root
     };
-    let input = place("input", |tool, prefix| tool.plan.input_schema(prefix));
+    let mut input = place("input", |tool, prefix| tool.plan.input_schema(prefix));
+    if let Some(input) = input.as_object_mut() {
+        tool.describe_params(input);
+    }
     let output = place("output", |tool, prefix| tool.plan.output_schema(prefix));
     let mut operation = json!({
         "tags": [tool.module, "Agentic"],

@@ -5,7 +5,7 @@ use fumehood_model::Code;
 use http::{Method, Uri};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{calls, docs, health, keys, modules, openapi, tools};
+use crate::{calls, docs, health, keys, modules, openapi, permissions, tools};
 
 /// What handlers work with. Cloning is cheap.
 #[derive(Clone)]
@@ -43,6 +43,10 @@ pub fn router(state: State) -> Router {
     let (routes, api) = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(modules::list))
         .routes(routes!(modules::show, modules::put, modules::remove))
+        .routes(routes!(permissions::review, permissions::grant, permissions::revoke))
+        .routes(routes!(permissions::approve))
+        .routes(routes!(permissions::reject))
+        .routes(routes!(permissions::list))
         .routes(routes!(tools::list))
         .routes(routes!(tools::search))
         .routes(routes!(tools::show))
@@ -89,5 +93,5 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// Whether administration has something at this path, for another method.
 fn is_known(path: &str) -> bool {
     let resource = path.trim_start_matches("/api/v1/").split('/').next();
-    matches!(resource, Some("modules" | "tools" | "keys" | "health"))
+    matches!(resource, Some("modules" | "permissions" | "tools" | "keys" | "health"))
 }

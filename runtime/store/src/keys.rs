@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use fumehood_model::{KeyId, Principal, Role, Timestamp};
+use fumehood_model::{KeyId, Lowered, Principal, Role, Timestamp};
 use rusqlite::{Row, params};
 use subtle::ConstantTimeEq;
 
@@ -30,6 +30,8 @@ pub struct ApiKey {
     pub name: String,
     /// What it may do.
     pub roles: Vec<Role>,
+    /// Bounds on each of its calls.
+    pub limits: Lowered,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was revoked, if it was.
@@ -71,9 +73,9 @@ impl KeyRing {
     pub(crate) fn load(database: Database, pepper: [u8; 32]) -> Result<Self, StoreError> {
         let rows = database.with(|db| {
             db.prepare(
-                "SELECT id, name, roles, created_at_ms, revoked_at_ms, hash FROM keys WHERE revoked_at_ms IS NULL",
+                "SELECT id, name, roles, created_at_ms, revoked_at_ms, limits, hash FROM keys WHERE revoked_at_ms IS NULL",
             )?
-            .query_map([], |row| Ok((key_row(row)?, row.get::<_, [u8; 32]>(5)?)))?
+            .query_map([], |row| Ok((key_row(row)?, row.get::<_, [u8; 32]>(6)?)))?
             .collect::<rusqlite::Result<Vec<_>>>()
         })?;
         let known = rows.into_iter().map(|(key, hash)| (key.id.0.as_ref().into(), known(&key, hash))).collect();
@@ -90,12 +92,12 @@ impl KeyRing {
         bool::from(hash.ct_eq(&known.hash)).then(|| known.principal.clone())
     }
 
-    /// Make a key.
+    /// Make a key with these roles, whose calls are held to `limits`.
     ///
     /// # Errors
     ///
     /// When there is no randomness or the database fails.
-    pub fn create(&self, name: &str, roles: &[Role]) -> Result<NewKey, StoreError> {
+    pub fn create(&self, name: &str, roles: &[Role], limits: Lowered) -> Result<NewKey, StoreError> {
         let (id, secret) = (random_text::<ID_LEN>()?, random_text::<SECRET_LEN>()?);
         let text = format!("{PREFIX}{id}_{secret}");
         let hash = self.hash(&text);
@@ -103,15 +105,17 @@ impl KeyRing {
             id: KeyId(id.as_str().into()),
             name: name.to_owned(),
             roles: roles.to_vec(),
+            limits,
             created_at: Timestamp::now(),
             revoked_at: None,
         };
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
+        let limits = (limits != Lowered::default()).then(|| serde_json::to_string(&limits).unwrap_or_default());
         self.inner.database.with(|db| {
             db.execute(
-                "INSERT INTO keys (id, name, hash, roles, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![id, name, hash, roles.join(","), key.created_at.unix_ms.cast_signed()],
+                "INSERT INTO keys (id, name, hash, roles, created_at_ms, limits) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![id, name, hash, roles.join(","), key.created_at.unix_ms.cast_signed(), limits],
             )
         })?;
         let mut known_keys = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -126,9 +130,11 @@ impl KeyRing {
     /// When the database fails.
     pub fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.inner.database.with(|db| {
-            db.prepare("SELECT id, name, roles, created_at_ms, revoked_at_ms FROM keys ORDER BY created_at_ms, id")?
-                .query_map([], key_row)?
-                .collect()
+            db.prepare(
+                "SELECT id, name, roles, created_at_ms, revoked_at_ms, limits FROM keys ORDER BY created_at_ms, id",
+            )?
+            .query_map([], key_row)?
+            .collect()
         })
     }
 
@@ -156,7 +162,7 @@ impl KeyRing {
         if !self.list()?.is_empty() {
             return Ok(None);
         }
-        let new = self.create("admin", &[Role::Admin])?;
+        let new = self.create("admin", &[Role::Admin], Lowered::default())?;
         crate::directory::write_private(file, new.text.as_bytes())?;
         Ok(Some(new.text))
     }
@@ -167,8 +173,12 @@ impl KeyRing {
 }
 
 fn known(key: &ApiKey, hash: [u8; 32]) -> Known {
-    let principal =
-        Principal { key: key.id.clone(), name: key.name.as_str().into(), roles: key.roles.as_slice().into() };
+    let principal = Principal {
+        key: key.id.clone(),
+        name: key.name.as_str().into(),
+        roles: key.roles.as_slice().into(),
+        limits: key.limits,
+    };
     Known { hash, principal }
 }
 
@@ -181,6 +191,15 @@ fn key_row(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         roles: roles.split(',').filter_map(|role| role.parse().ok()).collect(),
         created_at: Timestamp { unix_ms: row.get::<_, i64>(3)?.cast_unsigned() },
         revoked_at: row.get::<_, Option<i64>>(4)?.map(|ms| Timestamp { unix_ms: ms.cast_unsigned() }),
+        limits: limits(row, 5)?,
+    })
+}
+
+/// The bounds of a key. Ones that cannot be read are an error: a key must not be held to less than it was made with.
+fn limits(row: &Row<'_>, column: usize) -> rusqlite::Result<Lowered> {
+    let text: Option<String> = row.get(column)?;
+    text.map_or(Ok(Lowered::default()), |text| serde_json::from_str(&text)).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })
 }
 
@@ -198,6 +217,8 @@ fn random_text<const LEN: usize>() -> Result<String, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use fumehood_model::ByteSize;
+
     use super::*;
     use crate::{Access, DataDirectory};
 
@@ -209,7 +230,7 @@ mod tests {
     #[test]
     fn a_key_opens_until_it_is_revoked_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let made = ring(folder.path()).create("ci", &[Role::Call]).unwrap();
+        let made = ring(folder.path()).create("ci", &[Role::Call], Lowered::default()).unwrap();
 
         let reopened = ring(folder.path());
         assert_eq!(&*reopened.verify(&made.text).unwrap().name, "ci");
@@ -220,10 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_of_a_key_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Lowered { fuel_units: Some(7), memory: Some(ByteSize::mib(3)), ..Lowered::default() };
+        let made = ring(folder.path()).create("ci", &[Role::Call], limits).unwrap();
+
+        let reopened = ring(folder.path());
+
+        assert_eq!(reopened.verify(&made.text).unwrap().limits, limits);
+        assert_eq!(reopened.list().unwrap(), [made.key]);
+    }
+
+    #[test]
     fn nothing_but_the_whole_key_opens() {
         let folder = tempfile::tempdir().unwrap();
         let ring = ring(folder.path());
-        let text = ring.create("ci", &[Role::Call]).unwrap().text;
+        let text = ring.create("ci", &[Role::Call], Lowered::default()).unwrap().text;
 
         let other = format!("{}x", &text[..text.len() - 1]);
         for wrong in ["", "fh_", "fh__", &text[..20], &other, &text.to_lowercase(), &format!(" {text}")] {
@@ -234,7 +267,7 @@ mod tests {
     #[test]
     fn the_secret_is_nowhere_on_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let made = ring(folder.path()).create("ci", &[Role::Call]).unwrap();
+        let made = ring(folder.path()).create("ci", &[Role::Call], Lowered::default()).unwrap();
         let secret = made.text.rsplit('_').next().unwrap().as_bytes().to_vec();
 
         for file in std::fs::read_dir(folder.path()).unwrap() {

@@ -19,11 +19,15 @@ mod cache;
 mod database;
 mod directory;
 mod error;
+mod grants;
 mod keys;
+mod observations;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};
-pub use database::{Database, ModuleRow};
+pub use database::{Database, ModuleRow, PendingRow};
 pub use directory::{Access, DataDirectory};
 pub use error::StoreError;
+pub use grants::{Added, GrantRow};
 pub use keys::{ApiKey, KeyRing, NewKey};
+pub use observations::Observation;

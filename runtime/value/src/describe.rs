@@ -35,6 +35,12 @@ const MAX_MEMBERS: usize = 1_000;
 /// Most members that all types and functions of one component may have together.
 const MAX_MEMBERS_IN_ALL: usize = 50_000;
 
+/// The custom section in which a component carries its `tool.toml`.
+const MANIFEST_SECTION: &str = "fumehood:tool.toml";
+
+/// Largest `tool.toml` in a component; as beside one.
+const MAX_MANIFEST: usize = 64 << 10;
+
 /// Why bytes cannot be served as a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -107,7 +113,7 @@ fn features() -> WasmFeatures {
 pub fn describe(bytes: &[u8]) -> Result<Interface, DescribeError> {
     check_header(bytes)?;
     Counts::of(bytes)?;
-    let Outline { types, exports, imports, docs } = Outline::read(bytes)?;
+    let Outline { types, exports, imports, docs, manifest } = Outline::read(bytes)?;
     let mut builder = Builder::new(&types, docs);
     builder.name_types(&imports);
     for (name, _) in &exports {
@@ -117,6 +123,7 @@ pub fn describe(bytes: &[u8]) -> Result<Interface, DescribeError> {
         builder.add_export(&name, kind)?;
     }
     let mut interface = builder.finish();
+    interface.manifest = manifest;
     interface.imports = imports.into_iter().filter(|(_, is_type)| !is_type).map(|(name, _)| name).collect();
     Ok(interface)
 }
@@ -143,12 +150,14 @@ struct Outline {
     /// With whether it is a type, which needs nothing from a host.
     imports: Vec<(String, bool)>,
     docs: PackageDocs,
+    manifest: Option<String>,
 }
 
 impl Outline {
     fn read(bytes: &[u8]) -> Result<Self, DescribeError> {
         let mut validator = Validator::new_with_features(features());
         let (mut exports, mut imports, mut docs) = (Vec::new(), Vec::new(), PackageDocs::default());
+        let mut manifest = None;
         let mut depth = 0usize;
         let mut types = None;
         for payload in Parser::new(0).parse_all(bytes) {
@@ -188,11 +197,19 @@ impl Outline {
                 Payload::CustomSection(section) if section.name() == "package-docs" => {
                     docs = PackageDocs::parse(section.data());
                 }
+                Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                    bound(section.data().len(), MAX_MANIFEST, "bytes in its tool.toml")?;
+                    let text = str::from_utf8(section.data()).map_err(|_| DescribeError::Invalid {
+                        offset: section.data_offset(),
+                        what: "its tool.toml is not UTF-8 text".to_owned(),
+                    })?;
+                    manifest = Some(text.to_owned());
+                }
                 _ => {}
             }
         }
         let types = types.ok_or(DescribeError::Truncated { offset: bytes.len() })?;
-        Ok(Self { types, exports, imports, docs })
+        Ok(Self { types, exports, imports, docs, manifest })
     }
 }
 

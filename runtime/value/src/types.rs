@@ -17,6 +17,9 @@ pub struct Interface {
     pub imports: Vec<String>,
     /// The types that functions refer to by position.
     pub types: Vec<Definition>,
+    /// The `tool.toml` that the component carries, not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 /// One exported function.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use fumehood_model::Role;
+use fumehood_model::Lowered;
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,7 +18,11 @@ const PATH: [&str; 3] = ["api", "v1", "keys"];
 pub(crate) fn run(session: &Session<'_>, command: &KeysCommand) -> anyhow::Result<ExitCode> {
     let client = session.client()?;
     match command {
-        KeysCommand::Create { name, roles } => create(session, &client, name, roles)?,
+        KeysCommand::Create { name, roles, max_fuel, deadline_ms, max_memory } => {
+            let limits =
+                Lowered { fuel_units: *max_fuel, deadline_ms: *deadline_ms, memory: *max_memory, result: None };
+            create(session, &client, &json!({ "name": name, "roles": roles, "limits": limits }))?;
+        }
         KeysCommand::Ls => {
             let answer = client.get(&PATH, &[])?;
             session.output.data(&answer, || rendered(answer["keys"].as_array().map_or(&[][..], Vec::as_slice)))?;
@@ -32,8 +36,9 @@ pub(crate) fn run(session: &Session<'_>, command: &KeysCommand) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn create(session: &Session<'_>, client: &Client, name: &str, roles: &[Role]) -> anyhow::Result<()> {
-    let answer = client.post(&PATH, &json!({ "name": name, "roles": roles }))?;
+fn create(session: &Session<'_>, client: &Client, wanted: &Value) -> anyhow::Result<()> {
+    let answer = client.post(&PATH, wanted)?;
+    let name = wanted["name"].as_str().unwrap_or_default();
     let text = |key: &str| answer[key].as_str().unwrap_or_default();
     session.output.talk(&format!("key {} for {name} may {}; it is shown only this once:", text("id"), joined(&answer)));
     session.output.data(&answer, || single_line(text("key")))?;

@@ -1,17 +1,19 @@
 //! `fumehood push`.
 
 use std::{
-    fs::File,
+    fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{self, Read},
     path::Path,
     process::ExitCode,
     time::Duration,
 };
 
+use fumehood_dispatch::Manifest;
 use fumehood_model::{Code, ModuleName};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{args::PushArgs, exit::Failure, render, session::Session};
+use crate::{args::PushArgs, commands::review, exit::Failure, render, session::Session};
 
 /// How often the spinner turns.
 const TURN: Duration = Duration::from_millis(100);
@@ -23,28 +25,49 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
         None => name_of(&args.file)?,
     };
     let (file, length) = open(&args.file)?;
+    let form = manifest(args)?.map(Form::new);
+    let (kind, before, after) = match &form {
+        Some(form) => (form.kind(), form.before(), form.after()),
+        None => ("application/wasm".to_owned(), String::new(), String::new()),
+    };
+    let length = length + (before.len() + after.len()) as u64;
     let progress = if session.output.shows_progress() { ProgressBar::new(length) } else { ProgressBar::hidden() };
     progress.set_style(ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}, {eta} left")?);
     progress.set_message("uploading");
-    let mut upload = Upload { file, progress: progress.clone(), is_over: false };
-    let answer = session.client()?.put_component(name.as_str(), &mut upload, length);
+    let body = io::Cursor::new(before).chain(file).chain(io::Cursor::new(after));
+    let mut upload = Upload { body, progress: progress.clone(), is_over: false };
+    let answer = session.client()?.put_component(name.as_str(), &kind, &mut upload, length);
     progress.finish_and_clear();
     let module = answer?;
+    if module["status"] == "waiting" {
+        session.output.talk(&format!(
+            "module {name} asks for more than before: this version waits, and the one before it is served until then\n\
+             review it with `fumehood review {name}`"
+        ));
+        session.output.data(&module, || review::changes(&module["changed"]))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     session.output.talk(&format!("module {name} is served"));
+    if !module["changed"].is_null() {
+        session.output.talk(&format!(
+            "it asks for more than before, and does not have it: review it with `fumehood review {name}`\n{}",
+            review::changes(&module["changed"])
+        ));
+    }
     session.output.data(&module, || render::module(&module))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A file on its way, with a bar that shows how far it is and a spinner once it is there.
-struct Upload {
-    file: File,
+struct Upload<R> {
+    body: R,
     progress: ProgressBar,
     is_over: bool,
 }
 
-impl Read for Upload {
+impl<R: Read> Read for Upload<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = self.body.read(buffer)?;
         self.progress.inc(count as u64);
         let is_complete = count == 0 || self.progress.length().is_some_and(|length| self.progress.position() >= length);
         if is_complete && !self.is_over {
@@ -54,6 +77,57 @@ impl Read for Upload {
             self.progress.enable_steady_tick(TURN);
         }
         Ok(count)
+    }
+}
+
+/// A component and its manifest, as RFC 7578 sends them.
+struct Form {
+    boundary: String,
+    manifest: String,
+}
+
+impl Form {
+    fn new(manifest: String) -> Self {
+        // From the randomness of the hash maps: no file that is sent can hold it but by chance of one in 2^128.
+        let random = || RandomState::new().hash_one(0);
+        Self { boundary: format!("fumehood-{:016x}{:016x}", random(), random()), manifest }
+    }
+
+    fn kind(&self) -> String {
+        format!("multipart/form-data; boundary={}", self.boundary)
+    }
+
+    fn before(&self) -> String {
+        let Self { boundary, manifest } = self;
+        let part = |name: &str| format!("Content-Disposition: form-data; name=\"{name}\"");
+        format!(
+            "--{boundary}\r\n{}\r\n\r\n{manifest}\r\n--{boundary}\r\n{}\r\n\r\n",
+            part("manifest"),
+            part("component")
+        )
+    }
+
+    fn after(&self) -> String {
+        format!("\r\n--{}--\r\n", self.boundary)
+    }
+}
+
+/// The manifest that was named, or the one beside the component; checked, so that its mistakes are told with its path.
+fn manifest(args: &PushArgs) -> Result<Option<String>, Failure> {
+    let beside = || {
+        let candidates = [args.file.with_extension("tool.toml"), args.file.with_file_name("tool.toml")];
+        candidates.into_iter().find(|path| path.is_file())
+    };
+    let Some(path) = args.manifest.clone().or_else(beside) else { return Ok(None) };
+    let text = fs::read_to_string(&path)
+        .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display())))?;
+    match Manifest::parse(&path.display().to_string(), &text) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) => {
+            let lines = error.mistakes.iter().map(|m| format!("{}:{}: {}", error.file, m.line, m.what));
+            let failure = Failure::new(Code::InvalidInput, format!("{} is not valid", path.display()));
+            Err(failure.lines(lines.collect()))
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
         let serving = server.run(asked_to_stop());
         let (loaded, served) = tokio::join!(async { loading.load().await }, serving);
         loaded?;
+        house.dispatcher.write_observations().await;
         served?;
         tracing::info!("Stopped");
         Ok(ExitCode::SUCCESS)

@@ -1,0 +1,61 @@
+//! `fumehood grants`.
+
+use std::process::ExitCode;
+
+use fumehood_model::Code;
+use serde_json::{Value, json};
+
+use crate::{args::GrantsCommand, client::Client, commands::review, exit::Failure, session::Session};
+
+/// List, add and revoke what modules may touch.
+pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Result<ExitCode> {
+    let client = session.client()?;
+    match command {
+        GrantsCommand::Ls { module: None } => {
+            let answer = client.get(&["api", "v1", "permissions"], &[])?;
+            session.output.data(&answer, || review::granted(&answer["grants"]))?;
+        }
+        GrantsCommand::Ls { module: Some(module) } => {
+            let grants = client.get(&["api", "v1", "modules", module, "permissions"], &[])?["grants"].take();
+            session.output.data(&json!({ "grants": grants }), || review::granted(&grants))?;
+        }
+        GrantsCommand::Add { target, grant } => {
+            let (module, function) = place(&client, target)?;
+            let wanted = match function {
+                Some(function) => json!({ "grant": grant, "function": function }),
+                None => json!({ "grant": grant }),
+            };
+            let answer = client.post(&["api", "v1", "modules", module, "permissions"], &wanted)?;
+            session.output.talk(&format!("{target} may: {}", answer["grant"].as_str().unwrap_or_default()));
+            session.output.data(&answer, || review::granted(&Value::Array(vec![answer.clone()])))?;
+        }
+        GrantsCommand::Revoke { target, grant } => {
+            let (module, function) = place(&client, target)?;
+            let query = [("grant", Some(grant.as_str())), ("function", function)];
+            let query: Vec<_> = query.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+            client.delete_with(&["api", "v1", "modules", module, "permissions"], &query)?;
+            session.output.talk(&format!("{target} may not any more: {grant}"));
+            session.output.data(&json!({ "target": target, "grant": grant, "revoked": true }), String::new)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The module, and the function of it, that `target` names. Both may hold dots: a module of the whole name comes first,
+/// then the longest one.
+fn place<'a>(client: &Client, target: &'a str) -> Result<(&'a str, Option<&'a str>), Failure> {
+    let missing = match client.get(&["api", "v1", "modules", target], &[]) {
+        Ok(_) => return Ok((target, None)),
+        Err(failure) if failure.is(Code::NotFound) => failure,
+        Err(failure) => return Err(failure),
+    };
+    for (dot, _) in target.rmatch_indices('.') {
+        let (module, function) = (&target[..dot], &target[dot + 1..]);
+        match client.get(&["api", "v1", "modules", module], &[]) {
+            Ok(_) if !function.is_empty() => return Ok((module, Some(function))),
+            Err(failure) if !failure.is(Code::NotFound) => return Err(failure),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(missing)
+}

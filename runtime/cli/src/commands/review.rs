@@ -1,0 +1,144 @@
+//! `fumehood review`.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::{
+    args::ReviewArgs,
+    output::{single_line, table},
+    session::Session,
+};
+
+/// Show what a module asks for, could reach and has used; approve or reject it.
+pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<ExitCode> {
+    let client = session.client()?;
+    let module = args.module.as_str();
+    let path = ["api", "v1", "modules", module, "permissions"];
+    let verb = |verb| [path[0], path[1], path[2], path[3], path[4], verb];
+    if args.approve {
+        let answer = client.post_empty(&verb("approve"))?;
+        for grant in list(&answer["left"]) {
+            let text = grant.as_str().unwrap_or_default();
+            session.output.talk(&format!("not granted, because only you know the rest of it: {text}"));
+        }
+        session.output.data(&answer, || texts("granted", list(&answer["granted"])))?;
+    } else if args.reject {
+        client.post_empty(&verb("reject"))?;
+        session.output.talk(&format!("the version of {module} that waited is gone"));
+        session.output.data(&json!({ "module": module, "rejected": true }), String::new)?;
+    } else {
+        let review = client.get(&path, &[])?;
+        session.output.data(&review, || rendered(&review))?;
+        if !review["waiting"].is_null() {
+            session.output.talk(&format!("approve it with `fumehood review {module} --approve`, or --reject it"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What changed in what is asked for, one a line.
+pub(crate) fn changes(changed: &Value) -> String {
+    let added =
+        list(&changed["added"]).iter().map(|wish| format!("  + {}  {}", text(wish, "grant"), text(wish, "reason")));
+    let removed = list(&changed["removed"]).iter().map(|grant| format!("  - {}", grant.as_str().unwrap_or_default()));
+    added.chain(removed).map(|line| single_line(&line) + "\n").collect()
+}
+
+fn rendered(review: &Value) -> String {
+    let mut shown = format!("{}  {}\n", single_line(&text(review, "module")), single_line(&text(review, "digest")));
+    shown += &section("ASKS FOR", asked(&review["asks"]));
+    shown += &section("COULD REACH", reached(&review["could_reach"]));
+    shown += &section("HAS USED", used(&review["has_used"]));
+    shown += &section("GRANTED", granted(&review["grants"]));
+    if let Some(waiting) = review.get("waiting") {
+        let title = format!(
+            "WAITS  {} from {} at {}",
+            text(waiting, "digest"),
+            text(waiting, "sent_by"),
+            text(waiting, "sent_at")
+        );
+        shown += &section(&single_line(&title), asked(&waiting["asks"]));
+    }
+    if let Some(changed) = review.get("changed") {
+        shown += &section("NOT REVIEWED YET", changes(changed));
+    }
+    shown
+}
+
+fn section(title: &str, body: String) -> String {
+    let body = if body.is_empty() { "nothing".to_owned() } else { body.trim_end().to_owned() };
+    let body: String = body.lines().map(|line| format!("  {}\n", line.trim_end())).collect();
+    format!("\n{title}\n{body}")
+}
+
+fn asked(asks: &Value) -> String {
+    rows(&["PERMISSION", "GRANTED", "REASON"], asks, |ask| {
+        vec![text(ask, "grant"), text(ask, "granted"), text(ask, "reason")]
+    })
+}
+
+fn reached(reaches: &Value) -> String {
+    rows(&["KIND", "IMPORTS"], reaches, |reach| {
+        let imports: Vec<_> = list(&reach["imports"]).iter().filter_map(Value::as_str).collect();
+        vec![text(reach, "kind"), imports.join(" ")]
+    })
+}
+
+fn used(uses: &Value) -> String {
+    rows(&["PERMISSION", "ALLOWED", "DENIED", "LAST"], uses, |seen| {
+        let count = |key: &str| seen[key].as_u64().unwrap_or_default().to_string();
+        vec![text(seen, "grant"), count("allowed"), count("denied"), text(seen, "last")]
+    })
+}
+
+/// Grants, one a line.
+pub(crate) fn granted(grants: &Value) -> String {
+    rows(&["MODULE", "FUNCTION", "PERMISSION", "BY", "AT"], grants, |grant| {
+        let function = grant["function"].as_str().unwrap_or("*").to_owned();
+        vec![
+            text(grant, "module"),
+            function,
+            text(grant, "grant"),
+            text(grant, "granted_by"),
+            text(grant, "granted_at"),
+        ]
+    })
+}
+
+fn rows(header: &[&str], values: &Value, row: impl Fn(&Value) -> Vec<String>) -> String {
+    let values = list(values);
+    if values.is_empty() { String::new() } else { table(header, values.iter().map(row)) }
+}
+
+fn texts(title: &str, values: &[Value]) -> String {
+    let lines: String = values.iter().filter_map(Value::as_str).map(|text| single_line(text) + "\n").collect();
+    if lines.is_empty() { format!("nothing {title}") } else { lines }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_of_a_stranger_stays_in_its_cell() {
+        let review = json!({
+            "module": "m", "digest": "sha256:0", "could_reach": [], "has_used": [], "grants": [],
+            "asks": [{ "grant": "scratch", "granted": "no", "reason": "a\u{1b}[2J\nscratch  yes" }],
+            "changed": { "added": [{ "grant": "scratch", "reason": "x\ny" }], "removed": ["secret:A"] },
+        });
+
+        let text = rendered(&review);
+
+        assert!(text.contains("a\\u{1b}[2J\\nscratch  yes\n"), "{text}");
+        assert!(text.ends_with("\nNOT REVIEWED YET\n    + scratch  x\\ny\n    - secret:A\n"), "{text}");
+    }
+}

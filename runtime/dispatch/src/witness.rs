@@ -1,0 +1,212 @@
+//! What calls have used and were refused, counted in memory and written now and then.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use fumehood_capabilities::{Witness, call::Progress};
+use fumehood_model::{ModuleName, Timestamp};
+use fumehood_policy::Grant;
+use fumehood_store::Observation;
+
+/// Most different uses of one module that are counted, in memory and for good.
+///
+/// Ten times what a person would look through. A guest can name as many hosts as it likes.
+pub(crate) const MAX_OBSERVED: usize = 200;
+
+/// How often one refusal is logged.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Most refusals of one module that are logged in [`QUIET`]; the review has the others.
+const MAX_WARNINGS: usize = 10;
+
+/// Counts what calls use. Cloning is cheap, clones count together.
+///
+/// Counts are in memory until they are taken, which the dispatcher does every second: a crash loses a second of them.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    modules: Arc<Mutex<HashMap<ModuleName, Page>>>,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    uses: HashMap<Grant, Tally>,
+    /// When the current minute of warnings began, and how many there were.
+    warned: Option<(Instant, usize)>,
+}
+
+#[derive(Debug)]
+struct Tally {
+    allowed: u64,
+    denied: u64,
+    first: Timestamp,
+    last: Timestamp,
+    warned: Option<Instant>,
+}
+
+impl Ledger {
+    /// What was counted since the last time.
+    pub(crate) fn take(&self) -> Vec<Observation> {
+        let mut taken = Vec::new();
+        self.pages().retain(|module, page| {
+            for (grant, tally) in &mut page.uses {
+                if tally.allowed + tally.denied > 0 {
+                    taken.push(Observation {
+                        module: module.clone(),
+                        text: grant.to_string(),
+                        allowed: std::mem::take(&mut tally.allowed),
+                        denied: std::mem::take(&mut tally.denied),
+                        first: tally.first,
+                        last: tally.last,
+                    });
+                }
+            }
+            // Only what keeps a warning quiet is still of use.
+            page.uses.retain(|_, tally| tally.warned.is_some_and(|warned| warned.elapsed() < QUIET));
+            !page.uses.is_empty()
+        });
+        taken
+    }
+
+    /// Forget a module.
+    pub(crate) fn forget(&self, module: &ModuleName) {
+        self.pages().remove(module);
+    }
+
+    fn pages(&self) -> MutexGuard<'_, HashMap<ModuleName, Page>> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Count a use; whether a refusal is to be logged.
+    fn count(&self, module: &ModuleName, grant: &Grant, allowed: bool) -> bool {
+        let mut pages = self.pages();
+        let page = match pages.get_mut(module) {
+            Some(page) => page,
+            None => pages.entry(module.clone()).or_default(),
+        };
+        let is_full = page.uses.len() >= MAX_OBSERVED;
+        let tally = match page.uses.get_mut(grant) {
+            Some(tally) => tally,
+            None if is_full => return false,
+            None => page.uses.entry(grant.clone()).or_insert_with(Tally::new),
+        };
+        tally.last = Timestamp::now();
+        if allowed {
+            tally.allowed += 1;
+            return false;
+        }
+        tally.denied += 1;
+        if tally.warned.is_some_and(|warned| warned.elapsed() < QUIET) {
+            return false;
+        }
+        let (since, count) = page.warned.filter(|(since, _)| since.elapsed() < QUIET).unwrap_or((Instant::now(), 0));
+        if count >= MAX_WARNINGS {
+            return false;
+        }
+        page.warned = Some((since, count + 1));
+        tally.warned = Some(Instant::now());
+        true
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        let now = Timestamp::now();
+        Self { allowed: 0, denied: 0, first: now, last: now, warned: None }
+    }
+}
+
+impl Witness for Ledger {
+    fn note(&self, module: &ModuleName, grant: &Grant, allowed: bool) {
+        // What a guest names may be anything; what cannot be granted is not worth keeping.
+        let is_grant = allowed || grant.to_string().parse::<Grant>().is_ok_and(|again| again.covers(grant));
+        if !is_grant {
+            return;
+        }
+        if self.count(module, grant, allowed) {
+            let command = command(module, grant);
+            tracing::warn!(
+                module.name = %module, grant = %grant, "Module {module} was denied {grant}; to allow it: {command}"
+            );
+        }
+    }
+
+    fn progress(&self, module: &ModuleName, _: Progress) {
+        tracing::trace!(module.name = %module, "Module {module} told how far it is");
+    }
+}
+
+/// The command that allows what was refused.
+fn command(module: &ModuleName, grant: &Grant) -> String {
+    let example = match grant {
+        Grant::Files(files) if files.folder.is_none() => grant.to_string().replacen("files", "files:/FOLDER", 1),
+        Grant::Environment(named) | Grant::Config(named) if named.value.is_none() => format!("{grant}=VALUE"),
+        _ => grant.to_string(),
+    };
+    format!("fumehood grants add {module} {}", quoted(&example))
+}
+
+/// A text as one word of a shell, whatever it holds.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(text: &str) -> Grant {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn uses_are_counted_until_they_are_taken() {
+        let (ledger, module): (_, ModuleName) = (Ledger::default(), "m".parse().unwrap());
+        for allowed in [true, false, true] {
+            ledger.note(&module, &grant("secret:A"), allowed);
+        }
+
+        let taken: Vec<_> = ledger.take().into_iter().map(|seen| (seen.text, seen.allowed, seen.denied)).collect();
+
+        assert_eq!(taken, [("secret:A".to_owned(), 2, 1)]);
+        assert_eq!(ledger.take(), []);
+        ledger.note(&module, &grant("secret:A"), false);
+        assert_eq!(ledger.take()[0].denied, 1);
+    }
+
+    #[test]
+    fn a_refusal_is_logged_once_a_minute_and_no_guest_floods_the_log() {
+        let (ledger, module): (_, ModuleName) = (Ledger::default(), "m".parse().unwrap());
+
+        assert!(ledger.count(&module, &grant("secret:A"), false));
+        assert!(!ledger.count(&module, &grant("secret:A"), false));
+        let logged = (0..50).filter(|index| ledger.count(&module, &grant(&format!("secret:S{index}")), false)).count();
+
+        assert_eq!(logged, MAX_WARNINGS - 1);
+    }
+
+    #[test]
+    fn a_guest_that_tries_everything_fills_only_its_own_page() {
+        let (ledger, module): (_, ModuleName) = (Ledger::default(), "m".parse().unwrap());
+        for index in 0..1_000 {
+            ledger.note(&module, &grant(&format!("http:https://h{index}.example")), false);
+        }
+        ledger.note(&"other".parse().unwrap(), &grant("secret:A"), true);
+
+        assert_eq!(ledger.take().len(), MAX_OBSERVED + 1);
+    }
+
+    #[test]
+    fn the_command_is_one_word_of_a_shell_for_each_argument() {
+        let module: ModuleName = "m".parse().unwrap();
+
+        assert_eq!(
+            command(&module, &grant("http:GET https://x/it's")),
+            "fumehood grants add m 'http:GET https://x/it'\\''s'"
+        );
+        assert_eq!(command(&module, &grant("env:A")), "fumehood grants add m 'env:A=VALUE'");
+        assert_eq!(command(&module, &grant("files,at=/d")), "fumehood grants add m 'files:/FOLDER,at=/d,mode=read'");
+    }
+}

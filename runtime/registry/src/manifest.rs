@@ -1,0 +1,338 @@
+//! `tool.toml`: what the author of a module says of it.
+//!
+//! It comes beside the component, with the upload, or in the component itself. It describes, asks and lowers; it never
+//! grants anything. Whoever wrote it is a stranger: everything in it is bounded, and every mistake is told with its
+//! line.
+
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use fumehood_policy::{Grant, Lowered};
+use serde_json::Value;
+use toml::de::DeTable;
+
+use reader::{Reader, Text};
+
+/// Largest manifest: a thousand lines, of which a person reads ten.
+pub const MAX_MANIFEST_BYTES: usize = 64 << 10;
+
+/// Longest reason for a permission, in characters: two lines of a table.
+pub const MAX_REASON: usize = 300;
+
+/// Most permissions that one module asks for: more than anyone would review.
+const MAX_PERMISSIONS: usize = 64;
+
+/// Longest description, in characters; as for documentation inside a component.
+const MAX_DESCRIPTION: usize = 4_000;
+
+/// Longest name, version, category or tag, in characters.
+const MAX_WORD: usize = 64;
+
+/// Most tags.
+const MAX_TAGS: usize = 16;
+
+/// Most functions that are described, and parameters of one: as many as a component may have.
+const MAX_ENTRIES: usize = 1_000;
+
+/// Most examples.
+const MAX_EXAMPLES: usize = 200;
+
+/// The keys at the top.
+const KEYS: [&str; 11] = [
+    "name",
+    "version",
+    "description",
+    "category",
+    "tags",
+    "mode",
+    "functions",
+    "limits",
+    "permissions",
+    "examples",
+    "example",
+];
+
+/// What the author of a module says of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Manifest {
+    /// What the author calls it. The name under which it is served is the operator's choice.
+    pub name: Option<String>,
+    /// Its version, in the author's words.
+    pub version: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Where it belongs.
+    pub category: Option<String>,
+    /// Words under which it may be found.
+    pub tags: Vec<String>,
+    /// How its functions are meant to be called.
+    pub mode: Mode,
+    /// Bounds of its own; they only lower those of the server.
+    pub limits: Lowered,
+    /// How many of its calls may run at a time.
+    pub concurrent_calls: Option<usize>,
+    /// What is said of single functions.
+    pub functions: BTreeMap<String, FunctionNotes>,
+    /// What it asks for. Nothing of it is granted by asking.
+    pub permissions: Vec<Wish>,
+    /// Calls and what comes of them.
+    pub examples: Vec<Example>,
+}
+
+/// How functions are meant to be called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The caller waits for the answer.
+    #[default]
+    Direct,
+    /// The caller comes back for it.
+    Queue,
+}
+
+/// What is said of a function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FunctionNotes {
+    /// What it does.
+    pub description: Option<String>,
+    /// What its parameters mean.
+    pub params: BTreeMap<String, String>,
+    /// The line where this stands.
+    pub line: usize,
+}
+
+/// A permission that a module asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// What it wants, without what only the operator knows.
+    pub grant: Grant,
+    /// What for, in the author's words.
+    pub reason: String,
+}
+
+/// A call and what comes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// The function.
+    pub function: String,
+    /// Its arguments.
+    pub args: Value,
+    /// What comes of it, if the author says.
+    pub expected: Option<Expected>,
+}
+
+/// What comes of an example.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expected {
+    /// This value.
+    Value(Value),
+    /// This error of the tool.
+    Error(Value),
+}
+
+/// Why a manifest is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}", .mistakes.first().map(|first| format!("{file}:{}: {}", first.line, first.what)).unwrap_or_default(), more(.mistakes.len()))]
+pub struct ManifestError {
+    /// Which manifest: a path, or `tool.toml`.
+    pub file: String,
+    /// Everything that is wrong with it, by line.
+    pub mistakes: Vec<ManifestMistake>,
+}
+
+/// One thing that is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestMistake {
+    /// Where, from 1.
+    pub line: usize,
+    /// What, and what was probably meant.
+    pub what: String,
+}
+
+fn more(count: usize) -> String {
+    if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() }
+}
+
+impl Manifest {
+    /// Read a manifest. `file` is what mistakes are told to be in.
+    ///
+    /// # Errors
+    ///
+    /// With everything that is wrong.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
+        let single = |line, what: String| ManifestError {
+            file: file.to_owned(),
+            mistakes: vec![ManifestMistake { line, what }],
+        };
+        if text.len() > MAX_MANIFEST_BYTES {
+            return Err(single(1, format!("the file has {} bytes, and {MAX_MANIFEST_BYTES} are the most", text.len())));
+        }
+        let mut reader = Reader::new(text);
+        let syntax = |error: &toml::de::Error| {
+            single(reader.line(error.span().map_or(0, |span| span.start)), reader::shown(error.message()))
+        };
+        let table = DeTable::parse(text).map_err(|error| syntax(&error))?;
+        let values: Value = toml::from_str(text).map_err(|error| syntax(&error))?;
+        let manifest = read(&mut reader, table.get_ref(), &values);
+        let mut mistakes = reader.finish();
+        if mistakes.is_empty() {
+            return Ok(manifest);
+        }
+        mistakes.sort_by_key(|mistake| mistake.line);
+        Err(ManifestError { file: file.to_owned(), mistakes })
+    }
+
+    /// What it asks for, as text.
+    #[must_use]
+    pub fn asks(&self) -> Vec<String> {
+        self.permissions.iter().map(|wish| wish.grant.to_string()).collect()
+    }
+}
+
+fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifest {
+    reader.known(table, "", &KEYS);
+    let word = Text { most: MAX_WORD, lines: false };
+    let (limits, concurrent_calls) = limits(reader, table);
+    Manifest {
+        name: reader.text(table, "name", word),
+        version: reader.text(table, "version", word),
+        description: reader.text(table, "description", Text { most: MAX_DESCRIPTION, lines: true }),
+        category: reader.text(table, "category", word),
+        tags: reader.texts(table, "tags", word, MAX_TAGS),
+        mode: mode(reader, table),
+        limits,
+        concurrent_calls,
+        functions: functions(reader, table),
+        permissions: permissions(reader, table),
+        examples: examples(reader, table, values),
+    }
+}
+
+fn mode(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Mode {
+    match reader.text(table, "mode", Text { most: MAX_WORD, lines: false }).as_deref() {
+        None | Some("direct") => Mode::Direct,
+        Some("queue") => Mode::Queue,
+        Some(other) => {
+            let what = format!("`{}` is not a mode: use \"direct\" or \"queue\"", reader::shown(other));
+            reader.mistake_at(table, "mode", what);
+            Mode::Direct
+        }
+    }
+}
+
+fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>) -> (Lowered, Option<usize>) {
+    let Some(limits) = reader.table(table, "limits") else { return (Lowered::default(), None) };
+    reader.known(limits, "limits.", &["fuel_units", "deadline_ms", "memory", "result", "concurrent_calls"]);
+    let lowered = Lowered {
+        fuel_units: reader.number(limits, "fuel_units"),
+        deadline_ms: reader.number(limits, "deadline_ms"),
+        memory: reader.size(limits, "memory"),
+        result: reader.size(limits, "result"),
+    };
+    (lowered, reader.number(limits, "concurrent_calls").map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
+}
+
+fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, FunctionNotes> {
+    let Some(functions) = reader.table(table, "functions") else { return BTreeMap::new() };
+    reader.at_most(table, "functions", functions.len(), MAX_ENTRIES);
+    let mut notes = BTreeMap::new();
+    for (name, _) in functions.iter().take(MAX_ENTRIES) {
+        let line = reader.line(name.span().start);
+        let Some(function) = reader.table(functions, name.get_ref()) else { continue };
+        reader.known(function, "functions.NAME.", &["description", "params"]);
+        let text = Text { most: MAX_DESCRIPTION, lines: true };
+        let mut params = BTreeMap::new();
+        if let Some(table) = reader.table(function, "params") {
+            reader.at_most(function, "params", table.len(), MAX_ENTRIES);
+            for (param, _) in table.iter().take(MAX_ENTRIES) {
+                if let Some(description) = reader.text(table, param.get_ref(), text) {
+                    params.insert(param.get_ref().to_string(), description);
+                }
+            }
+        }
+        let description = reader.text(function, "description", text);
+        notes.insert(name.get_ref().to_string(), FunctionNotes { description, params, line });
+    }
+    notes
+}
+
+fn permissions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Vec<Wish> {
+    let entries = reader.tables(table, "permissions", MAX_PERMISSIONS);
+    let mut wishes: Vec<Wish> = Vec::with_capacity(entries.len());
+    for (entry, start) in entries {
+        reader.known(entry, "permissions.", &["allow", "reason"]);
+        let reason = reader.text(entry, "reason", Text { most: MAX_REASON, lines: false });
+        if reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+            reader.mistake(start, "a permission needs a `reason`: say in a sentence what it is for".to_owned());
+        }
+        let Some(allow) = reader.text(entry, "allow", Text { most: MAX_MANIFEST_BYTES, lines: false }) else {
+            reader.mistake(
+                start,
+                "a permission needs `allow`, as in allow = \"http:GET https://api.example.com\"".to_owned(),
+            );
+            continue;
+        };
+        match asked(&allow) {
+            Err(what) => reader.mistake_at(entry, "allow", what),
+            Ok(grant) if wishes.iter().any(|wish| wish.grant == grant) => {
+                reader.mistake_at(entry, "allow", format!("`{grant}` is asked for twice"));
+            }
+            Ok(grant) => wishes.push(Wish { grant, reason: reason.unwrap_or_default() }),
+        }
+    }
+    wishes
+}
+
+/// What a module may ask for: not the operator's folders and values.
+fn asked(text: &str) -> Result<Grant, String> {
+    let grant: Grant = text.parse().map_err(|error: fumehood_policy::GrantError| error.to_string())?;
+    let ask = grant.as_ask();
+    if ask == grant {
+        return Ok(grant);
+    }
+    Err(format!("a module cannot know the operator's folders and values: ask for `{ask}`"))
+}
+
+fn examples(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Vec<Example> {
+    let mut examples = Vec::new();
+    for key in ["examples", "example"] {
+        for (position, (entry, start)) in reader.tables(table, key, MAX_EXAMPLES).into_iter().enumerate() {
+            reader.known(entry, "examples.", &["function", "args", "expect", "expect_error"]);
+            let Some(function) = reader.text(entry, "function", Text { most: MAX_DESCRIPTION, lines: false }) else {
+                reader.mistake(start, "an example needs a `function`".to_owned());
+                continue;
+            };
+            let values = &values[key][position];
+            let mut json = |key| json(reader, entry, key, &values[key]);
+            let args = json("args").unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+            let expected = match (json("expect"), json("expect_error")) {
+                (None, None) => None,
+                (Some(value), None) => Some(Expected::Value(value)),
+                (None, Some(error)) => Some(Expected::Error(error)),
+                (Some(_), Some(_)) => {
+                    reader.mistake(start, "an example has `expect` or `expect_error`, not both".to_owned());
+                    None
+                }
+            };
+            examples.push(Example { function, args, expected });
+        }
+    }
+    examples
+}
+
+/// A value as TOML, or as JSON in a text.
+fn json(reader: &mut Reader<'_>, entry: &DeTable<'_>, key: &str, value: &Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => match serde_json::from_str(text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                reader.mistake_at(entry, key, format!("`{key}` is a text that is not JSON: {error}"));
+                None
+            }
+        },
+        value => Some(value.clone()),
+    }
+}

@@ -1,0 +1,416 @@
+//! What modules ask for, are granted, and are held to.
+
+use std::{fs, path::PathBuf, thread};
+
+use fumehood_tests::{Answer, Client, Finished, Mcp, Server, eventually, parse_wat, wat};
+use serde_json::{Value, json};
+
+const ONE: &str = "[[permissions]]\nallow = 'secret:API_TOKEN'\nreason = 'Signs its requests.'\n";
+
+/// Asks for more than [`ONE`], and one thing that only an operator can complete.
+const MORE: &str = "\
+[[permissions]]
+allow = 'secret:API_TOKEN'
+reason = 'Signs its requests.'
+[[permissions]]
+allow = 'http:GET https://api.example.com/v1'
+reason = 'Asks the weather service.'
+[[permissions]]
+allow = 'env:LOG_LEVEL'
+reason = 'How much to log.'
+";
+
+/// A function `which` that answers with `number`: tells which version is served.
+fn version(number: u32) -> Vec<u8> {
+    parse_wat(&format!(
+        "(component
+            (core module $code (func (export \"which\") (result i32) (i32.const {number})))
+            (core instance $code (instantiate $code))
+            (func (export \"which\") (result u32) (canon lift (core func $code \"which\"))))"
+    ))
+}
+
+/// Upload a component with a manifest beside it.
+fn upload(client: &Client, module: &str, component: &[u8], manifest: &str) -> Answer {
+    let part = |name: &str| format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+    let (first, second) = (part("component"), part("manifest"));
+    let body = [first.as_bytes(), component, b"\r\n", second.as_bytes(), manifest.as_bytes(), b"\r\n--xyz--\r\n"];
+    let headers = [("content-type", "multipart/form-data; boundary=xyz")];
+    client.send("PUT", &format!("/api/v1/modules/{module}"), &headers, &body.concat())
+}
+
+/// The component with a custom section `fumehood:tool.toml`.
+fn stamped(component: &[u8], manifest: &str) -> Vec<u8> {
+    let name = "fumehood:tool.toml";
+    let leb = |mut number: usize| {
+        let mut bytes = Vec::new();
+        while number >= 0x80 {
+            bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+            number >>= 7;
+        }
+        bytes.push(u8::try_from(number).unwrap());
+        bytes
+    };
+    let content = [leb(name.len()), name.as_bytes().to_vec(), manifest.as_bytes().to_vec()].concat();
+    [component.to_vec(), vec![0], leb(content.len()), content].concat()
+}
+
+fn review(client: &Client, module: &str) -> Value {
+    client.get(&format!("/api/v1/modules/{module}/permissions")).value()
+}
+
+fn grant(client: &Client, module: &str, grant: &str) -> Answer {
+    client.post(&format!("/api/v1/modules/{module}/permissions"), &json!({ "grant": grant }))
+}
+
+fn revoke(client: &Client, module: &str, grant: &str) -> Answer {
+    let grant: String = grant.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    client.delete(&format!("/api/v1/modules/{module}/permissions?grant={grant}"))
+}
+
+/// One member of each of a list of objects.
+fn each(list: &Value, key: &str) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|item| item[key].as_str().unwrap().to_owned()).collect()
+}
+
+fn which(client: &Client, module: &str) -> Value {
+    client.call(&format!("{module}/which"), &json!({})).value()
+}
+
+#[test]
+fn nothing_that_a_module_asks_for_is_granted_by_uploading_it() {
+    let server = Server::start();
+    let admin = server.admin();
+
+    upload(admin, "beside", &version(1), MORE).expect(201);
+    assert_eq!(admin.upload("inside", &stamped(&version(1), MORE)).status, 201);
+
+    for module in ["beside", "inside"] {
+        let review = review(admin, module);
+        assert_eq!(
+            each(&review["asks"], "grant"),
+            ["secret:API_TOKEN", "http:GET https://api.example.com/v1", "env:LOG_LEVEL"]
+        );
+        assert_eq!(each(&review["asks"], "granted"), ["no", "no", "no"]);
+        assert_eq!(review["asks"][1]["reason"], "Asks the weather service.");
+        assert_eq!(
+            (&review["grants"], &review["has_used"], &review["could_reach"]),
+            (&json!([]), &json!([]), &json!([]))
+        );
+        assert!(review.get("waiting").is_none() && review.get("changed").is_none(), "{review}");
+    }
+    assert_eq!(admin.get("/api/v1/permissions").value(), json!({ "grants": [] }));
+}
+
+#[test]
+fn a_key_for_calls_can_neither_review_nor_grant() {
+    let server = Server::start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    let (_, caller) = server.admin().new_key("ci", "call");
+    let path = "/api/v1/modules/m/permissions";
+
+    for (answer, what) in [
+        (caller.get(path), "review permissions"),
+        (caller.get("/api/v1/permissions"), "review permissions"),
+        (grant(&caller, "m", "secret:API_TOKEN"), "grant permissions"),
+        (revoke(&caller, "m", "secret:API_TOKEN"), "grant permissions"),
+        (caller.post(&format!("{path}/approve"), &json!({})), "grant permissions"),
+        (caller.post(&format!("{path}/reject"), &json!({})), "grant permissions"),
+    ] {
+        let refused = answer.refused(403, "forbidden");
+        assert!(refused.message.contains(&format!("may not {what}: it needs the role `admin`")), "{}", refused.message);
+    }
+    assert_eq!(which(&caller, "m"), json!(1));
+    assert_eq!(each(&review(server.admin(), "m")["asks"], "granted"), ["no"]);
+}
+
+#[test]
+fn no_mcp_tool_grants_or_reviews() {
+    let server = Server::start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+
+    let mcp = Mcp::modern(server.admin());
+    let tools = mcp.request("tools/list", json!({}));
+
+    assert_eq!(each(&tools["tools"], "name"), ["m__which"]);
+}
+
+#[test]
+fn grants_outlive_restarts_and_new_versions_but_not_their_module() {
+    let server = Server::start();
+    let admin = server.admin();
+    upload(admin, "m", &version(1), ONE).expect(201);
+
+    let made = grant(admin, "m", "secret:API_TOKEN").expect(201);
+    assert_eq!(
+        (&made["module"], &made["grant"], &made["granted_by"]),
+        (&json!("m"), &json!("secret:API_TOKEN"), &json!("admin"))
+    );
+    assert_eq!(grant(admin, "m", "secret:API_TOKEN").status, 200);
+    let one = json!({ "grant": "scratch", "function": "which" });
+    let narrow = admin.post("/api/v1/modules/m/permissions", &one).expect(201);
+    assert_eq!((&narrow["function"], &narrow["grant"]), (&json!("which"), &json!("scratch,bytes=64MiB,files=1000")));
+    upload(admin, "m", &version(2), ONE).expect(200);
+    server.says("admin granted secret:API_TOKEN to module m");
+    let server = server.restart();
+    let admin = server.admin();
+    let kept = review(admin, "m");
+    assert_eq!(each(&kept["grants"], "grant"), ["secret:API_TOKEN", "scratch,bytes=64MiB,files=1000"]);
+    assert_eq!(each(&kept["asks"], "granted"), ["yes"]);
+
+    revoke(admin, "m", "secret:API_TOKEN").empty(204);
+    revoke(admin, "m", "secret:API_TOKEN").refused(404, "not_found");
+    assert_eq!(each(&review(admin, "m")["asks"], "granted"), ["no"]);
+    admin.delete("/api/v1/modules/m").empty(204);
+    upload(admin, "m", &version(3), ONE).expect(201);
+    assert_eq!(review(admin, "m")["grants"], json!([]));
+}
+
+#[test]
+fn what_cannot_be_granted_is_refused_with_what_would_be_right() {
+    let server = Server::start();
+    let admin = server.admin();
+    upload(admin, "m", &version(1), ONE).expect(201);
+    let data = server.data().display().to_string();
+    let refused = |text: &str| grant(admin, "m", text).refused(400, "malformed").message;
+
+    assert_eq!(
+        refused("sercet:A"),
+        "`sercet:A` is not a permission: there is no kind `sercet`; did you mean `secret`?"
+    );
+    assert_eq!(
+        refused("env:A"),
+        "`env:A` is what a module asks for; to grant it, add the value, as in `env:LOG_LEVEL=debug`"
+    );
+    for folder in [&data, &format!("{data}/components"), &format!("{data}/..")[..].replace("/data/..", "")] {
+        let message = refused(&format!("files:{folder},at=/d"));
+        assert_eq!(message, format!("the folder {folder} cannot be granted: the server keeps its own state there"));
+    }
+    assert_eq!(refused("files:/,at=/d"), "the folder / cannot be granted: it is the whole machine");
+    assert!(refused("files:/no/such/folder,at=/d").ends_with("it is not there, or cannot be opened"));
+    grant(admin, "nobody", "scratch").refused(404, "not_found");
+    let one = json!({ "grant": "scratch", "function": "witch" });
+    let near = admin.post("/api/v1/modules/m/permissions", &one).refused(404, "not_found");
+    assert_eq!(near.message, "there is no function `witch`, did you mean `which`?");
+    assert_eq!(review(admin, "m")["grants"], json!([]));
+}
+
+#[test]
+fn a_version_that_asks_for_more_is_served_without_it_until_it_is_reviewed() {
+    let server = Server::start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    grant(server.admin(), "m", "secret:API_TOKEN").expect(201);
+
+    let served = upload(server.admin(), "m", &version(2), MORE).expect(200);
+    let server = server.restart();
+    let admin = server.admin();
+
+    let added = ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"];
+    assert_eq!(each(&served["changed"]["added"], "grant"), added);
+    assert_eq!(which(admin, "m"), json!(2));
+    let before = review(admin, "m");
+    assert_eq!(each(&before["asks"], "granted"), ["yes", "no", "no"]);
+    assert_eq!(each(&before["changed"]["added"], "grant"), added);
+    let approved = admin.post("/api/v1/modules/m/permissions/approve", &json!({})).value();
+    assert_eq!((&approved["granted"], &approved["left"]), (&json!([added[0]]), &json!([added[1]])));
+    let after = review(admin, "m");
+    assert_eq!(each(&after["asks"], "granted"), ["yes", "yes", "no"]);
+    assert!(after.get("changed").is_none(), "{after}");
+}
+
+#[test]
+fn a_version_that_asks_for_more_waits_where_it_is_held() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+
+    let held = upload(server.admin(), "m", &version(2), MORE).expect(202);
+    assert_eq!((&held["status"], &held["review"]), (&json!("waiting"), &json!("/api/v1/modules/m/permissions")));
+    assert_eq!(each(&held["changed"]["added"], "grant"), ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"]);
+    assert_eq!(which(server.admin(), "m"), json!(1));
+    let server = server.restart();
+    let admin = server.admin();
+
+    assert_eq!(which(admin, "m"), json!(1));
+    let review_before = review(admin, "m");
+    assert_eq!(each(&review_before["asks"], "grant"), ["secret:API_TOKEN"]);
+    assert_eq!(each(&review_before["waiting"]["asks"], "granted"), ["no", "no", "no"]);
+    assert_eq!(each(&review_before["changed"]["added"], "grant").len(), 2);
+    admin.post("/api/v1/modules/m/permissions/approve", &json!({})).value();
+    assert_eq!(which(admin, "m"), json!(2));
+    let server = server.restart();
+    let admin = server.admin();
+    assert_eq!(which(admin, "m"), json!(2));
+    let after = review(admin, "m");
+    assert_eq!(each(&after["asks"], "granted"), ["yes", "yes", "no"]);
+    assert!(after.get("waiting").is_none() && after.get("changed").is_none(), "{after}");
+}
+
+#[test]
+fn a_rejected_version_is_gone_and_one_that_asks_for_no_more_is_served_at_once() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let admin = server.admin();
+    upload(admin, "m", &version(1), ONE).expect(201);
+    admin.post("/api/v1/modules/m/permissions/reject", &json!({})).refused(409, "conflict");
+    upload(admin, "m", &version(2), MORE).expect(202);
+
+    admin.post("/api/v1/modules/m/permissions/reject", &json!({})).empty(204);
+
+    assert_eq!(which(admin, "m"), json!(1));
+    assert!(review(admin, "m").get("waiting").is_none());
+    assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 1);
+    upload(admin, "m", &version(3), ONE).expect(200);
+    assert_eq!(which(admin, "m"), json!(3));
+    upload(admin, "m", &version(4), MORE).expect(202);
+    upload(admin, "m", &version(5), ONE).expect(200);
+    assert_eq!(which(admin, "m"), json!(5));
+    assert!(review(admin, "m").get("waiting").is_none());
+}
+
+#[test]
+fn mistakes_in_a_manifest_are_told_with_line_and_suggestion_wherever_it_comes_from() {
+    let wrong = "name = 'm'\nlimts = 1\n[functions.witch]\ndescription = 'x'\n";
+    let what = "unknown key `limts`; did you mean `limits`?";
+    let server = Server::setup().file("m/m.wasm", version(1)).file("m/tool.toml", wrong).start();
+    let admin = server.admin();
+
+    let sent = upload(admin, "sent", &version(1), wrong).refused(422, "invalid_component");
+    let inside = admin.upload("inside", &stamped(&version(1), wrong)).refused(422, "invalid_component");
+    let function = wrong.replace("limts = 1\n", "");
+    let function = upload(admin, "sent", &version(1), &function).refused(422, "invalid_component");
+
+    assert_eq!(sent.message, format!("tool.toml:2: {what}"));
+    assert_eq!(inside.message, format!("tool.toml (in the component):2: {what}"));
+    assert_eq!(function.message, "tool.toml:2: module sent has no function `witch`; did you mean `which`?");
+    let problems = admin.get("/api/v1/modules").value();
+    let path = server.apis().join("m/tool.toml").display().to_string();
+    assert_eq!(problems["problems"][0]["reason"], json!(format!("{path}:2: {what}")));
+    assert_eq!(problems["modules"], json!([]));
+}
+
+#[test]
+fn forms_that_are_none_are_refused() {
+    let server = Server::start();
+    let put = |kind: &str, body: &str| {
+        server.admin().send("PUT", "/api/v1/modules/m", &[("content-type", kind)], body.as_bytes())
+    };
+    let form = "multipart/form-data; boundary=xyz";
+    let part = |name: &str| format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n");
+
+    for (kind, body) in [
+        ("multipart/form-data", "x".to_owned()),
+        (form, "x".to_owned()),
+        (form, part("manifest") + "--xyz--"),
+        (form, part("component") + &part("component") + "--xyz--"),
+        (form, part("other") + "--xyz--"),
+        (form, part("component")),
+    ] {
+        put(kind, &body).refused(400, "malformed");
+    }
+    put("text/plain", "x").refused(415, "unsupported_media_type");
+}
+
+#[test]
+fn what_a_manifest_says_of_a_function_is_shown_to_callers() {
+    let manifest = "description = 'Sums.'\nversion = '2'\n[functions.add]\ndescription = 'Adds.'\n[functions.add.params]\na = 'The first.'\n";
+    let server = Server::start();
+    upload(server.admin(), "add", &wat("add"), manifest).expect(201);
+
+    let tool = server.admin().get("/api/v1/tools/add__add").value();
+    let document = server.admin().get("/openapi.json").value();
+    let module = server.admin().get("/api/v1/modules/add").value();
+
+    assert_eq!(
+        (&tool["description"], &tool["input_schema"]["properties"]["a"]["description"]),
+        (&json!("Adds."), &json!("The first."))
+    );
+    let body = &document["paths"]["/api/add/add"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(body["properties"]["a"]["description"], "The first.");
+    assert_eq!((&module["version"], &module["description"]), (&json!("2"), &json!("Sums.")));
+}
+
+#[test]
+fn a_module_and_a_key_lower_bounds_and_never_raise_them() {
+    let server = Server::setup().set("limits.fuel_units", 50_000_000).start();
+    let admin = server.admin();
+    let fuel = |answer: &Answer| answer.number("fumehood-fuel");
+    upload(admin, "low", &wat("spin"), "[limits]\nfuel_units = 1000\n").expect(201);
+    upload(admin, "high", &wat("spin"), "[limits]\nfuel_units = 999_000_000_000\n").expect(201);
+    let name = admin.get("/api/v1/modules/low").value()["functions"][0]["name"].as_str().unwrap().to_owned();
+    let made =
+        admin.post("/api/v1/keys", &json!({ "name": "small", "roles": ["call"], "limits": { "fuel_units": 5000 } }));
+    let small = admin.with_key(made.expect(201)["key"].as_str().unwrap());
+    let call = |client: &Client, module: &str| {
+        let answer = client.call(&format!("{module}/{name}"), &json!({}));
+        assert_eq!(answer.status, 508, "{}", answer.text());
+        fuel(&answer)
+    };
+
+    assert_eq!((call(admin, "low"), call(admin, "high")), (1_000, 50_000_000));
+    assert_eq!((call(&small, "low"), call(&small, "high")), (1_000, 5_000));
+    let server = server.restart();
+    let small = server.admin().with_key(small.key());
+    assert_eq!(call(&small, "high"), 5_000);
+    let keys = server.admin().get("/api/v1/keys").value();
+    assert_eq!(keys["keys"][1]["limits"], json!({ "fuel_units": 5_000 }));
+    let none = json!({ "name": "x", "roles": ["call"], "limits": { "fuel_units": 0 } });
+    server.admin().post("/api/v1/keys", &none).refused(400, "malformed");
+}
+
+#[test]
+fn calls_of_a_module_wait_for_their_turn_and_not_for_ever() {
+    let server = Server::setup().set("limits.fuel_units", 1_000_000_000_000_u64).start();
+    let admin = server.admin();
+    upload(admin, "one", &wat("spin"), "[limits]\nconcurrent_calls = 1\n").expect(201);
+    let name = admin.get("/api/v1/modules/one").value()["functions"][0]["name"].as_str().unwrap().to_owned();
+    let call = |client: &Client, deadline: &str| {
+        client.call_with(&format!("one/{name}"), &[("fumehood-deadline-ms", deadline)], &json!({}))
+    };
+
+    let first = admin.clone();
+    thread::scope(|scope| {
+        let first = scope.spawn(move || call(&first, "4000"));
+        eventually("the first call runs", || admin.calls_running() == 1);
+
+        let second = call(admin, "100").refused(503, "unavailable");
+
+        assert_eq!(second.message, "no place came free within the call's deadline of 100 ms");
+        first.join().unwrap().refused(504, "deadline");
+    });
+}
+
+#[test]
+fn the_command_line_reviews_grants_and_pushes_with_a_manifest() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let folder = tempfile::tempdir().unwrap();
+    let push = |number: u32, manifest: &str| {
+        fs::write(folder.path().join("m.wasm"), version(number)).unwrap();
+        fs::write(folder.path().join("tool.toml"), manifest).unwrap();
+        let file: PathBuf = folder.path().join("m.wasm");
+        Finished::of(&mut server.command(&["push", file.to_str().unwrap(), "-o", "json"]))
+    };
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+
+    assert_eq!(push(1, ONE).json()["name"], "m");
+    let failed = push(1, "nam = 1");
+    assert_eq!(failed.code, 6);
+    assert!(failed.stderr.contains("tool.toml:1: unknown key `nam`; did you mean `name`?"), "{}", failed.stderr);
+    let text = run(&["review", "m"]);
+    assert!(text.ok().contains("\nASKS FOR\n") && text.ok().contains("Signs its requests."), "{}", text.stdout);
+    assert_eq!(run(&["grants", "add", "m", "secret:API_TOKEN", "-o", "json"]).json()["grant"], "secret:API_TOKEN");
+    assert_eq!(run(&["grants", "add", "m.which", "env:A=b c", "-o", "json"]).json()["function"], "which");
+    assert_eq!(
+        each(&run(&["grants", "ls", "-o", "json"]).json()["grants"], "grant"),
+        ["secret:API_TOKEN", "env:A=b c"]
+    );
+    run(&["grants", "revoke", "m.which", "env:A=b c"]).ok();
+    assert_eq!(each(&run(&["grants", "ls", "m", "-o", "json"]).json()["grants"], "grant"), ["secret:API_TOKEN"]);
+    assert_eq!(run(&["grants", "add", "nobody.x", "scratch"]).code, 3);
+    assert_eq!(run(&["grants", "add", "m", "scratc"]).code, 6);
+
+    assert_eq!(push(2, MORE).json()["status"], "waiting");
+    assert_eq!(which(server.admin(), "m"), json!(1));
+    assert!(run(&["review", "m"]).ok().contains("+ http:GET https://api.example.com/v1  Asks the weather service."));
+    assert_eq!(run(&["review", "m", "--approve"]).ok(), "http:GET https://api.example.com/v1\n");
+    assert_eq!(which(server.admin(), "m"), json!(2));
+    assert_eq!(run(&["review", "m", "--reject"]).code, 6);
+}
