@@ -120,7 +120,7 @@ async fn run(
     let limits = call.limits;
     let limiter = Limiter::new(limits.memory.0, limits.table_elements);
     let setup = Setup {
-        bounds: Bounds { output: limits.output },
+        bounds: Bounds { output: limits.output, handles: limits.handles, random: limits.random },
         granted: Granted::default(),
         host: std::sync::Arc::new(Nothing),
         deadline: call.deadline,
