@@ -49,6 +49,10 @@ impl House {
             max_component: config.components.max_size,
             apis_dirs: config.server.apis_dir.clone(),
             read_only: access == Access::Share,
+            results: match access {
+                Access::Own => Some(directory.results()?),
+                Access::Share => None,
+            },
         };
         let dispatcher = Dispatcher::new(door, sandbox, admission, database, directory.blobs()?, keys);
         Ok(Self { dispatcher, first_key, key_file, directory })

@@ -5,7 +5,7 @@ use fumehood_policy::{Action, Limits};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
-use fumehood_store::{Blobs, Database, KeyRing};
+use fumehood_store::{Blobs, Database, KeyRing, Results};
 use tokio::sync::watch;
 
 use crate::{DispatchError, error::shown};
@@ -21,6 +21,8 @@ pub struct Config {
     pub apis_dirs: Vec<PathBuf>,
     /// Whether modules and keys can be changed here.
     pub read_only: bool,
+    /// Where results are kept for their callers; nowhere in a process that only reads from its data directory.
+    pub results: Option<Results>,
 }
 
 /// The door. Cloning is cheap.

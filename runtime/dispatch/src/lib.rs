@@ -11,6 +11,7 @@ mod error;
 mod install;
 mod keys;
 mod load;
+mod results;
 
 pub use call::{Answer, Arguments};
 pub use dispatcher::{Config, Dispatcher};
@@ -19,3 +20,4 @@ pub use fumehood_registry::{Catalogue, Module, Origin, Problem, Tool};
 pub use fumehood_sandbox::is_offered;
 pub use fumehood_store::{ApiKey, NewKey};
 pub use install::{Installed, Overwrite};
+pub use results::KeptResult;

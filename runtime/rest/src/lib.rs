@@ -5,10 +5,12 @@
 
 mod calls;
 mod docs;
+mod form;
 mod health;
 mod keys;
 mod modules;
 mod openapi;
+mod results;
 mod router;
 mod tools;
 
