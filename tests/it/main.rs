@@ -5,6 +5,7 @@
 mod calls;
 mod cli;
 mod examples;
+mod files;
 mod http;
 mod keys;
 mod loading;
@@ -12,3 +13,4 @@ mod mcp;
 mod prebuilt;
 mod sandbox;
 mod types;
+mod uploads;
