@@ -235,7 +235,7 @@ fn arguments_in_another_type_are_refused_and_curls_default_is_not() {
     {
         assert_eq!(call(kind).value(), json!(42), "{kind}");
     }
-    for kind in ["application/xml", "multipart/form-data; boundary=x", "application/wasm", "image/png"] {
+    for kind in ["application/xml", "multipart/mixed; boundary=x", "application/wasm", "image/png"] {
         call(kind).refused(415, "unsupported_media_type");
     }
     let upload = server.admin().send("PUT", "/api/v1/modules/x", &[("content-type", "application/json")], b"{}");

@@ -10,15 +10,7 @@ use fumehood_model::{ByteSize, Captured};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
-use crate::{granted::Granted, host::Host, output::Output};
-
-/// Most handles (streams, pollables, …) that one call holds at a time.
-///
-/// Each costs about a kilobyte of host memory: this keeps them to one megabyte.
-const MAX_HANDLES: usize = 1_000;
-
-/// Most random bytes that one call of the host hands out.
-const MAX_RANDOM_BYTES: u64 = 64 << 10;
+use crate::{clocks, files, granted::Granted, host::Host, output::Output, random};
 
 /// The state of one call: what its imports work on, and what `X` the sandbox adds to it.
 pub struct Guest<X> {
@@ -26,6 +18,8 @@ pub struct Guest<X> {
     pub(crate) table: ResourceTable,
     stdout: Output,
     stderr: Output,
+    files: files::Files,
+    random: random::Budget,
     /// Where everything outside is asked for.
     pub(crate) host: Arc<dyn Host>,
     /// When the call is stopped.
@@ -55,6 +49,10 @@ pub struct Setup {
 pub struct Bounds {
     /// Kept of each of standard output and standard error.
     pub output: ByteSize,
+    /// Handles (streams, descriptors, pollables, …) that are held at a time. Each costs about a kilobyte.
+    pub handles: u64,
+    /// Random bytes.
+    pub random: ByteSize,
 }
 
 /// Whether the caller of a call wants it to end. Clones tell the same.
@@ -81,24 +79,36 @@ impl<X> Guest<X> {
         let Setup { bounds, granted, host, deadline, cancelled } = setup;
         let (stdout, stderr) = (Output::new(bounds.output), Output::new(bounds.output));
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(usize::try_from(bounds.handles).unwrap_or(usize::MAX));
         let mut wasi = WasiCtx::builder();
         wasi.stdout(stdout.clone())
             .stderr(stderr.clone())
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
-            .max_random_size(MAX_RANDOM_BYTES);
+            .max_random_size(bounds.random.0)
+            .wall_clock(clocks::Wall)
+            .monotonic_clock(clocks::Monotonic(Instant::now()));
         for (name, value) in &granted.environment {
             wasi.env(name, value);
         }
-        Self { wasi: wasi.build(), table, stdout, stderr, host, deadline, cancelled, extra }
+        let files = files::Files::open(&mut wasi, granted.folders);
+        let random = random::Budget::new(bounds.random);
+        Self { wasi: wasi.build(), table, stdout, stderr, files, random, host, deadline, cancelled, extra }
     }
 
     /// What the guest has printed so far: standard output, then standard error.
     #[must_use]
     pub fn captured(&self) -> (Captured, Captured) {
         (self.stdout.captured(), self.stderr.captured())
+    }
+
+    pub(crate) fn files(&mut self) -> files::View<'_> {
+        files::View { ctx: self.wasi.filesystem(), table: &mut self.table, files: &mut self.files }
+    }
+
+    pub(crate) fn random(&mut self) -> random::Counted<'_> {
+        random::Counted { source: self.wasi.random(), budget: &mut self.random }
     }
 }
 
@@ -114,7 +124,13 @@ impl<X: Send> WasiView for Guest<X> {
 ///
 /// When the linker refuses a definition, which would be a fault of ours.
 pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    // Where ours stand in the place of theirs.
+    linker.allow_shadowing(true);
+    files::link(linker)?;
+    random::link(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 /// The status with which a guest exited, if that is what ended it.

@@ -8,7 +8,10 @@
 //! ones it is handed.
 
 pub mod call;
+mod clocks;
 mod desk;
+mod exhausted;
+mod files;
 mod granted;
 mod guest;
 mod host;
@@ -17,9 +20,11 @@ pub mod invoke;
 pub mod keyvalue;
 mod offered;
 mod output;
+mod random;
 pub mod secrets;
 
 pub use desk::{About, Desk, Invoke, Visit, Witness};
+pub use exhausted::{Exhausted, exhausted};
 pub use granted::{Folder, Granted};
 pub use guest::{Bounds, Cancelled, Guest, Setup, exit_code, link};
 pub use host::{Ask, Host, Nothing, Reply};

@@ -60,6 +60,10 @@ impl House {
             trusted: config.isolation.trusted.clone(),
             data_dir: directory.path().to_owned(),
             on_new_permissions: config.components.on_new_permissions,
+            results: match access {
+                Access::Own => Some(directory.results()?),
+                Access::Share => None,
+            },
         };
         let dispatcher = Dispatcher::new(door, sandbox.clone(), admission, database, directory.blobs()?, keys);
         Ok(Self { dispatcher, first_key, key_file, sandbox, directory })

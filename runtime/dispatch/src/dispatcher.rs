@@ -5,7 +5,7 @@ use fumehood_policy::{Action, Limits, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
-use fumehood_store::{Blobs, Database, KeyRing};
+use fumehood_store::{Blobs, Database, KeyRing, Results};
 use tokio::sync::watch;
 
 use crate::{DispatchError, error::shown, permissions::Permissions};
@@ -33,6 +33,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// What becomes of a new version that asks for more.
     pub on_new_permissions: OnNewPermissions,
+    /// Where results are kept for their callers; nowhere in a process that only reads from its data directory.
+    pub results: Option<Results>,
 }
 
 /// The door. Cloning is cheap.

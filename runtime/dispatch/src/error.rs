@@ -5,7 +5,7 @@ use fumehood_policy::{Forbidden, Grant, GrantError};
 use fumehood_registry::AdmitError;
 use fumehood_sandbox::SandboxError;
 use fumehood_scheduler::Refused;
-use fumehood_store::StoreError;
+use fumehood_store::{KeepError, StoreError};
 use fumehood_value::InputError;
 
 /// Why nothing was done. What a tool itself answered, or why it was stopped, is an outcome and not an error.
@@ -116,6 +116,9 @@ pub enum DispatchError {
     /// The sandbox could not do it.
     #[error(transparent)]
     Sandbox(SandboxError),
+    /// A result could not be kept for its caller.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// Durable state could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -166,7 +169,9 @@ impl DispatchError {
                 Code::Malformed
             }
             Self::Sandbox(error) => sandbox_code(error),
-            Self::Store(_) | Self::Lost => Code::Internal,
+            Self::Keep(KeepError::Full) => Code::Unavailable,
+            Self::Keep(KeepError::TooLarge { .. }) => Code::ResultTooLarge,
+            Self::Keep(KeepError::Store(_)) | Self::Store(_) | Self::Lost => Code::Internal,
         }
     }
 

@@ -13,6 +13,7 @@ mod keys;
 mod limits;
 mod load;
 mod permissions;
+mod results;
 mod witness;
 
 pub use call::Answer;
@@ -25,4 +26,5 @@ pub use fumehood_value::Arguments;
 pub use install::{Installed, Overwrite, Upload};
 pub use keys::KeyRequest;
 pub use permissions::{Approved, Asked, Changed, Granted, InForce, Reach, Review, Waiting};
+pub use results::KeptResult;
 pub use witness::Ledger;

@@ -2,6 +2,7 @@ use axum::{
     extract::{FromRequestParts, State as Shared},
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fumehood_dispatch::{Answer, Arguments, Tool};
 use fumehood_http::{Body, Caller, Path, Problem};
@@ -10,7 +11,7 @@ use fumehood_policy::Lowered;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use serde_json::Value;
 
-use crate::State;
+use crate::{State, form, results};
 
 const FUEL: HeaderName = HeaderName::from_static("fumehood-fuel");
 const MEMORY: HeaderName = HeaderName::from_static("fumehood-memory-bytes");
@@ -19,6 +20,8 @@ const DIGEST: HeaderName = HeaderName::from_static("fumehood-digest");
 const MAX_FUEL: HeaderName = HeaderName::from_static("fumehood-max-fuel");
 const MAX_MEMORY: HeaderName = HeaderName::from_static("fumehood-max-memory-bytes");
 const DEADLINE: HeaderName = HeaderName::from_static("fumehood-deadline-ms");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const OCTETS: &str = "application/octet-stream";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Call a function of a module: the body holds its arguments, the answer is its bare result.
@@ -29,22 +32,69 @@ pub(crate) async fn call(
     Caller(principal): Caller,
     Path((module, function)): Path<(String, String)>,
     Bounds(lowered): Bounds,
-    Body(arguments): Body,
+    headers: HeaderMap,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
-    let tool = state.dispatcher.function(&principal, &module, &function)?;
-    let answer = state.dispatcher.call(&principal, &tool, Arguments::Text(arguments), lowered).await?;
-    Ok(respond(answer, &tool))
-}
-
-/// The answer of a call as a response: its bare result, or a problem, both with what it used.
-fn respond(answer: Answer, tool: &Tool) -> Response {
-    let mut response = match answer.outcome {
+    let dispatcher = &state.dispatcher;
+    let tool = dispatcher.function(&principal, &module, &function)?;
+    let arguments = match form_type(&headers) {
+        Some(kind) => form::arguments(kind, body, &tool.plan).await?,
+        None => {
+            check_json(&headers)?;
+            Arguments::Text(body)
+        }
+    };
+    let Answer { outcome, usage } = dispatcher.call(&principal, &tool, arguments, lowered).await?;
+    let mut response = match outcome {
+        Outcome::Value(json) if is_preferred(&headers, "return=minimal") => {
+            results::kept(&dispatcher.keep_result(&principal, json).await?)
+        }
+        Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(&headers, OCTETS) => download(&tool, &json),
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json)).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &answer.usage).into_response(),
+        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
     };
-    used(response.headers_mut(), answer.usage, tool);
-    response
+    used(response.headers_mut(), usage, &tool);
+    Ok(response)
+}
+
+/// The answer of a function that returns bytes, as a file.
+fn download(tool: &Tool, json: &Bytes) -> Response {
+    let base64: Option<&str> = serde_json::from_slice(json).ok();
+    match base64.and_then(|text| STANDARD.decode(text).ok()) {
+        Some(bytes) => results::attachment(&format!("{}-{}.bin", tool.module, tool.function), OCTETS, bytes.into()),
+        None => Problem::new(Code::Internal, "the answer of the tool is not the bytes that its type promises")
+            .into_response(),
+    }
+}
+
+/// The content type of a form, if the body is one.
+fn form_type(headers: &HeaderMap) -> Option<&str> {
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = kind.split(';').next()?.trim();
+    essence.eq_ignore_ascii_case("multipart/form-data").then_some(kind)
+}
+
+/// Whether the caller asked for this media type by its name; ranges such as `*/*` ask for the usual answer.
+fn is_accepted(headers: &HeaderMap, kind: &str) -> bool {
+    listed(headers, &header::ACCEPT).any(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(kind));
+        // RFC 9110 §12.4.2: a weight of 0 means "not acceptable".
+        let refused = |weight: &str| weight.parse::<f32>().is_ok_and(|weight| weight == 0.0);
+        named && !parts.filter_map(|part| part.strip_prefix("q=")).any(refused)
+    })
+}
+
+/// Whether the caller has this preference (RFC 7240).
+fn is_preferred(headers: &HeaderMap, preference: &str) -> bool {
+    let of_entry = |entry: &str| entry.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(preference);
+    listed(headers, &PREFER).any(of_entry)
+}
+
+/// The entries of a header that is a list.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
 }
 
 /// Tell in the headers what a call used, whatever became of it.
@@ -62,7 +112,7 @@ pub(crate) fn parsed(json: &Bytes) -> Value {
 }
 
 /// JSON is taken under any name but one that says plainly that it is something else: `curl -d` calls it a form.
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let other = ["multipart/", "application/xml", "text/xml", "application/wasm", "application/octet-stream", "image/"];
     if other.iter().any(|other| given.starts_with(other)) {
@@ -72,7 +122,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The bounds that a caller sets for its own call. Refuses requests that say their body is something other than JSON.
+/// The bounds that a caller sets for its own call.
 pub(crate) struct Bounds(pub(crate) Lowered);
 
 impl<S: Send + Sync> FromRequestParts<S> for Bounds {
@@ -80,7 +130,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Bounds {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let headers = &parts.headers;
-        check_type(headers)?;
         let number = |name: &HeaderName| match headers.get(name) {
             None => Ok(None),
             Some(value) => match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {

@@ -5,11 +5,13 @@
 
 mod calls;
 mod docs;
+mod form;
 mod health;
 mod keys;
 mod modules;
 mod openapi;
 mod permissions;
+mod results;
 mod router;
 mod tools;
 mod upload;

@@ -162,10 +162,18 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
             bound("Fumehood-Max-Fuel", "Lowers the fuel that this call may burn."),
             bound("Fumehood-Deadline-Ms", "Lowers the time that this call may take."),
             bound("Fumehood-Max-Memory-Bytes", "Lowers the memory that this call may have."),
+            {
+                "name": "Prefer", "in": "header", "required": false, "schema": { "type": "string" },
+                "description": "`return=minimal`: keep the result for an hour and answer where it is, with 201.",
+            },
         ],
         "requestBody": {
             "required": input.get("required").is_some(),
-            "content": { "application/json": { "schema": input } },
+            "description": "As `multipart/form-data`, each argument is a part: bytes as a file, text as it is, all else as JSON. A part called `arguments` holds an object of the others.",
+            "content": {
+                "application/json": { "schema": input },
+                "multipart/form-data": { "schema": form_schema(&input) },
+            },
         },
         "responses": { "200": {
             "description": "The bare result",
@@ -176,13 +184,44 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
                 "Fumehood-Digest": { "description": "The component that ran.", "schema": { "type": "string" } },
             },
             "content": { "application/json": { "schema": output } },
+        }, "201": {
+            "description": "The result is kept for an hour, because of `Prefer: return=minimal`",
+            "headers": { "Location": { "description": "Where it is fetched.", "schema": { "type": "string" } } },
+            "content": { "application/json": { "schema": kept_schema() } },
         } },
     });
+    if tool.plan.answers_bytes() {
+        operation["responses"]["200"]["content"]["application/octet-stream"] = json!({});
+    }
     if tool.documented {
         operation["description"] = tool.description.clone().into();
     }
     add_problems(&mut operation, COMMON.iter().chain(&OF_CALLS));
     operation
+}
+
+/// Where a result is that was kept.
+fn kept_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "result": { "type": "string", "description": "Where it is fetched." },
+            "size_bytes": { "type": "integer", "minimum": 0 },
+            "expires_at": { "type": "string", "format": "date-time" },
+        },
+        "required": ["result", "size_bytes", "expires_at"],
+    })
+}
+
+/// The same arguments as parts of a form: bytes are sent as they are.
+fn form_schema(input: &Value) -> Value {
+    let mut schema = input.clone();
+    for property in object(&mut schema, "properties").values_mut() {
+        if property.get("contentEncoding").is_some() {
+            *property = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
+        }
+    }
+    schema
 }
 
 fn bound(name: &str, description: &str) -> Value {

@@ -5,7 +5,7 @@ use fumehood_model::Code;
 use http::{Method, Uri};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{calls, docs, health, keys, modules, openapi, permissions, tools};
+use crate::{calls, docs, health, keys, modules, openapi, permissions, results, tools};
 
 /// What handlers work with. Cloning is cheap.
 #[derive(Clone)]
@@ -51,6 +51,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(tools::search))
         .routes(routes!(tools::show))
         .routes(routes!(tools::execute))
+        .routes(routes!(results::fetch, results::forget))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(health::health))
@@ -93,5 +94,5 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// Whether administration has something at this path, for another method.
 fn is_known(path: &str) -> bool {
     let resource = path.trim_start_matches("/api/v1/").split('/').next();
-    matches!(resource, Some("modules" | "permissions" | "tools" | "keys" | "health"))
+    matches!(resource, Some("modules" | "permissions" | "tools" | "keys" | "health" | "results"))
 }

@@ -1,5 +1,6 @@
 //! What one call holds to inside its sandbox.
 
+use fumehood_capabilities::Exhausted;
 use fumehood_policy::Limits;
 use wasmtime::ResourceLimiter;
 
@@ -25,11 +26,6 @@ struct Amount {
     held: u64,
     allowed: u64,
 }
-
-/// The guest has called its host as often as it may.
-#[derive(Debug, thiserror::Error)]
-#[error("the call has used up its calls of the host")]
-pub(crate) struct TooManyHostCalls;
 
 impl Amount {
     fn new(allowed: u64) -> Self {
@@ -61,8 +57,8 @@ impl Held {
     }
 
     /// Count one call of the host.
-    pub(crate) fn host_call(&mut self) -> Result<(), TooManyHostCalls> {
-        if self.host_calls.add(1) { Ok(()) } else { Err(TooManyHostCalls) }
+    pub(crate) fn host_call(&mut self) -> Result<(), Exhausted> {
+        if self.host_calls.add(1) { Ok(()) } else { Err(Exhausted::HostCalls { allowed: self.host_calls.allowed }) }
     }
 
     fn grow(&mut self, of: fn(&mut Self) -> &mut Amount, current: usize, desired: usize, most: Option<usize>) -> bool {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Version of what is kept of a component's description. Raise it when [`Interface`] changes.
-const INTERFACE_VERSION: u32 = 3;
+const INTERFACE_VERSION: u32 = 4;
 
 /// The sandbox. Cloning is cheap.
 #[derive(Clone)]

@@ -70,7 +70,7 @@ impl Chamber {
         let plan = function.ok_or(SandboxError::Lost)?.plan.clone();
         let input = plan.accept(call.arguments)?;
         let setup = Setup {
-            bounds: Bounds { output: call.limits.output },
+            bounds: Bounds { output: call.limits.output, handles: call.limits.handles, random: call.limits.random },
             granted: call.granted,
             host: call.host,
             deadline: call.deadline,

@@ -1,11 +1,9 @@
 //! From what wasmtime says to why a call ended.
 
-use fumehood_capabilities::exit_code;
+use fumehood_capabilities::{Exhausted, exhausted, exit_code};
 use fumehood_model::{Crash, StopReason};
 use fumehood_policy::Limits;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
-
-use crate::limits::TooManyHostCalls;
 
 /// Why a guest ended without an answer.
 pub(crate) enum End {
@@ -20,8 +18,12 @@ pub(crate) fn reason(error: &wasmtime::Error, refused_memory: bool, limits: &Lim
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return End::Full;
     }
-    if error.downcast_ref::<TooManyHostCalls>().is_some() {
-        return End::Stopped(StopReason::HostCalls { allowed: limits.host_calls });
+    if let Some(exhausted) = exhausted(error) {
+        return End::Stopped(match exhausted {
+            Exhausted::HostCalls { allowed } => StopReason::HostCalls { allowed },
+            Exhausted::Random { allowed } => StopReason::Random { allowed },
+            Exhausted::Handles => StopReason::Handles { allowed: limits.handles },
+        });
     }
     End::Stopped(match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => StopReason::Fuel { allowed: limits.fuel_units },

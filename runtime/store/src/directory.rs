@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Blobs, Cache, Database, KeyRing, StoreError};
+use crate::{Blobs, Cache, Database, KeyRing, Results, Scratch, StoreError};
 
 /// What a process wants with a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,24 @@ impl DataDirectory {
         Ok(Cache::new(path, blake3::derive_key("fumehood 2026-11 cache seal", &self.secret)))
     }
 
+    /// Folders that calls have for themselves. Those that a killed process left are swept. Open it once.
+    ///
+    /// # Errors
+    ///
+    /// When its folder cannot be made.
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        Scratch::open(self.path.join("scratch"))
+    }
+
+    /// Results that callers fetch later, for the process that owns this. Those of a former process are removed. Open it once.
+    ///
+    /// # Errors
+    ///
+    /// When its folder cannot be made.
+    pub fn results(&self) -> Result<Results, StoreError> {
+        Results::open(self.path.join("results"))
+    }
+
     /// The keys that open the API.
     ///
     /// # Errors
@@ -110,7 +128,7 @@ impl DataDirectory {
 }
 
 /// Make `path` a directory that only its owner can enter.
-fn private_directory(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn private_directory(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
         return Ok(());
     }

@@ -11,6 +11,8 @@
 //! ├── secret               0600: 32 random bytes; seals caches and hashes keys
 //! ├── admin.key            0600: the first administrator's key
 //! ├── components/          the bytes of components, named by digest
+//! ├── scratch/             folders of calls that run; swept at the start
+//! ├── results/             results that callers fetch later; swept at the start
 //! └── cache/               compiled code and read types, sealed; may be deleted at any time
 //! ```
 
@@ -22,6 +24,8 @@ mod error;
 mod grants;
 mod keys;
 mod observations;
+mod results;
+mod scratch;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};
@@ -31,3 +35,5 @@ pub use error::StoreError;
 pub use grants::{Added, GrantRow};
 pub use keys::{ApiKey, KeyRing, NewKey};
 pub use observations::Observation;
+pub use results::{KEPT_FOR, KeepError, Results};
+pub use scratch::{Scratch, ScratchFolder};

@@ -26,6 +26,7 @@ mod docs;
 mod lift;
 mod lower;
 mod mistake;
+mod part;
 mod plan;
 mod schema;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use describe::{DescribeError, describe};
 pub use lift::LiftError;
 pub use lower::{Arguments, Input, MAX_VALUE_BYTES};
 pub use mistake::{InputError, Mistake};
+pub use part::Part;
 pub use plan::Plan;
 pub use schema::{LOCAL, Object, Schema};
 pub use types::{Case, Definition, Field, Function, Interface, Kind, Rejected, Type};
