@@ -10,7 +10,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use crate::{Access, StoreError};
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
         digest TEXT NOT NULL,
@@ -26,7 +27,48 @@ const MIGRATIONS: [&str; 1] = ["
         created_at_ms INTEGER NOT NULL,
         revoked_at_ms INTEGER
     ) STRICT;
-"];
+    ",
+    "
+    ALTER TABLE modules ADD COLUMN manifest TEXT;
+    ALTER TABLE modules ADD COLUMN pending_digest TEXT;
+    ALTER TABLE modules ADD COLUMN pending_size_bytes INTEGER;
+    ALTER TABLE modules ADD COLUMN pending_manifest TEXT;
+    ALTER TABLE modules ADD COLUMN pending_by TEXT;
+    ALTER TABLE modules ADD COLUMN pending_at_ms INTEGER;
+    ALTER TABLE keys ADD COLUMN limits TEXT;
+    CREATE TABLE grants (
+        module TEXT NOT NULL,
+        function TEXT,
+        text TEXT NOT NULL,
+        granted_by TEXT NOT NULL,
+        granted_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX grants_once ON grants (module, ifnull(function, ''), text);
+    CREATE TABLE observed (
+        module TEXT NOT NULL,
+        text TEXT NOT NULL,
+        allowed_count INTEGER NOT NULL,
+        denied_count INTEGER NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        PRIMARY KEY (module, text)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY NOT NULL,
+        sealed BLOB NOT NULL,
+        set_by TEXT NOT NULL,
+        set_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE keyvalue (
+        module TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        expires_at_ms INTEGER,
+        PRIMARY KEY (module, bucket, key)
+    ) STRICT;
+    ",
+];
 
 /// How long a reader waits for a writer of another process.
 const BUSY: Duration = Duration::from_secs(5);
