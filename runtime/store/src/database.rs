@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use crate::{Access, StoreError};
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -67,6 +67,16 @@ const MIGRATIONS: [&str; 2] = [
         expires_at_ms INTEGER,
         PRIMARY KEY (module, bucket, key)
     ) STRICT;
+    ",
+    "
+    CREATE INDEX keyvalue_expiry ON keyvalue (module, bucket, expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+    CREATE TABLE keyvalue_used (
+        module TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        keys INTEGER NOT NULL,
+        PRIMARY KEY (module, bucket)
+    ) STRICT, WITHOUT ROWID;
     ",
 ];
 
@@ -167,7 +177,7 @@ impl Database {
     }
 
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        // Each piece of work is one statement: a panic in the middle leaves nothing half done.
+        // Each piece of work is one statement or one transaction: a panic in the middle leaves nothing half done.
         let connection: MutexGuard<'_, _> = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         work(&connection).map_err(|source| StoreError::Database { path: PathBuf::from(&*self.path), source })
     }

@@ -7,8 +7,8 @@
 //! ```text
 //! <data directory>         0700
 //! ├── lock                 held by the one process that serves
-//! ├── fumehood.db          modules and keys (SQLite)
-//! ├── secret               0600: 32 random bytes; seals caches and hashes keys
+//! ├── fumehood.db          modules, keys, sealed secrets, what guests keep (SQLite)
+//! ├── secret               0600: 32 random bytes; seals caches and secrets, hashes keys
 //! ├── admin.key            0600: the first administrator's key
 //! ├── components/          the bytes of components, named by digest
 //! └── cache/               compiled code and read types, sealed; may be deleted at any time
@@ -20,6 +20,8 @@ mod database;
 mod directory;
 mod error;
 mod keys;
+mod keyvalue;
+mod secrets;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};
@@ -27,3 +29,5 @@ pub use database::{Database, ModuleRow};
 pub use directory::{Access, DataDirectory};
 pub use error::StoreError;
 pub use keys::{ApiKey, KeyRing, NewKey};
+pub use keyvalue::{BucketName, KeyPage, KeyValueError, Room};
+pub use secrets::{MAX_SECRET, SecretEntry, Secrets, is_secret_name};
