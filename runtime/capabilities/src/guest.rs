@@ -9,8 +9,17 @@ use std::{
 use fumehood_model::{ByteSize, Captured};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfigVariables;
 
-use crate::{granted::Granted, host::Host, output::Output};
+use crate::{
+    call, config,
+    granted::Granted,
+    host::Host,
+    invoke, keyvalue,
+    logging::{self, Log, Logged},
+    output::Output,
+    secrets,
+};
 
 /// Most handles (streams, pollables, …) that one call holds at a time.
 ///
@@ -20,12 +29,19 @@ const MAX_HANDLES: usize = 1_000;
 /// Most random bytes that one call of the host hands out.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
 
+/// Kept of what a guest logs, unless [`Guest::with_log`] says otherwise: as much as of what it prints.
+const LOG: ByteSize = ByteSize::kib(64);
+
 /// The state of one call: what its imports work on, and what `X` the sandbox adds to it.
 pub struct Guest<X> {
     wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     stdout: Output,
     stderr: Output,
+    pub(crate) config: WasiConfigVariables,
+    pub(crate) keyvalue: keyvalue::State,
+    pub(crate) log: Log,
+    pub(crate) progress: call::Reporter,
     /// Where everything outside is asked for.
     pub(crate) host: Arc<dyn Host>,
     /// When the call is stopped.
@@ -92,7 +108,38 @@ impl<X> Guest<X> {
         for (name, value) in &granted.environment {
             wasi.env(name, value);
         }
-        Self { wasi: wasi.build(), table, stdout, stderr, host, deadline, cancelled, extra }
+        Self {
+            wasi: wasi.build(),
+            table,
+            stdout,
+            stderr,
+            config: config::variables(&granted.config),
+            keyvalue: keyvalue::State::default(),
+            log: Log::new(LOG),
+            progress: call::Reporter::new(Arc::clone(&host)),
+            host,
+            deadline,
+            cancelled,
+            extra,
+        }
+    }
+
+    /// The same with another bound on what it logs.
+    #[must_use]
+    pub fn with_log(mut self, most: ByteSize) -> Self {
+        self.log = Log::new(most);
+        self
+    }
+
+    /// What the guest has logged so far.
+    #[must_use]
+    pub fn logged(&self) -> &Logged {
+        self.log.logged()
+    }
+
+    /// Tell the host what the guest has told last of its progress, if that still waits.
+    pub async fn flush_progress(&mut self) {
+        self.progress.flush().await;
     }
 
     /// What the guest has printed so far: standard output, then standard error.
@@ -114,7 +161,13 @@ impl<X: Send> WasiView for Guest<X> {
 ///
 /// When the linker refuses a definition, which would be a fault of ours.
 pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    config::link(linker)?;
+    logging::link(linker)?;
+    call::link(linker)?;
+    secrets::link(linker)?;
+    keyvalue::link(linker)?;
+    invoke::link(linker)
 }
 
 /// The status with which a guest exited, if that is what ended it.

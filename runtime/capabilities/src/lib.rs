@@ -7,7 +7,9 @@
 //! This crate is the only one that knows `wasmtime-wasi`. It knows nothing of modules, calls or limits other than the
 //! ones it is handed.
 
+mod bindings;
 pub mod call;
+mod config;
 mod desk;
 mod granted;
 mod guest;
@@ -15,6 +17,7 @@ mod host;
 pub mod http;
 pub mod invoke;
 pub mod keyvalue;
+pub mod logging;
 mod offered;
 mod output;
 pub mod secrets;

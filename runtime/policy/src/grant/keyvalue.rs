@@ -12,3 +12,11 @@ pub struct KeyValueGrant {
     /// After which time a value is gone; never, unless written.
     pub ttl: Option<Duration>,
 }
+
+impl KeyValueGrant {
+    /// Whether it is about the bucket called `bucket`.
+    #[must_use]
+    pub fn permits(&self, bucket: &str) -> bool {
+        self.bucket == bucket
+    }
+}
