@@ -10,5 +10,6 @@ pub(crate) mod keys;
 pub(crate) mod mcp;
 pub(crate) mod modules;
 pub(crate) mod push;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod tools;

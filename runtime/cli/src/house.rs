@@ -50,7 +50,8 @@ impl House {
             apis_dirs: config.server.apis_dir.clone(),
             read_only: access == Access::Share,
         };
-        let dispatcher = Dispatcher::new(door, sandbox, admission, database, directory.blobs()?, keys);
+        let secrets = directory.secrets(&database);
+        let dispatcher = Dispatcher::new(door, sandbox, admission, database, directory.blobs()?, keys, secrets);
         Ok(Self { dispatcher, first_key, key_file, directory })
     }
 

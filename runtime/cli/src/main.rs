@@ -58,6 +58,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Modules(command) => commands::modules::run(&session, command),
         Command::Tools(command) => commands::tools::run(&session, command),
         Command::Keys(command) => commands::keys::run(&session, command),
+        Command::Secrets(command) => commands::secrets::run(&session, command),
         Command::Config(command) => commands::config::run(&session, command),
         Command::Completions(_) | Command::CompileWorker(_) => {
             unreachable!("handled before the configuration was read")

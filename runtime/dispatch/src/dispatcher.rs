@@ -5,7 +5,7 @@ use fumehood_policy::{Action, Limits};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
-use fumehood_store::{Blobs, Database, KeyRing};
+use fumehood_store::{Blobs, Database, KeyRing, Secrets};
 use tokio::sync::watch;
 
 use crate::{DispatchError, error::shown};
@@ -37,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     pub(crate) blobs: Blobs,
     pub(crate) keys: KeyRing,
+    pub(crate) secrets: Secrets,
     pub(crate) ready: watch::Sender<bool>,
     /// Installing and removing take turns: the database, the files and the catalogue change together.
     pub(crate) installing: tokio::sync::Mutex<()>,
@@ -52,6 +53,7 @@ impl Dispatcher {
         database: Database,
         blobs: Blobs,
         keys: KeyRing,
+        secrets: Secrets,
     ) -> Self {
         let inner = Inner {
             config,
@@ -61,6 +63,7 @@ impl Dispatcher {
             database,
             blobs,
             keys,
+            secrets,
             ready: watch::Sender::new(false),
             installing: tokio::sync::Mutex::default(),
         };

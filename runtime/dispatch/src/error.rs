@@ -18,7 +18,7 @@ pub enum DispatchError {
     /// Nothing has this name.
     #[error("there is no {what} `{name}`{}", suggestions(.near))]
     NotFound {
-        /// What was looked for: "module", "tool", "function", "key".
+        /// What was looked for: "module", "tool", "function", "key", "secret".
         what: &'static str,
         /// Under which name, shortened and escaped.
         name: String,
@@ -68,6 +68,12 @@ pub enum DispatchError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A secret was given an impossible name or value.
+    #[error("{what}")]
+    BadSecret {
+        /// What is wrong; never the value.
+        what: &'static str,
+    },
     /// The last key that can administrate cannot be revoked.
     #[error("this is the last key with the role admin: create another before you revoke it")]
     LastAdmin,
@@ -106,7 +112,7 @@ impl DispatchError {
             Self::Refused(_) | Self::WaitedTooLong { .. } | Self::Sandbox(SandboxError::Full) => Code::Unavailable,
             Self::NotAModule(_) => Code::InvalidComponent,
             Self::TakenByFile { .. } | Self::Exists { .. } | Self::LastAdmin | Self::ReadOnly => Code::Conflict,
-            Self::BadKeyRequest { .. } => Code::Malformed,
+            Self::BadKeyRequest { .. } | Self::BadSecret { .. } => Code::Malformed,
             Self::Sandbox(error) => sandbox_code(error),
             Self::Store(_) | Self::Lost => Code::Internal,
         }

@@ -9,13 +9,16 @@ mod call;
 mod dispatcher;
 mod error;
 mod install;
+mod invoke;
 mod keys;
 mod load;
+mod secrets;
 
 pub use call::{Answer, Arguments};
 pub use dispatcher::{Config, Dispatcher};
 pub use error::DispatchError;
 pub use fumehood_registry::{Catalogue, Module, Origin, Problem, Tool};
 pub use fumehood_sandbox::is_offered;
-pub use fumehood_store::{ApiKey, NewKey};
+pub use fumehood_store::{ApiKey, NewKey, SecretEntry};
 pub use install::{Installed, Overwrite};
+pub use invoke::Onward;

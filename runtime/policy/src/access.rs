@@ -13,6 +13,8 @@ pub enum Action {
     Remove,
     /// Create, list or revoke keys.
     ManageKeys,
+    /// Set, list or remove secrets.
+    ManageSecrets,
 }
 
 /// The principal may not do this.
@@ -44,7 +46,7 @@ impl Action {
     fn needed(self) -> Role {
         match self {
             Self::List | Self::Call => Role::Call,
-            Self::Install | Self::Remove | Self::ManageKeys => Role::Admin,
+            Self::Install | Self::Remove | Self::ManageKeys | Self::ManageSecrets => Role::Admin,
         }
     }
 
@@ -55,6 +57,7 @@ impl Action {
             Self::Install => "install modules",
             Self::Remove => "remove modules",
             Self::ManageKeys => "manage keys",
+            Self::ManageSecrets => "manage secrets",
         }
     }
 }

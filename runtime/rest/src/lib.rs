@@ -10,6 +10,7 @@ mod keys;
 mod modules;
 mod openapi;
 mod router;
+mod secrets;
 mod tools;
 
 pub use router::{State, router};
