@@ -5,10 +5,12 @@
 mod calls;
 mod cli;
 mod examples;
+mod host_api;
 mod http;
 mod keys;
 mod loading;
 mod mcp;
 mod prebuilt;
 mod sandbox;
+mod secrets;
 mod types;
