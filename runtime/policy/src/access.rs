@@ -79,9 +79,10 @@ mod tests {
 
     #[test]
     fn a_key_without_roles_can_do_nothing() {
+        use Action::{Call, Install, List, ManageKeys, ManageSecrets, Remove};
         let nobody = Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into() };
 
-        for action in [Action::List, Action::Call, Action::Install, Action::Remove, Action::ManageKeys] {
+        for action in [List, Call, Install, Remove, ManageKeys, ManageSecrets] {
             assert!(action.check(&nobody).is_err());
         }
     }
