@@ -79,7 +79,7 @@ pub trait Invoke: Send + Sync {
     /// Call the tool. The grant was checked; everything else was not.
     fn invoke(
         &self,
-        request: invoke::Request,
+        call: invoke::Permitted,
     ) -> Pin<Box<dyn Future<Output = Result<invoke::Response, invoke::Refused>> + Send + '_>>;
 }
 
@@ -108,6 +108,14 @@ impl Visit {
         self.about.witness.note(&self.about.module, grant, allowed);
     }
 
+    /// Remember that the guest was handed the value of a secret.
+    pub(crate) fn remember_secret(&self, value: &str) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if !used.secrets.iter().any(|known| known == value) {
+            used.secrets.push(value.to_owned());
+        }
+    }
+
     /// What the call was refused, each once.
     #[must_use]
     pub fn denied(&self) -> Vec<Grant> {
@@ -130,7 +138,9 @@ impl Host for Visit {
                 Ask::Secret(request) => Reply::Secret(self.desk.secrets.answer(self, request).await),
                 Ask::Invoke(request) => Reply::Invoke(invoke::answer(self, request).await),
                 Ask::Progress(progress) => {
-                    self.about.witness.progress(&self.about.module, progress);
+                    if let Some(progress) = progress.checked() {
+                        self.about.witness.progress(&self.about.module, progress);
+                    }
                     Reply::Progress
                 }
             }

@@ -9,8 +9,17 @@ use std::{
 use fumehood_model::{ByteSize, Captured};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfigVariables;
 
-use crate::{clocks, files, granted::Granted, host::Host, output::Output, random};
+use crate::{
+    call, clocks, config, files,
+    granted::Granted,
+    host::Host,
+    invoke, keyvalue,
+    logging::{self, Log, Logged},
+    output::Output,
+    random, secrets,
+};
 
 /// The state of one call: what its imports work on, and what `X` the sandbox adds to it.
 pub struct Guest<X> {
@@ -20,6 +29,10 @@ pub struct Guest<X> {
     stderr: Output,
     files: files::Files,
     random: random::Budget,
+    pub(crate) config: WasiConfigVariables,
+    pub(crate) keyvalue: keyvalue::State,
+    pub(crate) log: Log,
+    pub(crate) progress: call::Reporter,
     /// Where everything outside is asked for.
     pub(crate) host: Arc<dyn Host>,
     /// When the call is stopped.
@@ -53,6 +66,8 @@ pub struct Bounds {
     pub handles: u64,
     /// Random bytes.
     pub random: ByteSize,
+    /// Kept of what it logs.
+    pub log: ByteSize,
 }
 
 /// Whether the caller of a call wants it to end. Clones tell the same.
@@ -94,7 +109,33 @@ impl<X> Guest<X> {
         }
         let files = files::Files::open(&mut wasi, granted.folders);
         let random = random::Budget::new(bounds.random);
-        Self { wasi: wasi.build(), table, stdout, stderr, files, random, host, deadline, cancelled, extra }
+        Self {
+            wasi: wasi.build(),
+            table,
+            stdout,
+            stderr,
+            files,
+            random,
+            config: config::variables(&granted.config),
+            keyvalue: keyvalue::State::default(),
+            log: Log::new(bounds.log),
+            progress: call::Reporter::new(Arc::clone(&host)),
+            host,
+            deadline,
+            cancelled,
+            extra,
+        }
+    }
+
+    /// What the guest has logged so far.
+    #[must_use]
+    pub fn logged(&self) -> &Logged {
+        self.log.logged()
+    }
+
+    /// Tell the host what the guest has told last of its progress, if that still waits.
+    pub async fn flush_progress(&mut self) {
+        self.progress.flush().await;
     }
 
     /// What the guest has printed so far: standard output, then standard error.
@@ -130,7 +171,12 @@ pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Resul
     files::link(linker)?;
     random::link(linker)?;
     linker.allow_shadowing(false);
-    Ok(())
+    config::link(linker)?;
+    logging::link(linker)?;
+    call::link(linker)?;
+    secrets::link(linker)?;
+    keyvalue::link(linker)?;
+    invoke::link(linker)
 }
 
 /// The status with which a guest exited, if that is what ended it.

@@ -7,8 +7,10 @@
 //! This crate is the only one that knows `wasmtime-wasi`. It knows nothing of modules, calls or limits other than the
 //! ones it is handed.
 
+mod bindings;
 pub mod call;
 mod clocks;
+mod config;
 mod desk;
 mod exhausted;
 mod files;
@@ -18,6 +20,7 @@ mod host;
 pub mod http;
 pub mod invoke;
 pub mod keyvalue;
+pub mod logging;
 mod offered;
 mod output;
 mod random;

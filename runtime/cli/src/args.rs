@@ -90,6 +90,9 @@ pub(crate) enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand, after_help = "Example: fumehood keys create ci --role call")]
     Keys(KeysCommand),
+    /// List, set and remove the secrets that modules can be granted
+    #[command(subcommand, after_help = "Example: pass show api/token | fumehood secrets set API_TOKEN")]
+    Secrets(SecretsCommand),
     /// Show and check the configuration
     #[command(subcommand, after_help = "Example: fumehood config show --origin")]
     Config(ConfigCommand),
@@ -314,6 +317,29 @@ pub(crate) enum KeysCommand {
     Revoke {
         /// The key's id, as `keys ls` shows it
         id: String,
+    },
+}
+
+/// `secrets …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// List the secrets by name; values are never shown
+    #[command(alias = "list", after_help = "Example: fumehood secrets ls")]
+    Ls,
+    /// Set or replace a secret; its value is read from standard input or a file, without the line break at the end
+    #[command(after_help = "Example: fumehood secrets set TLS_KEY --from-file ./key.pem")]
+    Set {
+        /// The secret's name
+        name: String,
+        /// Read the value from this file
+        #[arg(long, value_name = "FILE")]
+        from_file: Option<PathBuf>,
+    },
+    /// Forget a secret
+    #[command(alias = "remove", after_help = "Example: fumehood secrets rm API_TOKEN")]
+    Rm {
+        /// The secret's name
+        name: String,
     },
 }
 

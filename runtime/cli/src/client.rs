@@ -115,6 +115,12 @@ impl Client {
         Ok(self.send_json(path, body)?.0)
     }
 
+    /// `PUT` a document.
+    pub(crate) fn put(&self, path: &[&str], body: &Value) -> Result<(), Failure> {
+        let request = self.agent.put(self.url(path)).header("accept", "application/json");
+        self.finish(self.authorized(request).send_json(body)).map(drop)
+    }
+
     /// `DELETE` what `path` names.
     pub(crate) fn delete(&self, path: &[&str]) -> Result<(), Failure> {
         self.finish(self.authorized(self.agent.delete(self.url(path))).call()).map(drop)

@@ -14,5 +14,6 @@ pub(crate) mod modules;
 pub(crate) mod push;
 pub(crate) mod review;
 pub(crate) mod sandbox_worker;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod tools;

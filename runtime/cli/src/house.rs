@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use fumehood_capabilities::http::Egress;
 use fumehood_dispatch::Dispatcher;
 use fumehood_model::{ByteSize, Code};
 use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox, Settings, Workers};
@@ -60,12 +61,16 @@ impl House {
             trusted: config.isolation.trusted.clone(),
             data_dir: directory.path().to_owned(),
             on_new_permissions: config.components.on_new_permissions,
+            scratch: Some(directory.scratch()?),
             results: match access {
                 Access::Own => Some(directory.results()?),
                 Access::Share => None,
             },
         };
-        let dispatcher = Dispatcher::new(door, sandbox.clone(), admission, database, directory.blobs()?, keys);
+        let secrets = directory.secrets(&database);
+        let egress = Egress::default();
+        let dispatcher =
+            Dispatcher::new(door, sandbox.clone(), admission, database, directory.blobs()?, keys, secrets, egress);
         Ok(Self { dispatcher, first_key, key_file, sandbox, directory })
     }
 

@@ -62,6 +62,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Review(review) => commands::review::run(&session, review),
         Command::Grants(command) => commands::grants::run(&session, command),
         Command::Keys(command) => commands::keys::run(&session, command),
+        Command::Secrets(command) => commands::secrets::run(&session, command),
         Command::Config(command) => commands::config::run(&session, command),
         Command::Completions(_) | Command::CompileWorker(_) | Command::SandboxWorker(_) => {
             unreachable!("handled before the configuration was read")

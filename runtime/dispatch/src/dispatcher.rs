@@ -1,11 +1,12 @@
 use std::{path::PathBuf, sync::Arc};
 
+use fumehood_capabilities::{Desk, Witness, http::Egress, keyvalue::Buckets, secrets::Safe};
 use fumehood_model::{ByteSize, Principal};
 use fumehood_policy::{Action, Limits, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
-use fumehood_store::{Blobs, Database, KeyRing, Results};
+use fumehood_store::{Blobs, Database, KeyRing, Results, Scratch, Secrets};
 use tokio::sync::watch;
 
 use crate::{DispatchError, error::shown, permissions::Permissions};
@@ -33,6 +34,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// What becomes of a new version that asks for more.
     pub on_new_permissions: OnNewPermissions,
+    /// Where calls have folders for themselves.
+    pub scratch: Option<Scratch>,
     /// Where results are kept for their callers; nowhere in a process that only reads from its data directory.
     pub results: Option<Results>,
 }
@@ -54,6 +57,10 @@ pub(crate) struct Inner {
     pub(crate) blobs: Blobs,
     pub(crate) keys: KeyRing,
     pub(crate) permissions: Permissions,
+    pub(crate) secrets: Secrets,
+    /// The host side of every capability.
+    pub(crate) desk: Desk,
+    pub(crate) witness: Arc<dyn Witness>,
     pub(crate) ready: watch::Sender<bool>,
     /// Installing and removing take turns: the database, the files and the catalogue change together.
     pub(crate) installing: tokio::sync::Mutex<()>,
@@ -69,7 +76,13 @@ impl Dispatcher {
         database: Database,
         blobs: Blobs,
         keys: KeyRing,
+        secrets: Secrets,
+        egress: Egress,
     ) -> Self {
+        let desk =
+            Desk { http: egress, keyvalue: Buckets::new(database.clone()), secrets: Safe::new(secrets.clone()) };
+        let permissions = Permissions::default();
+        let witness = permissions.witness();
         let inner = Inner {
             config,
             registry: Registry::default(),
@@ -79,7 +92,10 @@ impl Dispatcher {
             database,
             blobs,
             keys,
-            permissions: Permissions::default(),
+            permissions,
+            secrets,
+            desk,
+            witness,
             ready: watch::Sender::new(false),
             installing: tokio::sync::Mutex::default(),
         };

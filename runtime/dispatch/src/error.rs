@@ -18,7 +18,7 @@ pub enum DispatchError {
     /// Nothing has this name.
     #[error("there is no {what} `{name}`{}", suggestions(.near))]
     NotFound {
-        /// What was looked for: "module", "tool", "function", "key".
+        /// What was looked for: "module", "tool", "function", "key", "secret".
         what: &'static str,
         /// Under which name, shortened and escaped.
         name: String,
@@ -66,6 +66,12 @@ pub enum DispatchError {
     #[error("{what}")]
     BadKeyRequest {
         /// What is wrong.
+        what: &'static str,
+    },
+    /// A secret was given an impossible name or value.
+    #[error("{what}")]
+    BadSecret {
+        /// What is wrong; never the value.
         what: &'static str,
     },
     /// The last key that can administrate cannot be revoked.
@@ -165,9 +171,11 @@ impl DispatchError {
             | Self::ReadOnly
             | Self::TooManyGrants { .. }
             | Self::NothingPending { .. } => Code::Conflict,
-            Self::BadKeyRequest { .. } | Self::BadGrant(_) | Self::Incomplete { .. } | Self::BadFolder { .. } => {
-                Code::Malformed
-            }
+            Self::BadKeyRequest { .. }
+            | Self::BadSecret { .. }
+            | Self::BadGrant(_)
+            | Self::Incomplete { .. }
+            | Self::BadFolder { .. } => Code::Malformed,
             Self::Sandbox(error) => sandbox_code(error),
             Self::Keep(KeepError::Full) => Code::Unavailable,
             Self::Keep(KeepError::TooLarge { .. }) => Code::ResultTooLarge,

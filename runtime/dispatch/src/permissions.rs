@@ -45,6 +45,13 @@ pub(crate) struct Permissions {
     writes: AtomicBool,
 }
 
+impl Permissions {
+    /// Who hears what calls use and are refused.
+    pub(crate) fn witness(&self) -> Arc<dyn Witness> {
+        Arc::new(self.ledger.clone())
+    }
+}
+
 /// The grants of one module.
 #[derive(Default)]
 struct OfModule {
@@ -217,17 +224,11 @@ fn usable(row: &GrantRow, config: &Config) -> Result<Grant, DispatchError> {
 impl Dispatcher {
     /// What `tool` is granted: to its whole module, and to it alone. Takes no lock.
     #[must_use]
-    pub fn grants_of(&self, tool: &Tool) -> Arc<[Grant]> {
+    pub(crate) fn grants_of(&self, tool: &Tool) -> Arc<[Grant]> {
         let in_force = self.inner.permissions.in_force.load();
         let grants =
             in_force.get(&tool.module).map(|module| module.functions.get(&tool.function).unwrap_or(&module.whole));
         grants.map(Arc::clone).unwrap_or_default()
-    }
-
-    /// Who hears what calls use and are refused.
-    #[must_use]
-    pub fn witness(&self) -> Arc<dyn Witness> {
-        Arc::new(self.inner.permissions.ledger.clone())
     }
 
     /// Everything that an administrator needs to know before granting something to the module `name`.

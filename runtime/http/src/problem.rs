@@ -88,14 +88,18 @@ impl Problem {
         Self { details: Some(details), ..self }
     }
 
-    /// The tool's own error.
+    /// The tool's own error. What it was `denied` may be why, and the caller is told whom to ask.
     #[must_use]
-    pub fn tool_error(error: &Value) -> Self {
+    pub fn tool_error(error: &Value, denied: &[&str]) -> Self {
         let message = match error {
             Value::String(text) => text.chars().take(1_000).collect(),
             _ => "the tool answered with an error, see details".to_owned(),
         };
-        let details = serde_json::json!({ "error": error });
+        let mut details = serde_json::json!({ "error": error });
+        if !denied.is_empty() {
+            details["denied"] = denied.into();
+            details["ask"] = "an administrator of this server can review what this tool may reach".into();
+        }
         Self::new(Code::ToolError, message).with_details(details)
     }
 

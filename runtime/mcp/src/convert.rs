@@ -29,7 +29,7 @@ pub(crate) fn tool(tool: &Tool) -> model::Tool {
 pub(crate) fn answered(answer: &Answer, tool: &Tool) -> CallToolResult {
     let mut result = match &answer.outcome {
         Outcome::Value(json) => succeeded(json, tool),
-        Outcome::ToolError(json) => failed(Code::ToolError, error_text(json)),
+        Outcome::ToolError(json) => failed(Code::ToolError, error_text(json) + &ask(&answer.denied)),
         Outcome::Stopped(stopped) => failed(stopped.reason.code(), advice(&stopped.reason)),
     };
     let usage = json!({
@@ -61,6 +61,14 @@ fn failed(code: Code, text: String) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(text)]);
     result.meta.get_or_insert_with(MetaObject::new).insert(ERROR.to_owned(), code.as_str().into());
     result
+}
+
+/// Whom to ask about what the tool was denied.
+fn ask(denied: &[&str]) -> String {
+    if denied.is_empty() {
+        return String::new();
+    }
+    format!("\n(This tool was denied {}; an administrator of this server can review it.)", denied.join(", "))
 }
 
 /// A text as it is, anything else as JSON.

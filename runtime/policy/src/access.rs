@@ -17,6 +17,8 @@ pub enum Action {
     Review,
     /// Give or take away what a module may touch.
     Grant,
+    /// Set, list or remove secrets.
+    ManageSecrets,
 }
 
 /// The principal may not do this.
@@ -48,7 +50,12 @@ impl Action {
     fn needed(self) -> Role {
         match self {
             Self::List | Self::Call => Role::Call,
-            Self::Install | Self::Remove | Self::ManageKeys | Self::Review | Self::Grant => Role::Admin,
+            Self::Install
+            | Self::Remove
+            | Self::ManageKeys
+            | Self::Review
+            | Self::Grant
+            | Self::ManageSecrets => Role::Admin,
         }
     }
 
@@ -61,6 +68,7 @@ impl Action {
             Self::ManageKeys => "manage keys",
             Self::Review => "review permissions",
             Self::Grant => "grant permissions",
+            Self::ManageSecrets => "manage secrets",
         }
     }
 }
@@ -87,10 +95,11 @@ mod tests {
 
     #[test]
     fn a_key_without_roles_can_do_nothing() {
+        use Action::{Call, Grant, Install, List, ManageKeys, ManageSecrets, Remove, Review};
         let nobody =
             Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into(), limits: Lowered::default() };
 
-        for action in [Action::List, Action::Call, Action::Install, Action::Remove, Action::ManageKeys] {
+        for action in [List, Call, Install, Remove, ManageKeys, Review, Grant, ManageSecrets] {
             assert!(action.check(&nobody).is_err());
         }
     }

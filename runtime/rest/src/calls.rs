@@ -44,14 +44,14 @@ pub(crate) async fn call(
             Arguments::Text(body)
         }
     };
-    let Answer { outcome, usage } = dispatcher.call(&principal, &tool, arguments, lowered).await?;
+    let Answer { outcome, usage, denied } = dispatcher.call(&principal, &tool, arguments, lowered).await?;
     let mut response = match outcome {
         Outcome::Value(json) if is_preferred(&headers, "return=minimal") => {
             results::kept(&dispatcher.keep_result(&principal, json).await?)
         }
         Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(&headers, OCTETS) => download(&tool, &json),
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
-        Outcome::ToolError(json) => Problem::tool_error(&parsed(&json)).into_response(),
+        Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
         Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
     };
     used(response.headers_mut(), usage, &tool);

@@ -13,6 +13,7 @@ mod openapi;
 mod permissions;
 mod results;
 mod router;
+mod secrets;
 mod tools;
 mod upload;
 

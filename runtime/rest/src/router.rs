@@ -5,7 +5,7 @@ use fumehood_model::Code;
 use http::{Method, Uri};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{calls, docs, health, keys, modules, openapi, permissions, results, tools};
+use crate::{calls, docs, health, keys, modules, openapi, permissions, results, secrets, tools};
 
 /// What handlers work with. Cloning is cheap.
 #[derive(Clone)]
@@ -54,6 +54,8 @@ pub fn router(state: State) -> Router {
         .routes(routes!(results::fetch, results::forget))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::set, secrets::remove))
         .routes(routes!(health::health))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
@@ -94,5 +96,5 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// Whether administration has something at this path, for another method.
 fn is_known(path: &str) -> bool {
     let resource = path.trim_start_matches("/api/v1/").split('/').next();
-    matches!(resource, Some("modules" | "permissions" | "tools" | "keys" | "health" | "results"))
+    matches!(resource, Some("modules" | "permissions" | "tools" | "keys" | "secrets" | "health" | "results"))
 }

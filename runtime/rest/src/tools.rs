@@ -208,14 +208,14 @@ pub(crate) async fn execute(
     check_json(&headers)?;
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
-    let Answer { outcome, usage } = door.call(&principal, &tool, Arguments::Parsed(input), lowered).await?;
+    let Answer { outcome, usage, denied } = door.call(&principal, &tool, Arguments::Parsed(input), lowered).await?;
     let mut response = match outcome {
         Outcome::Value(json) => {
             let result = parsed(&json);
             Json(Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() })
                 .into_response()
         }
-        Outcome::ToolError(json) => Problem::tool_error(&parsed(&json)).into_response(),
+        Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
         Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
     };
     used(response.headers_mut(), usage, &tool);

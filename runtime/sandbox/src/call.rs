@@ -4,7 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_capabilities::{Granted, Host};
+use fumehood_capabilities::{Granted, Host, logging::Logged};
 use fumehood_model::{Captured, Digest, Outcome, StopReason, Stopped, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::Arguments;
@@ -49,6 +49,8 @@ pub struct Said {
     pub stdout: Captured,
     /// What it wrote to standard error.
     pub stderr: Captured,
+    /// What it logged.
+    pub logged: Logged,
     /// Where it was when it crashed: for its author and the operator.
     pub trace: Option<String>,
 }

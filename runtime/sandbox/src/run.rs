@@ -36,6 +36,9 @@ pub(crate) const SLICE: u64 = 200_000;
 /// A byte of a `list<u8>` is a value of its own on its way: 32 times its size, of which base64 gives back a quarter.
 const VALUE_BYTES_FOR_BYTES: usize = 24;
 
+/// Longest that the last word about a call's progress may take.
+const LAST_WORD: std::time::Duration = std::time::Duration::from_millis(100);
+
 impl Chamber {
     /// Run `call` on the component that is `ready`, and drop `place` only when nothing of the call is left.
     ///
@@ -70,7 +73,7 @@ impl Chamber {
         let plan = function.ok_or(SandboxError::Lost)?.plan.clone();
         let input = plan.accept(call.arguments)?;
         let setup = Setup {
-            bounds: Bounds { output: call.limits.output, handles: call.limits.handles, random: call.limits.random },
+            bounds: Bounds { output: call.limits.output, handles: call.limits.handles, random: call.limits.random, log: call.limits.log },
             granted: call.granted,
             host: call.host,
             deadline: call.deadline,
@@ -122,7 +125,10 @@ impl Work {
         let fuel_units = limits.fuel_units.saturating_sub(store.get_fuel().unwrap_or(0));
         let memory_bytes = store.data().extra.peak_bytes();
         let (stdout, stderr) = store.data().captured();
-        let mut said = Said { stdout, stderr, trace: None };
+        let logged = store.data().logged().clone();
+        let mut said = Said { stdout, stderr, logged, trace: None };
+        // What is told last is told also when the guest was too quick for its turn.
+        let _ = tokio::time::timeout(LAST_WORD, store.data_mut().flush_progress()).await;
         let outcome = match answer {
             None => stopped(StopReason::Deadline { allowed: limits.deadline() }),
             Some(Ok(value)) => self.lifted(value.as_ref()),

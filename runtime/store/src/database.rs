@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use crate::{Access, StoreError};
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -68,6 +68,16 @@ const MIGRATIONS: [&str; 2] = [
         expires_at_ms INTEGER,
         PRIMARY KEY (module, bucket, key)
     ) STRICT;
+    ",
+    "
+    CREATE INDEX keyvalue_expiry ON keyvalue (module, bucket, expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+    CREATE TABLE keyvalue_used (
+        module TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        keys INTEGER NOT NULL,
+        PRIMARY KEY (module, bucket)
+    ) STRICT, WITHOUT ROWID;
     ",
 ];
 

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Blobs, Cache, Database, KeyRing, Results, Scratch, StoreError};
+use crate::{Blobs, Cache, Database, KeyRing, Results, Scratch, Secrets, StoreError};
 
 /// What a process wants with a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,12 @@ impl DataDirectory {
     /// When they cannot be read.
     pub fn keys(&self, database: &Database) -> Result<KeyRing, StoreError> {
         KeyRing::load(database.clone(), blake3::derive_key("fumehood 2026-11 api key hash", &self.secret))
+    }
+
+    /// The secrets that guests may be granted.
+    #[must_use]
+    pub fn secrets(&self, database: &Database) -> Secrets {
+        Secrets::new(database.clone(), blake3::derive_key("fumehood 2026-11 guest secret seal", &self.secret))
     }
 }
 

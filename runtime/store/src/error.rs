@@ -64,6 +64,12 @@ pub enum StoreError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A secret cannot be opened with the key of this data directory.
+    #[error("the secret {name} cannot be opened: it was sealed by another data directory, or is damaged; set it again")]
+    Unsealable {
+        /// Its name.
+        name: String,
+    },
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,

@@ -7,8 +7,8 @@
 //! ```text
 //! <data directory>         0700
 //! ├── lock                 held by the one process that serves
-//! ├── fumehood.db          modules and keys (SQLite)
-//! ├── secret               0600: 32 random bytes; seals caches and hashes keys
+//! ├── fumehood.db          modules, keys, sealed secrets, what guests keep (SQLite)
+//! ├── secret               0600: 32 random bytes; seals caches and secrets, hashes keys
 //! ├── admin.key            0600: the first administrator's key
 //! ├── components/          the bytes of components, named by digest
 //! ├── scratch/             folders of calls that run; swept at the start
@@ -23,9 +23,11 @@ mod directory;
 mod error;
 mod grants;
 mod keys;
+mod keyvalue;
 mod observations;
 mod results;
 mod scratch;
+mod secrets;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};
@@ -34,6 +36,8 @@ pub use directory::{Access, DataDirectory};
 pub use error::StoreError;
 pub use grants::{Added, GrantRow};
 pub use keys::{ApiKey, KeyRing, NewKey};
+pub use keyvalue::{BucketName, KeyPage, KeyValueError, Room};
 pub use observations::Observation;
 pub use results::{KEPT_FOR, KeepError, Results};
 pub use scratch::{Scratch, ScratchFolder};
+pub use secrets::{MAX_SECRET, SecretEntry, Secrets, is_secret_name};

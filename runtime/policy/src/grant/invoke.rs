@@ -30,12 +30,21 @@ impl InvokeGrant {
         Ok(Self { module: module.to_owned(), function: (function != "*").then(|| function.to_owned()) })
     }
 
-    /// Names of functions may hold dots as those of modules do, and the text does not tell where one ends: one function
-    /// is compared as it is written.
     pub(super) fn covers(&self, wanted: &Self) -> bool {
+        match &wanted.function {
+            Some(function) => self.permits(&wanted.module, function),
+            None => self.function.is_none() && self.module == wanted.module,
+        }
+    }
+
+    /// Whether `function` of `module` may be called.
+    ///
+    /// Names of modules and of functions may both hold dots: a grant of one function is meant as it is written.
+    #[must_use]
+    pub fn permits(&self, module: &str, function: &str) -> bool {
         match &self.function {
-            None => self.module == wanted.module,
-            Some(_) => wanted.function.is_some() && self.to_string() == wanted.to_string(),
+            None => self.module == module,
+            Some(own) => format!("{}.{own}", self.module) == format!("{module}.{function}"),
         }
     }
 }
@@ -43,5 +52,26 @@ impl InvokeGrant {
 impl fmt::Display for InvokeGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.module, self.function.as_deref().unwrap_or("*"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_of_all_functions_is_about_its_module_alone() {
+        let all = InvokeGrant { module: "a".into(), function: None };
+
+        assert!(all.permits("a", "f") && all.permits("a", "i.f"));
+        assert!(!all.permits("a.b", "f") && !all.permits("ab", "f"));
+    }
+
+    #[test]
+    fn a_grant_of_one_function_is_about_that_one() {
+        let one = InvokeGrant { module: "a".into(), function: Some("b.f".into()) };
+
+        assert!(one.permits("a", "b.f") && one.permits("a.b", "f"));
+        assert!(!one.permits("a", "f") && !one.permits("a", "b.g"));
     }
 }

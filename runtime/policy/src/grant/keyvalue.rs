@@ -28,6 +28,12 @@ pub struct KeyValueGrant {
 }
 
 impl KeyValueGrant {
+    /// Whether it is about the bucket called `bucket`.
+    #[must_use]
+    pub fn permits(&self, bucket: &str) -> bool {
+        self.bucket == bucket
+    }
+
     /// The bucket of this name with the default quota; what a guest that opens it would need.
     #[must_use]
     pub fn named(bucket: &str) -> Self {

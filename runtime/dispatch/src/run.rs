@@ -1,0 +1,85 @@
+//! One call of one tool with what it is granted, whoever called it: from outside, or another tool.
+
+use std::{sync::Arc, time::Instant};
+
+use fumehood_capabilities::{About, Granted};
+use fumehood_model::{Outcome, Principal, StopReason, Stopped};
+use fumehood_policy::{Grant, Limits};
+use fumehood_registry::Tool;
+use fumehood_sandbox::{Call, Finished};
+use fumehood_store::ScratchFolder;
+use fumehood_value::Arguments;
+
+use crate::{
+    DispatchError, Dispatcher,
+    dispatcher::blocking,
+    invoke::Onward,
+    said::{self, Secrets},
+};
+
+/// A call that may take place.
+pub(crate) struct Run<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) tool: &'a Tool,
+    pub(crate) arguments: Arguments,
+    pub(crate) limits: Limits,
+    pub(crate) deadline: Instant,
+    /// How many calls of tools by tools stand between this call and the outside.
+    pub(crate) depth: u64,
+}
+
+impl Dispatcher {
+    /// Run a call to its end, and drop `place` when nothing is left of it; also what kinds of things it was denied.
+    pub(crate) async fn run(
+        &self,
+        run: Run<'_>,
+        place: impl Send + 'static,
+    ) -> Result<(Finished, Vec<&'static str>), DispatchError> {
+        let Run { principal, tool, arguments, limits, deadline, depth } = run;
+        let grants = self.grants_of(tool);
+        let scratch = self.scratch(tool, &grants).await?;
+        let granted = Granted::of(&grants, scratch.as_ref().map(ScratchFolder::path));
+        let onward = Onward { dispatcher: self.clone(), principal: principal.clone(), limits, deadline, depth };
+        let visit = self.inner.desk.visit(About {
+            module: tool.module.clone(),
+            grants,
+            limits,
+            deadline,
+            witness: self.inner.witness.clone(),
+            invoke: Arc::new(onward),
+        });
+        let call = Call {
+            digest: tool.digest,
+            function: tool.position,
+            arguments,
+            limits,
+            deadline,
+            granted,
+            host: visit.clone(),
+            trusted: self.inner.config.trusted.covers(&tool.module),
+        };
+        // The scratch folder goes when the guest has gone, however the call ends.
+        let mut finished = self.inner.sandbox.call(call, (place, scratch)).await?;
+        let mut denied: Vec<_> = visit.denied().iter().map(Grant::kind).collect();
+        denied.sort_unstable();
+        denied.dedup();
+        if let Outcome::Stopped(Stopped { reason: StopReason::Trap { .. } }) = &finished.outcome
+            && let [what, ..] = denied[..]
+        {
+            // Most tools crash when they are refused what they cannot do without.
+            finished.outcome = Outcome::Stopped(Stopped { reason: StopReason::Denied { what: what.to_owned() } });
+        }
+        said::log(tool, &finished, &Secrets(visit.secrets()));
+        Ok((finished, denied))
+    }
+
+    /// A folder for this call alone, if it is granted one.
+    async fn scratch(&self, tool: &Tool, grants: &[Grant]) -> Result<Option<ScratchFolder>, DispatchError> {
+        let Some(scratch) = self.inner.config.scratch.clone() else { return Ok(None) };
+        if !grants.iter().any(|grant| matches!(grant, Grant::Scratch(_))) {
+            return Ok(None);
+        }
+        let module = tool.module.clone();
+        blocking(move || Ok(Some(scratch.create(&module)?))).await
+    }
+}
