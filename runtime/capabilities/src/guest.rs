@@ -10,7 +10,7 @@ use fumehood_model::{ByteSize, Captured};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
-use crate::{granted::Granted, host::Host, output::Output};
+use crate::{granted::Granted, host::Host, http, output::Output};
 
 /// Most handles (streams, pollables, …) that one call holds at a time.
 ///
@@ -26,6 +26,7 @@ pub struct Guest<X> {
     pub(crate) table: ResourceTable,
     stdout: Output,
     stderr: Output,
+    pub(crate) http: http::Outgoing,
     /// Where everything outside is asked for.
     pub(crate) host: Arc<dyn Host>,
     /// When the call is stopped.
@@ -92,7 +93,15 @@ impl<X> Guest<X> {
         for (name, value) in &granted.environment {
             wasi.env(name, value);
         }
-        Self { wasi: wasi.build(), table, stdout, stderr, host, deadline, cancelled, extra }
+        let http = http::Outgoing::new(Arc::clone(&host), deadline, http::Bounds::default());
+        Self { wasi: wasi.build(), table, stdout, stderr, http, host, deadline, cancelled, extra }
+    }
+
+    /// The same with other bounds on requests to the outside.
+    #[must_use]
+    pub fn with_http(mut self, bounds: http::Bounds) -> Self {
+        self.http = http::Outgoing::new(Arc::clone(&self.host), self.deadline, bounds);
+        self
     }
 
     /// What the guest has printed so far: standard output, then standard error.
@@ -114,7 +123,8 @@ impl<X: Send> WasiView for Guest<X> {
 ///
 /// When the linker refuses a definition, which would be a fault of ours.
 pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    http::link(linker)
 }
 
 /// The status with which a guest exited, if that is what ended it.

@@ -49,6 +49,12 @@ impl Safe {
         Self { database }
     }
 
+    /// The secret called `name`, for the server's own use: whoever asks has checked the grant.
+    #[expect(clippy::unused_async, reason = "a stand-in that refuses")]
+    pub(crate) async fn value(&self, _name: &str) -> Result<String, Refused> {
+        Err(Refused::NotSet)
+    }
+
     #[expect(clippy::unused_async, reason = "a stand-in that refuses")]
     pub(crate) async fn answer(&self, _visit: &crate::Visit, _request: Request) -> Result<Response, Refused> {
         Err(Refused::Denied)

@@ -2,6 +2,7 @@
 
 mod files;
 mod http;
+mod http_match;
 mod invoke;
 mod keyvalue;
 mod named;
@@ -12,6 +13,7 @@ use fumehood_model::ByteSize;
 
 pub use files::{FileAccess, FilesGrant};
 pub use http::{Credential, HostPattern, HttpGrant, Scheme};
+pub use http_match::HttpUse;
 pub use invoke::InvokeGrant;
 pub use keyvalue::KeyValueGrant;
 pub use named::NamedValue;

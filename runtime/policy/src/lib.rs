@@ -9,7 +9,7 @@ mod limits;
 
 pub use access::{Action, Forbidden};
 pub use grant::{
-    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant, NamedValue,
-    Quota, Scheme, ScratchGrant,
+    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, HttpUse, InvokeGrant, KeyValueGrant,
+    NamedValue, Quota, Scheme, ScratchGrant,
 };
 pub use limits::{Limits, Lowered};
