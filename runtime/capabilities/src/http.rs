@@ -20,6 +20,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use egress::{Config, Egress, SetupError};
+pub use fields::TooMuchHeld;
 pub use guest::Bounds;
 pub(crate) use guest::Outgoing;
 pub(crate) use link::link;

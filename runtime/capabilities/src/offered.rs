@@ -48,7 +48,12 @@ mod tests {
         assert!(is_offered("wasi:io/streams@0.2.0"));
         assert!(is_offered("wasi:sockets/udp-create-socket@0.2.12"));
         assert!(is_offered("wasi:http/types@0.2.3"));
-        let others = ["wasi:io/streams", "wasi:io/streams@0.3.0", "wasi:io/streams@0.2.0-rc", "wasi:http/incoming-handler@0.2.0"];
+        let others = [
+            "wasi:io/streams",
+            "wasi:io/streams@0.3.0",
+            "wasi:io/streams@0.2.0-rc",
+            "wasi:http/incoming-handler@0.2.0",
+        ];
         for import in others {
             assert!(!is_offered(import), "{import}");
         }

@@ -20,7 +20,9 @@ pub(crate) fn is_ours(name: &HeaderName) -> bool {
         header::EXPECT,
         header::CONTENT_LENGTH,
     ];
-    NAMES.contains(name) || matches!(name.as_str(), "keep-alive" | "http2-settings") || name.as_str().starts_with("proxy-")
+    NAMES.contains(name)
+        || matches!(name.as_str(), "keep-alive" | "http2-settings")
+        || name.as_str().starts_with("proxy-")
 }
 
 /// The headers of a request that may leave, without ours.
@@ -73,8 +75,19 @@ mod tests {
     #[test]
     fn what_concerns_the_connection_or_the_framing_does_not_leave() {
         let ours = [
-            "Connection", "Host", "Transfer-Encoding", "Content-Length", "Upgrade", "TE", "Trailer", "Keep-Alive", "Expect",
-            "Proxy-Authorization", "Proxy-Connection", "Proxy-Anything", "HTTP2-Settings",
+            "Connection",
+            "Host",
+            "Transfer-Encoding",
+            "Content-Length",
+            "Upgrade",
+            "TE",
+            "Trailer",
+            "Keep-Alive",
+            "Expect",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "Proxy-Anything",
+            "HTTP2-Settings",
         ];
         for name in ours {
             assert_eq!(outgoing(&pairs(&[(name, "x"), ("Accept", "y")])).unwrap().len(), 1, "{name}");
@@ -83,9 +96,15 @@ mod tests {
 
     #[test]
     fn a_value_cannot_end_its_line_and_a_name_cannot_be_two() {
-        for (name, value) in
-            [("x", "a\r\nHost: evil"), ("x", "a\nb"), ("x", "a\0b"), ("x: y", "z"), ("x\r\ny", "z"), ("", "z"), ("h\u{f6}", "z")]
-        {
+        for (name, value) in [
+            ("x", "a\r\nHost: evil"),
+            ("x", "a\nb"),
+            ("x", "a\0b"),
+            ("x: y", "z"),
+            ("x\r\ny", "z"),
+            ("", "z"),
+            ("h\u{f6}", "z"),
+        ] {
             assert_eq!(outgoing(&pairs(&[(name, value)])), Err(Refused::BadHeader), "{name:?}: {value:?}");
         }
     }

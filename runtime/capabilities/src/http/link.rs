@@ -75,12 +75,16 @@ fn requests<X: Send + 'static>(types: &mut LinkerInstance<'_, Guest<X>>) -> wasm
         }
         types::HostOutgoingRequest::set_method(&mut guest.http(), request, method)
     })?;
-    define(types, "[method]outgoing-request.set-path-with-query", |guest, (request, path): (Asked, Option<String>)| {
-        if !charge_text(guest, path.as_deref())? {
-            return Ok(Err(()));
-        }
-        types::HostOutgoingRequest::set_path_with_query(&mut guest.http(), request, path)
-    })?;
+    define(
+        types,
+        "[method]outgoing-request.set-path-with-query",
+        |guest, (request, path): (Asked, Option<String>)| {
+            if !charge_text(guest, path.as_deref())? {
+                return Ok(Err(()));
+            }
+            types::HostOutgoingRequest::set_path_with_query(&mut guest.http(), request, path)
+        },
+    )?;
     define(types, "[method]outgoing-request.set-authority", |guest, (request, authority): (Asked, Option<String>)| {
         if !charge_text(guest, authority.as_deref())? {
             return Ok(Err(()));
@@ -109,14 +113,18 @@ fn bodies<X: Send + 'static>(types: &mut LinkerInstance<'_, Guest<X>>) -> wasmti
             Err(error) => error.downcast().map(Err),
         }
     })?;
-    define(types, "[method]future-incoming-response.get", |guest, (future,): (Resource<HostFutureIncomingResponse>,)| {
-        let answer: Option<Answer> = types::HostFutureIncomingResponse::get(&mut guest.http(), future)?;
-        if let Some(Ok(Ok(response))) = &answer {
-            let bytes = weight(&guest.table.get(response)?.headers);
-            charge(guest, bytes)?;
-        }
-        Ok(answer)
-    })
+    define(
+        types,
+        "[method]future-incoming-response.get",
+        |guest, (future,): (Resource<HostFutureIncomingResponse>,)| {
+            let answer: Option<Answer> = types::HostFutureIncomingResponse::get(&mut guest.http(), future)?;
+            if let Some(Ok(Ok(response))) = &answer {
+                let bytes = weight(&guest.table.get(response)?.headers);
+                charge(guest, bytes)?;
+            }
+            Ok(answer)
+        },
+    )
 }
 
 /// Define a function that gets the guest's state.
@@ -131,7 +139,9 @@ where
     R: Send + Sync + 'static,
     (R,): ComponentNamedList + Lower,
 {
-    types.func_wrap(name, move |mut store: StoreContextMut<'_, Guest<X>>, given: P| Ok((does(store.data_mut(), given)?,)))
+    types.func_wrap(name, move |mut store: StoreContextMut<'_, Guest<X>>, given: P| {
+        Ok((does(store.data_mut(), given)?,))
+    })
 }
 
 fn charge<X>(guest: &mut Guest<X>, bytes: usize) -> Result<(), TooMuchHeld> {

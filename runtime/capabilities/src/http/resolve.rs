@@ -66,8 +66,7 @@ impl Lookups {
             Host::Name(name) => self.found(name.clone(), by).await?,
         };
         let allowed = |ip: IpAddr| is_public(ip) || grants.iter().any(|grant| grant.admits_address(ip));
-        let vetted: Vec<_> =
-            found.iter().filter(|ip| allowed(**ip)).map(|ip| SocketAddr::new(*ip, port)).collect();
+        let vetted: Vec<_> = found.iter().filter(|ip| allowed(**ip)).map(|ip| SocketAddr::new(*ip, port)).collect();
         match found.first() {
             None => Err(Refused::NotResolved.into()),
             Some(first) if vetted.is_empty() => Err(Prohibited::Address(*first)),

@@ -224,8 +224,22 @@ mod tests {
     #[test]
     fn a_number_is_an_address_in_its_usual_form_or_nothing() {
         for odd in [
-            "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "127.1", "127.0.1", "017700000001", "127.0.0.01", "1.2.3.4.5",
-            "0x", "256.0.0.1", "example.1", "0X7F.0.0.0x1", "127.0.0.1.1", "0000127.0.0.1", "127.0.0.0x1",
+            "2130706433",
+            "0x7f.1",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.1",
+            "127.0.1",
+            "017700000001",
+            "127.0.0.01",
+            "1.2.3.4.5",
+            "0x",
+            "256.0.0.1",
+            "example.1",
+            "0X7F.0.0.0x1",
+            "127.0.0.1.1",
+            "0000127.0.0.1",
+            "127.0.0.0x1",
         ] {
             assert_eq!(parse(odd, "/"), Err(Refused::BadUrl), "{odd}");
         }
@@ -238,7 +252,9 @@ mod tests {
         assert_eq!(parse("a.test", "").unwrap().path_and_query, "/");
         assert_eq!(parse("a.test", "?q=1").unwrap().path_and_query, "/?q=1");
         assert_eq!(parse("a.test", "/a/../b?q=/../x").unwrap().path(), "/a/../b");
-        for odd in ["x", "*", "http://evil.test/", "/a b", "/a\r\nHost: evil", "/a\0", "/a#b", "/a\\b", "/\u{e9}", "/\u{7f}"] {
+        for odd in
+            ["x", "*", "http://evil.test/", "/a b", "/a\r\nHost: evil", "/a\0", "/a#b", "/a\\b", "/\u{e9}", "/\u{7f}"]
+        {
             assert_eq!(parse("a.test", odd), Err(Refused::BadUrl), "{odd:?}");
         }
         assert_eq!(parse("//evil.test", "/"), Err(Refused::BadUrl));
