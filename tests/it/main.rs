@@ -4,6 +4,7 @@
 
 mod calls;
 mod cli;
+mod egress;
 mod examples;
 mod http;
 mod keys;

@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 
 use super::{
     get,
-    peer::{Canary, Peer},
+    peer::{Canary, Does, Peer},
     stage::{Stage, grant},
 };
 use crate::http::{Config, Refused, Request};
@@ -180,7 +180,9 @@ async fn what_is_too_large_is_refused_and_zero_and_huge_waits_do_no_harm() {
         ..get(&url)
     };
     assert_eq!(stage.ask(huge).await.unwrap().status, 204);
-    let none = Request { first_byte_ms: Some(0), ..get(&url) };
+    let silent = Peer::doing(|_| Does::Stall(Vec::new())).await;
+    let stage = Stage::new(vec![grant("127.0.0.1", silent.port, &[])]);
+    let none = Request { first_byte_ms: Some(0), ..get(&format!("http://127.0.0.1:{}/", silent.port)) };
     assert_eq!(stage.ask(none).await.err(), Some(Refused::TimedOut));
 }
 
