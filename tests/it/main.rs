@@ -5,6 +5,7 @@
 mod calls;
 mod cli;
 mod docs;
+mod egress;
 mod examples;
 mod files;
 mod host_api;

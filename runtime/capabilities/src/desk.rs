@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::Instant,
 };
 
@@ -59,6 +59,8 @@ pub struct About {
 pub(crate) struct Used {
     /// Requests made to the outside.
     pub(crate) http_requests: u64,
+    /// Bytes of requests and answers that are under way.
+    pub(crate) http_held: Arc<AtomicUsize>,
     /// Secrets that were handed to the guest, so that they can be struck from what it prints.
     pub(crate) secrets: Vec<String>,
 }

@@ -15,7 +15,7 @@ use crate::{
     call, clocks, config, files,
     granted::Granted,
     host::Host,
-    invoke, keyvalue,
+    http, invoke, keyvalue,
     logging::{self, Log, Logged},
     output::Output,
     random, secrets,
@@ -33,6 +33,7 @@ pub struct Guest<X> {
     pub(crate) keyvalue: keyvalue::State,
     pub(crate) log: Log,
     pub(crate) progress: call::Reporter,
+    pub(crate) http: http::Outgoing,
     /// Where everything outside is asked for.
     pub(crate) host: Arc<dyn Host>,
     /// When the call is stopped.
@@ -68,6 +69,8 @@ pub struct Bounds {
     pub random: ByteSize,
     /// Kept of what it logs.
     pub log: ByteSize,
+    /// Of requests to the outside.
+    pub http: http::Bounds,
 }
 
 /// Whether the caller of a call wants it to end. Clones tell the same.
@@ -120,6 +123,7 @@ impl<X> Guest<X> {
             keyvalue: keyvalue::State::default(),
             log: Log::new(bounds.log),
             progress: call::Reporter::new(Arc::clone(&host)),
+            http: http::Outgoing::new(Arc::clone(&host), deadline, bounds.http),
             host,
             deadline,
             cancelled,
@@ -171,6 +175,7 @@ pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Resul
     files::link(linker)?;
     random::link(linker)?;
     linker.allow_shadowing(false);
+    http::link(linker)?;
     config::link(linker)?;
     logging::link(linker)?;
     call::link(linker)?;

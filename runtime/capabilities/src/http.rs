@@ -1,6 +1,43 @@
 //! `wasi:http`: requests to places outside.
+//!
+//! The guest side collects a request whole, asks, and hands the answer out. The host side decides whether the request
+//! may leave, resolves the name, looks at every address, and sends.
+
+mod address;
+mod dial;
+mod egress;
+mod exchange;
+mod fields;
+mod guest;
+mod headers;
+mod held;
+mod link;
+mod resolve;
+mod target;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
+
+pub use egress::{Config, Egress, SetupError};
+pub use fields::TooMuchHeld;
+pub use guest::Bounds;
+pub(crate) use guest::Outgoing;
+pub(crate) use link::link;
+
+/// What is linked for it.
+pub(crate) const IMPORTS: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
+
+/// Most bytes of all headers of a request, or of an answer.
+///
+/// Four times what common servers accept. The names and the values count, and so does a fixed part for each header.
+pub(crate) const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// Most headers of a request, or of an answer.
+pub(crate) const MAX_HEADERS: usize = 100;
+
+/// Most bytes of host, port, path and query together: what common servers accept.
+pub(crate) const MAX_URL_BYTES: usize = 8 << 10;
 
 /// A request as the guest made it, whole and bounded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +59,8 @@ pub struct Request {
     pub connect_ms: Option<u64>,
     /// Longest until the answer begins, in milliseconds.
     pub first_byte_ms: Option<u64>,
+    /// Longest between two pieces of the answer, in milliseconds.
+    pub between_bytes_ms: Option<u64>,
 }
 
 /// The answer, whole and bounded.
@@ -45,35 +84,40 @@ pub enum Refused {
     AddressProhibited,
     /// The name stands for no address.
     NotResolved,
+    /// Looking up the name took too long.
+    LookupTimedOut,
     /// Nobody answers at the address.
     NotReached,
-    /// It took too long.
+    /// Connecting took too long.
+    ConnectTimedOut,
+    /// The answer took too long.
     TimedOut,
-    /// The connection broke, or the answer is not HTTP.
+    /// The connection ended before the answer was whole.
     Broken,
+    /// The answer is not HTTP.
+    NotHttp,
+    /// The answer is not one, but an invitation to speak another protocol.
+    Upgrade,
     /// No trust in the other side could be established.
     NotTrusted,
-    /// The request is not valid, or larger than allowed.
-    BadRequest,
+    /// The method is not one that may be sent.
+    BadMethod,
+    /// The URL is not valid.
+    BadUrl,
+    /// The URL is longer than allowed.
+    UrlTooLong,
+    /// A header is not valid.
+    BadHeader,
+    /// The headers are more, or larger, than allowed.
+    HeadersTooLarge,
+    /// The body is larger than allowed.
+    BodyTooLarge,
+    /// The headers of the answer are more, or larger, than allowed.
+    ResponseHeadersTooLarge,
     /// The answer is larger than allowed.
     ResponseTooLarge,
     /// The call has made as many requests as it may.
     TooMany,
-}
-
-/// The way out: decides which requests may leave, and sends them. Cloning is cheap.
-#[derive(Debug, Clone, Default)]
-pub struct Egress {}
-
-impl Egress {
-    /// Send `request` for a call, if it may leave.
-    #[expect(clippy::unused_async, reason = "a stand-in that refuses")]
-    pub(crate) async fn send(
-        &self,
-        _visit: &crate::Visit,
-        _secrets: &crate::secrets::Safe,
-        _request: Request,
-    ) -> Result<Response, Refused> {
-        Err(Refused::Denied)
-    }
+    /// The credential that belongs to the grant is not there.
+    NoCredential,
 }

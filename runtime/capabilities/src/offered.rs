@@ -1,4 +1,4 @@
-use crate::{call, config, invoke, keyvalue, logging, secrets};
+use crate::{call, config, http, invoke, keyvalue, logging, secrets};
 
 /// The WASI 0.2 interfaces that are linked.
 const OFFERED: [&str; 27] = [
@@ -43,7 +43,7 @@ pub fn is_offered(import: &str) -> bool {
     }
     let Some((interface, version)) = import.split_once('@') else { return false };
     let compatible = version.strip_prefix("0.2.").is_some_and(|patch| patch.bytes().all(|b| b.is_ascii_digit()));
-    compatible && OFFERED.contains(&interface)
+    compatible && (OFFERED.contains(&interface) || http::IMPORTS.contains(&interface))
 }
 
 #[cfg(test)]
@@ -54,8 +54,14 @@ mod tests {
     fn any_patch_of_wasi_0_2_is_offered_and_nothing_else() {
         assert!(is_offered("wasi:io/streams@0.2.0"));
         assert!(is_offered("wasi:sockets/udp-create-socket@0.2.12"));
-        for import in ["wasi:io/streams", "wasi:io/streams@0.3.0", "wasi:io/streams@0.2.0-rc", "wasi:http/types@0.2.0"]
-        {
+        assert!(is_offered("wasi:http/types@0.2.3"));
+        let others = [
+            "wasi:io/streams",
+            "wasi:io/streams@0.3.0",
+            "wasi:io/streams@0.2.0-rc",
+            "wasi:http/incoming-handler@0.2.0",
+        ];
+        for import in others {
             assert!(!is_offered(import), "{import}");
         }
     }

@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use fumehood_capabilities::http::Config as Egress;
 use fumehood_model::{ByteSize, Code};
 use fumehood_policy::{Limits, OnNewPermissions, Trusted};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) concurrency: Concurrency,
     pub(crate) components: Components,
     pub(crate) isolation: Isolation,
+    pub(crate) egress: Egress,
     pub(crate) log: Log,
 }
 
@@ -206,7 +208,7 @@ impl Loaded {
 
     /// What is wrong with the values together, although each is well-formed.
     fn mistakes(&self) -> Vec<String> {
-        let Config { server, limits, concurrency, components, isolation, .. } = &self.config;
+        let Config { server, limits, concurrency, components, isolation, egress, .. } = &self.config;
         let positive = [
             ("server.max_body", server.max_body.0),
             ("server.header_timeout_s", server.header_timeout_s),
@@ -223,6 +225,8 @@ impl Loaded {
             ("components.compile_memory", components.compile_memory.0),
             ("components.loaded", components.loaded as u64),
             ("isolation.workers", isolation.workers as u64),
+            ("egress.concurrent_lookups", egress.concurrent_lookups as u64),
+            ("egress.connections", egress.connections as u64),
             ("isolation.recycle_after", isolation.recycle_after),
         ];
         let zeros = positive.into_iter().filter(|(_, value)| *value == 0);

@@ -68,7 +68,7 @@ impl House {
             },
         };
         let secrets = directory.secrets(&database);
-        let egress = Egress::default();
+        let egress = Egress::new(&config.egress)?;
         let dispatcher =
             Dispatcher::new(door, sandbox.clone(), admission, database, directory.blobs()?, keys, secrets, egress);
         Ok(Self { dispatcher, first_key, key_file, sandbox, directory })

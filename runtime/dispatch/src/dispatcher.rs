@@ -79,8 +79,7 @@ impl Dispatcher {
         secrets: Secrets,
         egress: Egress,
     ) -> Self {
-        let desk =
-            Desk { http: egress, keyvalue: Buckets::new(database.clone()), secrets: Safe::new(secrets.clone()) };
+        let desk = Desk { http: egress, keyvalue: Buckets::new(database.clone()), secrets: Safe::new(secrets.clone()) };
         let permissions = Permissions::default();
         let witness = permissions.witness();
         let inner = Inner {

@@ -60,9 +60,7 @@ impl Onward {
         };
         match self.dispatcher.run(run, ()).await {
             Ok((Finished { outcome, usage, .. }, _)) => answered(outcome, usage.fuel_units),
-            Err(DispatchError::Input(error)) => {
-                Err(Refused::BadArguments(sentence(&error.to_string())))
-            }
+            Err(DispatchError::Input(error)) => Err(Refused::BadArguments(sentence(&error.to_string()))),
             Err(error) => {
                 tracing::warn!(tool.name = %tool.name, %error, "A tool could not be called by another");
                 Err(Refused::Unavailable)

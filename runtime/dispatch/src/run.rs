@@ -10,12 +10,7 @@ use fumehood_sandbox::{Call, Finished};
 use fumehood_store::ScratchFolder;
 use fumehood_value::Arguments;
 
-use crate::{
-    DispatchError, Dispatcher,
-    dispatcher::blocking,
-    invoke::Onward,
-    said::{self, Secrets},
-};
+use crate::{DispatchError, Dispatcher, dispatcher::blocking, invoke::Onward, said};
 
 /// A call that may take place.
 pub(crate) struct Run<'a> {
@@ -69,7 +64,7 @@ impl Dispatcher {
             // Most tools crash when they are refused what they cannot do without.
             finished.outcome = Outcome::Stopped(Stopped { reason: StopReason::Denied { what: what.to_owned() } });
         }
-        said::log(tool, &finished, &Secrets(visit.secrets()));
+        said::log(tool, &finished, &visit.secrets());
         Ok((finished, denied))
     }
 

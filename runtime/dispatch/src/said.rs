@@ -1,6 +1,6 @@
 //! What guests say on the side, in the operator's log: bounded, attributed, and unable to forge a line or drive a terminal.
 
-use fumehood_capabilities::logging::Level;
+use fumehood_capabilities::{logging::Level, secrets::strike};
 use fumehood_model::{Captured, Outcome};
 use fumehood_registry::Tool;
 use fumehood_sandbox::Finished;
@@ -8,35 +8,14 @@ use fumehood_sandbox::Finished;
 /// Most characters of a guest's output that one log line quotes.
 const LOGGED_OUTPUT: usize = 4_096;
 
-/// What stands where a secret was.
-const STRUCK: &str = "[secret]";
-
-/// Shortest secret that is struck out: shorter ones are in half of all words.
-const SHORTEST: usize = 4;
-
-/// Secrets that the guest was handed, to be struck out of what it says.
-pub(crate) struct Secrets(pub(crate) Vec<String>);
-
-impl Secrets {
-    fn strike(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.0.iter().filter(|secret| secret.len() >= SHORTEST) {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), STRUCK);
-            }
-        }
-        text
-    }
-}
-
-/// Log what the guest of `tool` printed, logged, and where it crashed.
-pub(crate) fn log(tool: &Tool, finished: &Finished, secrets: &Secrets) {
+/// Log what the guest of `tool` printed, logged, and where it crashed, with the `secrets` that it was handed struck out.
+pub(crate) fn log(tool: &Tool, finished: &Finished, secrets: &[String]) {
     let said = &finished.said;
     log_output(tool, "stdout", &said.stdout, secrets);
     log_output(tool, "stderr", &said.stderr, secrets);
     for line in &said.logged.lines {
-        let message = one_line(&secrets.strike(&line.message));
-        let context = one_line(&secrets.strike(&line.context));
+        let said = |text: &str| one_line(&String::from_utf8_lossy(&strike(text.as_bytes(), false, secrets)));
+        let (message, context) = (said(&line.message), said(&line.context));
         let name = &tool.name;
         match line.level {
             Level::Trace | Level::Debug => {
@@ -61,11 +40,12 @@ pub(crate) fn log(tool: &Tool, finished: &Finished, secrets: &Secrets) {
     }
 }
 
-fn log_output(tool: &Tool, stream: &'static str, captured: &Captured, secrets: &Secrets) {
+fn log_output(tool: &Tool, stream: &'static str, captured: &Captured, secrets: &[String]) {
     if captured.bytes.is_empty() {
         return;
     }
-    let text = secrets.strike(&String::from_utf8_lossy(&captured.bytes));
+    let struck = strike(&captured.bytes, captured.truncated, secrets);
+    let text = String::from_utf8_lossy(&struck);
     let truncated = captured.truncated || text.chars().nth(LOGGED_OUTPUT).is_some();
     let text = one_line(text.trim_end());
     tracing::info!(tool.name = %tool.name, guest.stream = stream, guest.truncated = truncated, "{} printed: {text}", tool.name);
@@ -85,13 +65,6 @@ fn lines(trace: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_is_struck_out_wherever_it_stands() {
-        let secrets = Secrets(vec!["s3cret".to_owned(), "ab".to_owned()]);
-
-        assert_eq!(secrets.strike("a s3cret, and s3cret: ab"), "a [secret], and [secret]: ab");
-    }
 
     #[test]
     fn a_guest_cannot_begin_a_line_or_drive_a_terminal() {

@@ -50,12 +50,9 @@ impl Action {
     fn needed(self) -> Role {
         match self {
             Self::List | Self::Call => Role::Call,
-            Self::Install
-            | Self::Remove
-            | Self::ManageKeys
-            | Self::Review
-            | Self::Grant
-            | Self::ManageSecrets => Role::Admin,
+            Self::Install | Self::Remove | Self::ManageKeys | Self::Review | Self::Grant | Self::ManageSecrets => {
+                Role::Admin
+            }
         }
     }
 

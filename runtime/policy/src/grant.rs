@@ -15,6 +15,7 @@
 
 mod files;
 mod http;
+mod http_match;
 mod invoke;
 mod keyvalue;
 mod named;
@@ -33,6 +34,7 @@ use syntax::{Options, split};
 
 pub use files::{FileAccess, FilesGrant};
 pub use http::{Credential, HostPattern, HttpGrant, Scheme};
+pub use http_match::HttpUse;
 pub use invoke::InvokeGrant;
 pub use keyvalue::KeyValueGrant;
 pub use named::NamedValue;

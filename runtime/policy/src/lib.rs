@@ -12,7 +12,7 @@ mod trusted;
 pub use access::{Action, Forbidden};
 pub use fumehood_model::Lowered;
 pub use grant::{
-    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, InvokeGrant, KeyValueGrant,
+    Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, HttpUse, InvokeGrant, KeyValueGrant,
     NamedValue, Quota, Scheme, ScratchGrant,
 };
 pub use limits::{Bound, Limits};

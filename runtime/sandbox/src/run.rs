@@ -73,7 +73,13 @@ impl Chamber {
         let plan = function.ok_or(SandboxError::Lost)?.plan.clone();
         let input = plan.accept(call.arguments)?;
         let setup = Setup {
-            bounds: Bounds { output: call.limits.output, handles: call.limits.handles, random: call.limits.random, log: call.limits.log },
+            bounds: Bounds {
+                output: call.limits.output,
+                handles: call.limits.handles,
+                random: call.limits.random,
+                log: call.limits.log,
+                http: (&call.limits).into(),
+            },
             granted: call.granted,
             host: call.host,
             deadline: call.deadline,
