@@ -109,10 +109,19 @@ fn what_is_no_form_is_refused() {
     send(&server, "size", &[("filename=\"x\"", b"1")]).refused(400, "malformed");
     send(&server, "size", &[(&long, b"1")]).refused(400, "malformed");
     send(&server, "size", &vec![("name=\"x\"", &b"1"[..]); 65]).refused(400, "malformed");
-    post(FORM.1, &body(&[(part, &vec![0; 17 << 20])])).refused(413, "too_large");
     post("multipart/mixed; boundary=x", &whole).refused(415, "unsupported_media_type");
     let execute = client.send("POST", "/api/v1/tools/files__size/execute", &[FORM], &whole);
     execute.refused(415, "unsupported_media_type");
+}
+
+#[test]
+fn a_form_is_bounded_like_every_body() {
+    let Some(component) = guest("files") else { return };
+    let server = Server::setup().guest("files", &component).set("server.max_body", "1 KiB").start();
+    let part = "name=\"bytes\"; filename=\"x\"";
+
+    assert_eq!(send(&server, "size", &[(part, &[0; 512])]).value(), json!(512));
+    send(&server, "size", &[(part, &[0; 1_024])]).refused(413, "too_large");
 }
 
 #[test]

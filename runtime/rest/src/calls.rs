@@ -112,7 +112,7 @@ pub(crate) fn parsed(json: &Bytes) -> Value {
 }
 
 /// JSON is taken under any name but one that says plainly that it is something else: `curl -d` calls it a form.
-pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let other = ["multipart/", "application/xml", "text/xml", "application/wasm", "application/octet-stream", "image/"];
     if other.iter().any(|other| given.starts_with(other)) {
@@ -120,6 +120,17 @@ pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(Code::UnsupportedMediaType, message));
     }
     Ok(())
+}
+
+/// Refuses a request that says that its body is something other than JSON, before the body is read.
+pub(crate) struct JsonBody;
+
+impl<S: Send + Sync> FromRequestParts<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        check_json(&parts.headers).map(|()| Self)
+    }
 }
 
 /// The bounds that a caller sets for its own call.

@@ -9,12 +9,11 @@ use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Tool};
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, Digest, Outcome, Usage};
 use fumehood_value::Object;
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::calls::{Bounds, check_json, parsed, used};
+use crate::calls::{Bounds, JsonBody, parsed, used};
 
 /// Most tools on one page.
 const MAX_LIMIT: usize = 500;
@@ -202,10 +201,9 @@ pub(crate) async fn execute(
     Caller(principal): Caller,
     Path(name): Path<String>,
     Bounds(lowered): Bounds,
-    headers: HeaderMap,
+    _: JsonBody,
     Sent(execution): Sent<Execution>,
 ) -> Result<Response, Problem> {
-    check_json(&headers)?;
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
     let Answer { outcome, usage, denied } = door.call(&principal, &tool, Arguments::Parsed(input), lowered).await?;
