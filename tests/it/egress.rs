@@ -126,7 +126,7 @@ fn headers_urls_and_trailers_that_are_too_large_are_refused_as_values() {
     assert_eq!(call("set-header", json!({ "name": "x", "value": "y" })).value(), json!(null));
     assert_eq!(call("hold-requests", json!({ "count": 3, "bytes": 100_000 })).value(), json!(0));
     let trailers = told(&call("send-trailers", json!({ "bytes": 10 })));
-    assert_eq!(trailers, "ErrorCode::HttpRequestTrailerSectionSize(0)");
+    assert_eq!(trailers, "ErrorCode::HttpRequestTrailerSectionSize(Some(0))");
     let long = format!("https://example.com/{}", "x".repeat(1 << 20));
     assert_eq!(told(&fetch(server.admin(), &long)), "the path was refused");
 }
