@@ -12,3 +12,4 @@ mod mcp;
 mod prebuilt;
 mod sandbox;
 mod types;
+mod zoo;
