@@ -42,6 +42,16 @@ bench scenario="http" *args:
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- {{ scenario }} {{ args }}
 
+# Hostile and honest guests mixed at full load, for so many seconds; exits with 1 when a gate is missed
+soak seconds="60" *args:
+    cargo build --release -p fumehood -p fumehood-bench
+    cargo run --release -p fumehood-bench -- soak --seconds {{ seconds }} {{ args }}
+
+# The numeric goals of the sandbox: `just goals` for all, `just goals s2 s9` for some
+goals *args="s1 s2 s3 s4 s5 s6 s9":
+    cargo build --release -p fumehood -p fumehood-bench
+    cargo run --release -p fumehood-bench -- goal {{ args }}
+
 # Fuzz a target for a minute: `just fuzz lower` or `just fuzz describe`
 fuzz target="lower" seconds="60":
     #!/usr/bin/env bash
