@@ -63,8 +63,7 @@ pub(super) async fn measure(settings: &Goal) -> Result<Verdict> {
 fn quick(attack: Attack) -> Option<Attack> {
     match attack.end {
         End::Stopped(Stop::Deadline) => None,
-        // These end by fuel as long as nothing counts what they do.
-        End::Stopped(Stop::Fuel | Stop::HostCalls) => Some(Attack { fuel: FUEL, ..attack }),
+        End::Stopped(Stop::Fuel) => Some(Attack { fuel: FUEL, ..attack }),
         _ => Some(attack),
     }
 }
