@@ -46,6 +46,16 @@ bench scenario="http" *args:
 fuzz seconds="120" target="":
     tests/fuzz {{ seconds }} {{ target }}
 
+# Hostile and honest guests mixed at full load, for so many seconds; exits with 1 when a gate is missed
+soak seconds="60" *args:
+    cargo build --release -p fumehood -p fumehood-bench
+    cargo run --release -p fumehood-bench -- soak --seconds {{ seconds }} {{ args }}
+
+# The numeric goals of the sandbox: `just goals` for all, `just goals s2 s9` for some
+goals *args="s1 s2 s3 s4 s5 s6 s9":
+    cargo build --release -p fumehood -p fumehood-bench
+    cargo run --release -p fumehood-bench -- goal {{ args }}
+
 # The book, into target/book
 book:
     mdbook build docs

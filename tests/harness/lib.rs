@@ -24,6 +24,7 @@ mod shared;
 mod values;
 mod wait;
 mod wire;
+pub mod zoo;
 
 pub use answer::{Answer, Problem};
 pub use client::Client;

@@ -217,6 +217,16 @@ impl Server {
         command
     }
 
+    /// The id of its process.
+    ///
+    /// # Panics
+    ///
+    /// When it runs no more.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
     /// Ask it to end with this signal, without waiting for it.
     ///
     /// # Panics

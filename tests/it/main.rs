@@ -19,3 +19,4 @@ mod sandbox;
 mod secrets;
 mod types;
 mod uploads;
+mod zoo;

@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Restart(Restart),
     /// Memory of many calls that are in flight at once.
     Inflight(Inflight),
+    /// Hostile and honest guests mixed at full load: no honest call fails or slows, memory and files stay flat.
+    Soak(Soak),
+    /// The numeric goals of the sandbox: each prints what was measured, the gate, and whether it holds.
+    Goal(Goal),
     /// Serve the REST baseline: bare axum with one typed route.
     ServeAxum(Listen),
     /// Serve the MCP baseline: bare rmcp with one tool.
@@ -40,7 +44,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Product {
     /// The fumehood binary [default: `fumehood` beside this program].
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, env = "FUMEHOOD", value_name = "PATH")]
     fumehood: Option<PathBuf>,
     /// The calculator component.
     #[arg(long, value_name = "PATH", default_value = CALCULATOR)]
@@ -155,6 +159,63 @@ pub(crate) struct Inflight {
     /// Write the measurements to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// How to soak.
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Length of the attack; the honest calls alone take a quarter of it before that.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Connections that call an honest tool.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) honest: u16,
+    /// Connections that attack.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) hostile: u16,
+}
+
+/// Which goals to measure, and how thoroughly.
+#[derive(Debug, Args)]
+pub(crate) struct Goal {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// The goals.
+    #[arg(required = true, value_enum)]
+    pub(crate) goals: Vec<GoalName>,
+    /// Hostile calls of S1, alternations of S5.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) calls: u64,
+    /// Calls of S2 and of S9.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) samples: u64,
+    /// Uploads of S4: each may take twenty seconds.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) bombs: u64,
+    /// Workers that S6 kills.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) kills: u64,
+}
+
+/// A goal of the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GoalName {
+    /// No death of the server in many hostile calls.
+    S1,
+    /// How late a call is stopped at its deadline.
+    S2,
+    /// Memory beyond what a call may have, for each attack on resources.
+    S3,
+    /// Uploads that are dear to compile are decided within their bounds, and nobody waits for them.
+    S4,
+    /// Nothing of one tenant is found by another.
+    S5,
+    /// How soon a worker process is there again.
+    S6,
+    /// The same call burns the same fuel.
+    S9,
 }
 
 /// Where a baseline listens.

@@ -29,11 +29,18 @@ pub(crate) struct Connection {
 pub(crate) struct Response<'a> {
     /// The status code.
     pub(crate) status: u16,
+    /// The status line and the headers.
+    pub(crate) head: &'a [u8],
     /// The body.
     pub(crate) body: Cow<'a, [u8]>,
 }
 
 impl Response<'_> {
+    /// The number in a header, whose name is given in lower case and with its colon.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        std::str::from_utf8(http1::header(self.head, name.as_bytes())?).ok()?.parse().ok()
+    }
+
     /// Refuse a response whose status is not 2xx.
     pub(crate) fn require_success(&self) -> Result<()> {
         ensure!((200..300).contains(&self.status), "{self}");
@@ -70,7 +77,7 @@ impl Connection {
     /// Wait for the response to the request that was sent.
     pub(crate) async fn receive(&mut self) -> Result<Response<'_>> {
         self.filled = 0;
-        let Parsed { status, body } = loop {
+        let Parsed { status, head, body } = loop {
             self.read_more().await?;
             if let Some(parsed) = http1::parse(&self.buffer[..self.filled])? {
                 break parsed;
@@ -80,7 +87,7 @@ impl Connection {
             Body::Whole(range) => Cow::Borrowed(&self.buffer[range]),
             Body::Joined(bytes) => Cow::Owned(bytes),
         };
-        Ok(Response { status, body })
+        Ok(Response { status, head: &self.buffer[..head], body })
     }
 
     async fn read_more(&mut self) -> Result<()> {

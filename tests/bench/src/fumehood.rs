@@ -14,6 +14,7 @@ use crate::client::Connection;
 use crate::process::{self, Memory};
 use crate::request::{self, Target};
 use crate::server::Server;
+use crate::zoo;
 
 /// Pause between two questions whether the server is ready: the precision of what is measured with it.
 const POLL_PAUSE: Duration = Duration::from_millis(1);
@@ -79,6 +80,13 @@ impl Fumehood {
         Ok(Self { server, key: home.key()?, ready_after })
     }
 
+    /// The same with the bounds for which the zoo is written. Patient: there is much to compile.
+    pub(crate) async fn start_with_bounds_of_zoo(binary: &Path, home: &Home) -> Result<Self> {
+        let environment = zoo::environment();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        Self::start(binary, home, &environment, PATIENCE * 5).await
+    }
+
     /// The id of the process.
     pub(crate) fn pid(&self) -> u32 {
         self.server.pid()
@@ -102,6 +110,15 @@ impl Fumehood {
     /// How long it took from the start of the process until it was ready.
     pub(crate) fn ready_after(&self) -> Duration {
         self.ready_after
+    }
+
+    /// A new key that may call, with shares of its own.
+    pub(crate) async fn new_key(&self, name: &str) -> Result<String> {
+        let mut connection = Connection::open(self.address()).await?;
+        let response = connection.exchange(&request::new_key(self.address(), &self.key, name)).await?;
+        response.require_success()?;
+        let made: serde_json::Value = serde_json::from_slice(&response.body).context("an answer that is not JSON")?;
+        made["key"].as_str().map(str::to_owned).context("an answer without a key")
     }
 
     /// Its memory now.

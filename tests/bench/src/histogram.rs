@@ -41,6 +41,11 @@ impl Histogram {
         self.counts.iter().map(|&count| u64::from(count)).sum()
     }
 
+    /// The longest latency, in microseconds; zero when nothing was counted.
+    pub(crate) fn longest_us(&self) -> f64 {
+        self.quantile_us(1.0)
+    }
+
     /// The latency that this share of all does not exceed, in microseconds; zero when nothing was counted.
     pub(crate) fn quantile_us(&self, share: f64) -> f64 {
         let rank = (self.total() as f64 * share).ceil().max(1.0) as u64;

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 pub(crate) struct Parsed {
     /// The status code.
     pub(crate) status: u16,
+    /// How long the status line and the headers are.
+    pub(crate) head: usize,
     /// The body.
     pub(crate) body: Body,
 }
@@ -46,7 +48,12 @@ pub(crate) fn parse(received: &[u8]) -> Result<Option<Parsed>> {
         return Ok(None);
     };
     ensure!(end == received.len(), "{} bytes follow the response", received.len() - end);
-    Ok(Some(Parsed { status, body }))
+    Ok(Some(Parsed { status, head: body_start, body }))
+}
+
+/// The value of a header in the head of a response; its name is given in lower case and with its colon.
+pub(crate) fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    head.split(|&byte| byte == b'\n').find_map(|line| value_of(line, name))
 }
 
 /// The status, the framing, and where the body starts.

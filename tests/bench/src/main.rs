@@ -17,6 +17,7 @@ mod report;
 mod request;
 mod scenarios;
 mod server;
+mod zoo;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ fn run(command: Command) -> Result<()> {
         Command::Cold(settings) => run_scenario(scenarios::cold::run(&settings)),
         Command::Restart(settings) => run_scenario(scenarios::restart::run(&settings)),
         Command::Inflight(settings) => run_scenario(scenarios::inflight::run(&settings)),
+        Command::Soak(settings) => run_scenario(scenarios::soak::run(&settings)),
+        Command::Goal(settings) => run_scenario(scenarios::goal::run(&settings)),
     }
 }
 

@@ -42,6 +42,59 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { rss_bytes: field("Rss:")?, pss_bytes: field("Pss:")? })
 }
 
+/// A process and all that it has started, by their ids.
+pub(crate) fn family(pid: u32) -> Result<Vec<u32>> {
+    let entries = fs::read_dir("/proc").context("cannot read /proc")?;
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parents: Vec<(u32, u32)> = pids.filter_map(|pid: u32| Some((pid, parent_of(pid)?))).collect();
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(&member) = family.get(next) {
+        family.extend(parents.iter().filter(|(_, parent)| *parent == member).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    Ok(family)
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // proc_pid_stat(5): after the name in brackets come the state and the parent.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether a process is there, and not only its remains.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X'])))
+}
+
+/// The command line of a process, its arguments joined by spaces.
+pub(crate) fn command_line(pid: u32) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(String::from_utf8_lossy(&line).replace('\0', " "))
+}
+
+/// The proportional memory of these processes together, in bytes. One that is gone by now has none.
+pub(crate) fn pss_of(pids: &[u32]) -> u64 {
+    pids.iter().filter_map(|pid| memory(*pid).ok()).map(|memory| memory.pss_bytes).sum()
+}
+
+/// The open files of these processes together.
+pub(crate) fn files_of(pids: &[u32]) -> usize {
+    pids.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok()).map(Iterator::count).sum()
+}
+
+/// Begin to look for the largest memory of a process anew; see [`peak_rss`].
+pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+    // proc_pid_clear_refs(5): 5 sets the peak back to what is resident now.
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").with_context(|| format!("cannot reset the peak of {pid}"))
+}
+
+/// The most memory that was resident at a time since [`forget_peak`], in bytes.
+pub(crate) fn peak_rss(pid: u32) -> Option<u64> {
+    parse_kilobytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
+}
+
 /// Allow this process, and those that it starts, as many open files as the system lets it have.
 pub(crate) fn allow_many_files() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -95,5 +148,8 @@ mod tests {
         let memory = memory(std::process::id()).expect("the file is there");
 
         assert!(memory.rss_bytes >= memory.pss_bytes && memory.pss_bytes > 0);
+        let own = std::process::id();
+        assert!(is_alive(own) && peak_rss(own).expect("the kernel tells it") > 0);
+        assert_eq!(family(own).expect("the files are there")[0], own);
     }
 }

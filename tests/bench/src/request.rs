@@ -134,6 +134,24 @@ pub(crate) fn call(address: SocketAddr, key: &str, module: &str, function: &str,
     post(address, &format!("/api/{module}/{function}"), Some(key), &[], arguments)
 }
 
+/// A call of any function, with headers that set its bounds.
+pub(crate) fn bounded_call(
+    address: SocketAddr,
+    key: &str,
+    module: &str,
+    function: &str,
+    arguments: &str,
+    bounds: &[(&str, &str)],
+) -> Vec<u8> {
+    post(address, &format!("/api/{module}/{function}"), Some(key), bounds, arguments)
+}
+
+/// A new key that may call.
+pub(crate) fn new_key(address: SocketAddr, key: &str, name: &str) -> Vec<u8> {
+    let body = json!({ "name": name, "roles": ["call"] });
+    post(address, "/api/v1/keys", Some(key), &[], &body.to_string())
+}
+
 /// An upload of a component.
 pub(crate) fn upload(address: SocketAddr, key: &str, module: &str, component: &[u8]) -> Vec<u8> {
     let mut request = head("PUT", &format!("/api/v1/modules/{module}"), address, Some(key));
@@ -176,7 +194,7 @@ mod tests {
     use super::*;
 
     fn response(status: u16, body: &str) -> Response<'_> {
-        Response { status, body: Cow::Borrowed(body.as_bytes()) }
+        Response { status, head: b"", body: Cow::Borrowed(body.as_bytes()) }
     }
 
     #[test]

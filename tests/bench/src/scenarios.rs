@@ -1,6 +1,8 @@
 //! What is measured: one module for each subcommand.
 
 pub(crate) mod cold;
+pub(crate) mod goal;
 pub(crate) mod http;
 pub(crate) mod inflight;
 pub(crate) mod restart;
+pub(crate) mod soak;

@@ -1,0 +1,9 @@
+;; Crashes while it makes room for its argument.
+(component
+  (core module $code
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+    (func (export "length") (param i32 i32) (result i32) (local.get 1)))
+  (core instance $code (instantiate $code))
+  (func (export "length") (param "text" string) (result u32)
+    (canon lift (core func $code "length") (memory (core memory $code "memory")) (realloc (core func $code "realloc")))))

@@ -1,0 +1,58 @@
+;; Counts what it is given: variables of the environment, arguments, directories, and whether there is a working
+;; directory or a terminal. Answers with the sum.
+(component
+  (import "wasi:cli/environment@0.2.0" (instance $environment
+    (export "get-environment" (func (result (list (tuple string string)))))
+    (export "get-arguments" (func (result (list string))))
+    (export "initial-cwd" (func (result (option string))))))
+  (import "wasi:filesystem/types@0.2.0" (instance $files (export "descriptor" (type $descriptor (sub resource)))))
+  (alias export $files "descriptor" (type $descriptor))
+  (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
+    (export "get-directories" (func (result (list (tuple (own $descriptor) string)))))))
+  (import "wasi:cli/terminal-output@0.2.0" (instance $terminal (export "terminal-output" (type $output (sub resource)))))
+  (alias export $terminal "terminal-output" (type $output))
+  (import "wasi:cli/terminal-stdout@0.2.0" (instance $stdout
+    (export "get-terminal-stdout" (func (result (option (own $output)))))))
+  (core module $memory
+    (memory (export "memory") 4)
+    (global $next (mut i32) (i32.const 4096))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $at i32)
+      (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+      (global.set $next (i32.add (local.get $at) (local.get 3)))
+      (local.get $at)))
+  (core instance $memory (instantiate $memory))
+  (core func $variables (canon lower (func $environment "get-environment")
+    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core func $arguments (canon lower (func $environment "get-arguments")
+    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core func $working (canon lower (func $environment "initial-cwd")
+    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core func $directories (canon lower (func $preopens "get-directories")
+    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core func $terminal (canon lower (func $stdout "get-terminal-stdout") (memory (core memory $memory "memory"))))
+  (core module $code
+    (import "memory" "memory" (memory 4))
+    (import "host" "variables" (func $variables (param i32)))
+    (import "host" "arguments" (func $arguments (param i32)))
+    (import "host" "working" (func $working (param i32)))
+    (import "host" "directories" (func $directories (param i32)))
+    (import "host" "terminal" (func $terminal (param i32)))
+    (func (export "count") (result i32)
+      (call $variables (i32.const 0))
+      (call $arguments (i32.const 16))
+      (call $directories (i32.const 32))
+      (call $working (i32.const 48))
+      (call $terminal (i32.const 64))
+      (i32.add (i32.add (i32.load (i32.const 4)) (i32.load (i32.const 20)))
+        (i32.add (i32.load (i32.const 36))
+          (i32.add (i32.load8_u (i32.const 48)) (i32.load8_u (i32.const 64)))))))
+  (core instance $code (instantiate $code
+    (with "memory" (instance $memory))
+    (with "host" (instance
+      (export "variables" (func $variables))
+      (export "arguments" (func $arguments))
+      (export "working" (func $working))
+      (export "directories" (func $directories))
+      (export "terminal" (func $terminal))))))
+  (func (export "count") (result u32) (canon lift (core func $code "count"))))
