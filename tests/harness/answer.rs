@@ -70,7 +70,6 @@ impl Answer {
     /// # Panics
     ///
     /// When it was answered otherwise.
-    #[must_use]
     pub fn value(&self) -> Value {
         self.expect(200)
     }
@@ -80,7 +79,6 @@ impl Answer {
     /// # Panics
     ///
     /// When it was answered otherwise.
-    #[must_use]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/json"));

@@ -4,7 +4,7 @@ use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use fumehood_capabilities::http::Egress;
-use fumehood_dispatch::Dispatcher;
+use fumehood_dispatch::{Dispatcher, Parts};
 use fumehood_model::{ByteSize, Code};
 use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox, Settings, Workers};
 use fumehood_scheduler::Admission;
@@ -69,8 +69,9 @@ impl House {
         };
         let secrets = directory.secrets(&database);
         let egress = Egress::new(&config.egress)?;
-        let dispatcher =
-            Dispatcher::new(door, sandbox.clone(), admission, database, directory.blobs()?, keys, secrets, egress);
+        let blobs = directory.blobs()?;
+        let parts = Parts { sandbox: sandbox.clone(), admission, database, blobs, keys, secrets, egress };
+        let dispatcher = Dispatcher::new(door, parts);
         Ok(Self { dispatcher, first_key, key_file, sandbox, directory })
     }
 

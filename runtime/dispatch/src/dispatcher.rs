@@ -9,7 +9,7 @@ use fumehood_scheduler::Admission;
 use fumehood_store::{Blobs, Database, KeyRing, Results, Scratch, Secrets};
 use tokio::sync::watch;
 
-use crate::{DispatchError, error::shown, permissions::Permissions};
+use crate::{DispatchError, error::shown, permissions::Permissions, pin::Pins};
 
 /// Uploads that are read and compiled at a time and that wait, in all and of one key.
 ///
@@ -40,6 +40,24 @@ pub struct Config {
     pub results: Option<Results>,
 }
 
+/// What stands behind the door.
+pub struct Parts {
+    /// Where tools run.
+    pub sandbox: Sandbox,
+    /// Who runs when.
+    pub admission: Admission,
+    /// Durable state.
+    pub database: Database,
+    /// The bytes of components.
+    pub blobs: Blobs,
+    /// The keys that open the API.
+    pub keys: KeyRing,
+    /// Secrets for tools.
+    pub secrets: Secrets,
+    /// The way to the outside.
+    pub egress: Egress,
+}
+
 /// The door. Cloning is cheap.
 #[derive(Clone)]
 pub struct Dispatcher {
@@ -62,6 +80,10 @@ pub(crate) struct Inner {
     pub(crate) desk: Desk,
     pub(crate) witness: Arc<dyn Witness>,
     pub(crate) ready: watch::Sender<bool>,
+    /// Components that are being installed, and how often: nobody may let go of them meanwhile.
+    pub(crate) pinned: Pins,
+    /// Held while a component is let go of, so that none is pinned meanwhile.
+    pub(crate) letting_go: tokio::sync::Mutex<()>,
     /// Installing and removing take turns: the database, the files and the catalogue change together.
     pub(crate) installing: tokio::sync::Mutex<()>,
 }
@@ -69,16 +91,8 @@ pub(crate) struct Inner {
 impl Dispatcher {
     /// A door to these parts. Nothing is served before [`Dispatcher::load`].
     #[must_use]
-    pub fn new(
-        config: Config,
-        sandbox: Sandbox,
-        admission: Admission,
-        database: Database,
-        blobs: Blobs,
-        keys: KeyRing,
-        secrets: Secrets,
-        egress: Egress,
-    ) -> Self {
+    pub fn new(config: Config, parts: Parts) -> Self {
+        let Parts { sandbox, admission, database, blobs, keys, secrets, egress } = parts;
         let desk = Desk { http: egress, keyvalue: Buckets::new(database.clone()), secrets: Safe::new(secrets.clone()) };
         let permissions = Permissions::default();
         let witness = permissions.witness();
@@ -96,6 +110,8 @@ impl Dispatcher {
             desk,
             witness,
             ready: watch::Sender::new(false),
+            pinned: Pins::default(),
+            letting_go: tokio::sync::Mutex::default(),
             installing: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }

@@ -5,7 +5,7 @@ use fumehood_registry::{AdmitError, Manifest, Module, Origin};
 use fumehood_store::{ModuleRow, PendingRow};
 use std::sync::Arc;
 
-use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown};
+use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown, pin::Pin};
 
 /// What a manifest that came with an upload is called.
 pub(crate) const SENT: &str = "tool.toml";
@@ -92,12 +92,14 @@ impl Dispatcher {
         }
         self.check_name(&name, overwrite)?;
         let _place = self.inner.uploads.enter(&principal.key).await?;
-        let digest = self.keep(bytes.clone()).await?;
+        let pin = self.keep(bytes).await?;
+        let digest = pin.digest;
         let at = Timestamp::now();
         let origin = Origin::Upload { by: principal.name.to_string(), at };
         let module = match self.prepare(name.clone(), digest, size_bytes, origin, manifest.as_deref()).await {
             Ok(module) => module,
             Err(error) => {
+                drop(pin);
                 self.forget_unused(digest).await;
                 return Err(error);
             }
@@ -105,8 +107,6 @@ impl Dispatcher {
         let _turn = self.inner.installing.lock().await;
         // Another upload may have taken the name while this one was compiled.
         self.check_name(&name, overwrite)?;
-        // And another removal may have let go of the same bytes.
-        self.keep(bytes).await?;
         let before = self.stored_row(&name).await?;
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
         let base = before.as_ref().and_then(|row| row.asked_before.clone());
@@ -185,14 +185,17 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn keep(&self, bytes: Bytes) -> Result<Digest, DispatchError> {
+    /// Store the bytes of a component, and keep anybody from letting go of them until what is returned is dropped.
+    async fn keep(&self, bytes: Bytes) -> Result<Pin, DispatchError> {
+        let hashed = bytes.clone();
+        let digest = blocking(move || Ok(Digest::of(&hashed))).await?;
+        let pin = {
+            let _turn = self.inner.letting_go.lock().await;
+            self.inner.pinned.pin(digest)
+        };
         let blobs = self.inner.blobs.clone();
-        blocking(move || {
-            let digest = Digest::of(&bytes);
-            blobs.put(&digest, &bytes)?;
-            Ok(digest)
-        })
-        .await
+        blocking(move || Ok(blobs.put(&digest, &bytes)?)).await?;
+        Ok(pin)
     }
 
     /// Describe, compile and link a stored component.
@@ -229,6 +232,10 @@ impl Dispatcher {
 
     /// Let go of a component that no module uses. The calls that run on it hold what they need.
     pub(crate) async fn forget_unused(&self, digest: Digest) {
+        let _turn = self.inner.letting_go.lock().await;
+        if self.inner.pinned.holds(&digest) {
+            return;
+        }
         let waits = self.inner.permissions.waiting().values().any(|waiting| waiting.digest == digest);
         if waits || self.inner.registry.current().modules().any(|module| module.digest == digest) {
             return;

@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod load;
 mod permissions;
+mod pin;
 mod results;
 mod run;
 mod said;
@@ -21,7 +22,7 @@ mod secrets;
 mod witness;
 
 pub use call::Answer;
-pub use dispatcher::{Config, Dispatcher};
+pub use dispatcher::{Config, Dispatcher, Parts};
 pub use error::DispatchError;
 pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, Wish};
 pub use fumehood_sandbox::is_offered;

@@ -42,7 +42,7 @@ pub(crate) async fn arguments(content_type: &str, body: Bytes, plan: &Plan) -> R
             return Err(Problem::new(Code::Malformed, message));
         }
         let has_file = field.file_name().is_some();
-        let kind = Kind::of(field.content_type().map(|kind| kind.essence_str()), has_file);
+        let kind = Kind::of(field.content_type().map(mime::Mime::essence_str), has_file);
         let bytes = field.bytes().await.map_err(|error| broken(&error))?;
         form.take(&name, kind, &bytes);
     }

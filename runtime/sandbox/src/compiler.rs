@@ -234,7 +234,7 @@ pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     input.read_to_end(&mut everything)?;
     let result = if order.compile {
         let yields = if order.epochs { Yield::Epoch } else { Yield::Fuel(0) };
-        compile(&everything, yields).map_err(|error| Refusal { what: error.to_string(), describing: false })
+        compile(&everything, yields).map_err(|error| Refusal { what: error.reason(), describing: false })
     } else {
         describe(&everything).map_err(|error| Refusal { what: error.to_string(), describing: true }).and_then(
             |interface| serde_json::to_vec(&interface).map_err(|e| Refusal { what: e.to_string(), describing: true }),

@@ -79,3 +79,13 @@ pub enum SandboxError {
     #[error("a call was lost because its thread failed")]
     Lost,
 }
+
+impl SandboxError {
+    /// Why, for another process of ours that says by itself what could not be done.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Refused { what } => what,
+            error => error.to_string(),
+        }
+    }
+}

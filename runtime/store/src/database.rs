@@ -208,7 +208,7 @@ impl Database {
     pub fn remove_module(&self, name: &ModuleName) -> Result<bool, StoreError> {
         self.with(|db| {
             let transaction = db.unchecked_transaction()?;
-            for table in ["grants", "observed", "keyvalue"] {
+            for table in ["grants", "observed", "keyvalue", "keyvalue_used"] {
                 transaction.execute(&format!("DELETE FROM {table} WHERE module = ?1"), [name.as_str()])?;
             }
             let rows = transaction.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()])?;

@@ -187,20 +187,6 @@ impl Database {
         })
     }
 
-    /// Forget all buckets of a module.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn keyvalue_forget(&self, module: &ModuleName) -> Result<(), StoreError> {
-        self.with(|db| {
-            let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-            transaction.execute("DELETE FROM keyvalue WHERE module = ?1", [module.as_str()])?;
-            transaction.execute("DELETE FROM keyvalue_used WHERE module = ?1", [module.as_str()])?;
-            transaction.commit()
-        })
-    }
-
     /// Run `work` in one transaction that also clears away what has expired, and keeps the bucket within its room.
     fn change<T>(
         &self,
@@ -506,7 +492,7 @@ mod tests {
         let fixture = Fixture { database: Database::open(&folder.path().join("db"), Access::Own).unwrap(), folder };
 
         assert_eq!((fixture.get(&name, "k").as_deref(), fixture.used(&name)), (Some("v"), (2, 1)));
-        fixture.database.keyvalue_forget(&name.module).unwrap();
+        fixture.database.remove_module(&name.module).unwrap();
         assert_eq!((fixture.get(&name, "k"), fixture.used(&name)), (None, (0, 0)));
     }
 }

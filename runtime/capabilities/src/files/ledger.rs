@@ -36,7 +36,7 @@ pub(super) struct Spent;
 impl Spent {
     /// Whether this is what `error` says.
     pub(super) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
     }
 }
 

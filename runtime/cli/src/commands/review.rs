@@ -47,10 +47,10 @@ pub(crate) fn changes(changed: &Value) -> String {
 
 fn rendered(review: &Value) -> String {
     let mut shown = format!("{}  {}\n", single_line(&text(review, "module")), single_line(&text(review, "digest")));
-    shown += &section("ASKS FOR", asked(&review["asks"]));
-    shown += &section("COULD REACH", reached(&review["could_reach"]));
-    shown += &section("HAS USED", used(&review["has_used"]));
-    shown += &section("GRANTED", granted(&review["grants"]));
+    shown += &section("ASKS FOR", &asked(&review["asks"]));
+    shown += &section("COULD REACH", &reached(&review["could_reach"]));
+    shown += &section("HAS USED", &used(&review["has_used"]));
+    shown += &section("GRANTED", &granted(&review["grants"]));
     if let Some(waiting) = review.get("waiting") {
         let title = format!(
             "WAITS  {} from {} at {}",
@@ -58,15 +58,15 @@ fn rendered(review: &Value) -> String {
             text(waiting, "sent_by"),
             text(waiting, "sent_at")
         );
-        shown += &section(&single_line(&title), asked(&waiting["asks"]));
+        shown += &section(&single_line(&title), &asked(&waiting["asks"]));
     }
     if let Some(changed) = review.get("changed") {
-        shown += &section("NOT REVIEWED YET", changes(changed));
+        shown += &section("NOT REVIEWED YET", &changes(changed));
     }
     shown
 }
 
-fn section(title: &str, body: String) -> String {
+fn section(title: &str, body: &str) -> String {
     let body = if body.is_empty() { "nothing".to_owned() } else { body.trim_end().to_owned() };
     let body: String = body.lines().map(|line| format!("  {}\n", line.trim_end())).collect();
     format!("\n{title}\n{body}")

@@ -51,7 +51,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use fumehood_model::ByteSize;
-    use fumehood_policy::{Limits, OnNewPermissions};
+    use fumehood_policy::{Limits, OnNewPermissions, Trusted};
 
     use super::*;
 
@@ -80,6 +80,9 @@ mod tests {
             read_only: false,
             data_dir: place("data"),
             on_new_permissions: OnNewPermissions::Serve,
+            trusted: Trusted::default(),
+            scratch: None,
+            results: None,
         };
         let check = |name: &str, mode: &str| {
             let text = format!("files:{},at=/d,mode={mode}", place(name).display());
@@ -107,6 +110,9 @@ mod tests {
             read_only: false,
             data_dir: "/data".into(),
             on_new_permissions: OnNewPermissions::Serve,
+            trusted: Trusted::default(),
+            scratch: None,
+            results: None,
         };
 
         for text in ["env:A", "config:A", "files,at=/d"] {

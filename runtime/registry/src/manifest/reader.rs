@@ -171,7 +171,7 @@ impl<'t> Reader<'t> {
             self.mistake(value.span().start, what);
             return None;
         }
-        if text.chars().any(|c| !is_printable(c) && !(allowed.lines && c == '\n')) {
+        if text.chars().any(|c| !(is_printable(c) || allowed.lines && c == '\n')) {
             let what = format!("`{}` holds a character that cannot be printed", shown(key));
             self.mistake(value.span().start, what);
             return None;
