@@ -24,14 +24,17 @@ const FLOORS: [(&str, u8); 13] = [
 ];
 
 /// What only its keepers may use, so that there is one place to look at and one to change.
-const KEEPERS: [(&str, &[&str]); 12] = [
+const KEEPERS: [(&str, &[&str]); 15] = [
     ("wasmtime", &["fumehood-value", "fumehood-sandbox", "fumehood-capabilities"]),
     ("wasmtime-wasi", &["fumehood-capabilities"]),
+    ("wasmtime-wasi-http", &["fumehood-capabilities"]),
+    ("landlock", &["fumehood-sandbox"]),
+    ("seccompiler", &["fumehood-sandbox"]),
     ("wasmparser", &["fumehood-value"]),
     ("rusqlite", &["fumehood-store"]),
     ("axum", &["fumehood-http", "fumehood-rest", "fumehood-mcp", "fumehood"]),
-    ("hyper", &["fumehood-http"]),
-    ("http", &["fumehood-http", "fumehood-rest", "fumehood-mcp"]),
+    ("hyper", &["fumehood-http", "fumehood-capabilities"]),
+    ("http", &["fumehood-http", "fumehood-rest", "fumehood-mcp", "fumehood-capabilities"]),
     ("utoipa", &["fumehood-rest"]),
     ("rmcp", &["fumehood-mcp"]),
     ("ureq", &["fumehood"]),

@@ -137,9 +137,9 @@ fn what_a_guest_makes_the_server_hold_is_bounded() {
     let call = |function: &str, arguments: Value| server.admin().call(&format!("fetch/{function}"), &arguments);
 
     // 900 sets of 60,000 bytes would be 54 MB.
-    call("hold-fields", json!({ "count": 900, "bytes": 60_000 })).refused(502, "trap");
-    call("hold-bodies", json!({ "count": 900, "bytes": 16_000 })).refused(502, "trap");
-    call("hold-requests", json!({ "count": 900, "bytes": 8_000 })).refused(502, "trap");
+    call("hold-fields", json!({ "count": 900, "bytes": 60_000 })).refused(507, "quota_exceeded");
+    call("hold-bodies", json!({ "count": 900, "bytes": 16_000 })).refused(507, "quota_exceeded");
+    call("hold-requests", json!({ "count": 900, "bytes": 8_000 })).refused(507, "quota_exceeded");
     // The same amount, one after the other, is nothing.
     assert_eq!(call("make-fields", json!({ "count": 5_000, "bytes": 60_000 })).value(), json!(5_000));
     assert_eq!(call("hold-fields", json!({ "count": 900, "bytes": 100 })).value(), json!(900));

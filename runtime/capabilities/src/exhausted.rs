@@ -1,6 +1,8 @@
 use fumehood_model::ByteSize;
 use wasmtime_wasi::ResourceTableError;
 
+use crate::http::TooMuchHeld;
+
 /// A bound of a call that its imports keep, and that the guest has reached.
 ///
 /// It travels as the error of an import, so that the guest is stopped; [`exhausted`] finds it again.
@@ -18,6 +20,9 @@ pub enum Exhausted {
         /// How many one call may make.
         allowed: u64,
     },
+    /// Headers, bodies and addresses of requests to the outside.
+    #[error("the call made its host hold too much")]
+    HostMemory,
     /// Handles held at a time: streams, descriptors, requests, pollables.
     #[error("the call held too many handles at a time")]
     Handles,
@@ -32,7 +37,8 @@ pub fn exhausted(error: &wasmtime::Error) -> Option<Exhausted> {
     error.chain().find_map(|cause| {
         // The tables of handles, on both sides, are the runtime's own, and report in their own words.
         let full = matches!(cause.downcast_ref(), Some(ResourceTableError::Full)) || cause.to_string() == STORE_FULL;
-        cause.downcast_ref::<Exhausted>().copied().or_else(|| full.then_some(Exhausted::Handles))
+        let held = cause.downcast_ref::<TooMuchHeld>().map(|_| Exhausted::HostMemory);
+        cause.downcast_ref::<Exhausted>().copied().or(held).or_else(|| full.then_some(Exhausted::Handles))
     })
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use fumehood_model::{ByteSize, Captured};
+use fumehood_policy::Limits;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
@@ -71,6 +72,13 @@ pub struct Bounds {
     pub log: ByteSize,
     /// Of requests to the outside.
     pub http: http::Bounds,
+}
+
+impl From<&Limits> for Bounds {
+    fn from(limits: &Limits) -> Self {
+        let Limits { output, handles, random, log, .. } = *limits;
+        Self { output, handles, random, log, http: limits.into() }
+    }
 }
 
 /// Whether the caller of a call wants it to end. Clones tell the same.

@@ -9,8 +9,8 @@ use crate::{
     exit::Failure,
 };
 
-/// A library that tells at `info` what we would tell at `debug`, and calls every client that leaves an error. What the operator asks for comes after and wins.
-const QUIET: &str = "rmcp=warn,rmcp::service=off";
+/// A library that tells at `info` what we would tell at `debug`, and calls every client that leaves an error; and one whose warnings a guest can provoke. What the operator asks for comes after and wins.
+const QUIET: &str = "rmcp=warn,rmcp::service=off,wasmtime_wasi_http=error";
 
 /// Start logging as `log` says.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {

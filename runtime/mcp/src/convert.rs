@@ -88,6 +88,7 @@ fn advice(reason: &StopReason) -> String {
         | StopReason::Memory { .. }
         | StopReason::HostCalls { .. }
         | StopReason::Handles { .. }
+        | StopReason::HostMemory { .. }
         | StopReason::Random { .. } => "Ask for less at a time, or ask an administrator to raise the limit.",
         StopReason::ResultTooLarge { .. } => "Ask for a smaller part of the answer.",
         StopReason::Trap { .. } => "The same call will most likely fail again; its author can tell why.",

@@ -72,6 +72,12 @@ pub enum StopReason {
         /// How many it may hold.
         allowed: u64,
     },
+    /// What it made its host hold beside its own memory.
+    #[error("the call was stopped because it made its host hold more than {allowed}")]
+    HostMemory {
+        /// How much that may be.
+        allowed: ByteSize,
+    },
     /// Random bytes.
     #[error("the call was stopped after drawing {allowed} of random bytes")]
     Random {
@@ -145,7 +151,9 @@ impl StopReason {
             Self::Denied { .. } => Code::Denied,
             Self::Cancelled => Code::Cancelled,
             Self::ResultTooLarge { .. } => Code::ResultTooLarge,
-            Self::HostCalls { .. } | Self::Handles { .. } | Self::Random { .. } => Code::QuotaExceeded,
+            Self::HostCalls { .. } | Self::Handles { .. } | Self::HostMemory { .. } | Self::Random { .. } => {
+                Code::QuotaExceeded
+            }
         }
     }
 
@@ -159,6 +167,7 @@ impl StopReason {
             Self::ResultTooLarge { allowed } => ("result", allowed.0),
             Self::HostCalls { allowed } => ("host_calls", *allowed),
             Self::Handles { allowed } => ("handles", *allowed),
+            Self::HostMemory { allowed } => ("host_memory", allowed.0),
             Self::Random { allowed } => ("random", allowed.0),
             Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => return None,
         })
@@ -171,7 +180,7 @@ impl StopReason {
             Self::Deadline { .. } => Some(usage.duration_us / 1_000),
             Self::Memory { .. } => Some(usage.memory_bytes),
             Self::Fuel { allowed } | Self::HostCalls { allowed } | Self::Handles { allowed } => Some(*allowed),
-            Self::Random { allowed } => Some(allowed.0),
+            Self::HostMemory { allowed } | Self::Random { allowed } => Some(allowed.0),
             Self::ResultTooLarge { .. } | Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => None,
         }
     }

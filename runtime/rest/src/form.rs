@@ -42,7 +42,9 @@ pub(crate) async fn arguments(content_type: &str, body: Bytes, plan: &Plan) -> R
             return Err(Problem::new(Code::Malformed, message));
         }
         let has_file = field.file_name().is_some();
-        let kind = Kind::of(field.content_type().map(mime::Mime::essence_str), has_file);
+        let essence = field.content_type().map(AsRef::<str>::as_ref);
+        let essence = essence.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        let kind = Kind::of(essence, has_file);
         let bytes = field.bytes().await.map_err(|error| broken(&error))?;
         form.take(&name, kind, &bytes);
     }

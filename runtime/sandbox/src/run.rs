@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_capabilities::{Bounds, Cancelled, Guest, Setup};
+use fumehood_capabilities::{Cancelled, Guest, Setup};
 use fumehood_model::{Crash, Digest, Outcome, StopReason, Stopped, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::{Input, LiftError, Plan};
@@ -73,13 +73,7 @@ impl Chamber {
         let plan = function.ok_or(SandboxError::Lost)?.plan.clone();
         let input = plan.accept(call.arguments)?;
         let setup = Setup {
-            bounds: Bounds {
-                output: call.limits.output,
-                handles: call.limits.handles,
-                random: call.limits.random,
-                log: call.limits.log,
-                http: (&call.limits).into(),
-            },
+            bounds: (&call.limits).into(),
             granted: call.granted,
             host: call.host,
             deadline: call.deadline,

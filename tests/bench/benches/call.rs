@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use fumehood_capabilities::{Bounds, Cancelled, Granted, Guest, Nothing, Setup};
+use fumehood_capabilities::{Cancelled, Granted, Guest, Nothing, Setup};
 use fumehood_model::{ByteSize, Digest};
 use fumehood_policy::Limits;
 use fumehood_sandbox::{Call, Compiler, CompilerLimits, Config, Isolation, Sandbox};
@@ -27,7 +27,7 @@ const ARGUMENTS: &[u8] = br#"{"a":2,"b":40}"#;
 /// What a call starts with that is granted nothing.
 fn nothing() -> Setup {
     Setup {
-        bounds: Bounds { output: ByteSize::kib(64) },
+        bounds: (&Limits::default()).into(),
         granted: Granted::default(),
         host: Arc::new(Nothing),
         deadline: Instant::now() + Duration::from_secs(30),
@@ -121,7 +121,7 @@ fn unbounded(c: &mut Criterion) {
             let input = plan.lower_slice(ARGUMENTS).expect("the arguments fit");
             let mut store = Store::new(&engine, Guest::new(nothing(), ()));
             let instance = pre.instantiate_async(&mut store).await.expect("it instantiates");
-            let add = instance.get_func(&mut store, &add).expect("the calculator adds");
+            let add = instance.get_func(&mut store, add).expect("the calculator adds");
             let mut results = [Val::Bool(false)];
             add.call_async(&mut store, &input.0, &mut results).await.expect("add answers");
             plan.lift(results.first(), ByteSize::mib(8)).expect("the answer is JSON")

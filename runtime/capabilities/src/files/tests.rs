@@ -45,7 +45,7 @@ impl Scene {
         fs::create_dir(&path).unwrap();
         prepare(&path);
         let mut wasi = WasiCtx::builder();
-        let folder = Folder { path, at: "/data".into(), writable, max_bytes, max_files };
+        let folder = Folder { within: path.clone(), path, at: "/data".into(), writable, max_bytes, max_files };
         let files = Files::open(&mut wasi, vec![folder]);
         Self { home, wasi: wasi.build(), table: ResourceTable::new(), files }
     }
@@ -448,8 +448,14 @@ async fn many_streams_keep_one_thread_busy() {
 
 #[test]
 fn a_folder_that_is_not_there_is_left_out() {
-    let missing =
-        Folder { path: "/nonexistent/x".into(), at: "/data".into(), writable: true, max_bytes: 1, max_files: 1 };
+    let missing = Folder {
+        path: "/nonexistent/x".into(),
+        within: "/nonexistent/x".into(),
+        at: "/data".into(),
+        writable: true,
+        max_bytes: 1,
+        max_files: 1,
+    };
 
     let files = Files::open(&mut WasiCtx::builder(), vec![missing]);
 

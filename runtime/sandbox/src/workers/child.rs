@@ -208,7 +208,7 @@ impl Worker {
         let (chamber, link) = (self.chamber.clone(), Arc::clone(&self.link));
         self.chamber.background().handle().spawn_blocking(move || {
             let loaded = match serde_json::from_slice(&interface) {
-                Ok(interface) => chamber.load(digest, &interface, &Code::Bytes(code)).map_err(|error| error.reason()),
+                Ok(interface) => chamber.load(digest, &interface, &Code::Bytes(code)).map_err(SandboxError::reason),
                 Err(error) => Err(error.to_string()),
             };
             let refused = loaded.as_ref().err().cloned();

@@ -54,13 +54,13 @@ impl Host for Echo {
 
 fn guest(host: Arc<dyn Host>, bounds: Bounds) -> Guest<()> {
     let setup = Setup {
-        bounds: crate::Bounds { output: ByteSize::kib(1) },
+        bounds: crate::Bounds { http: bounds, ..(&fumehood_policy::Limits::default()).into() },
         granted: Granted::default(),
         host,
         deadline: Instant::now() + Duration::from_secs(20),
         cancelled: Cancelled::default(),
     };
-    Guest::new(setup, ()).with_http(bounds)
+    Guest::new(setup, ())
 }
 
 type Answer = Result<http::Response<WasiBody>, Error>;

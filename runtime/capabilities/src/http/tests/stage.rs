@@ -55,13 +55,14 @@ impl Stage {
 
     pub(crate) fn within(grants: Vec<HttpGrant>, limits: Limits, patience: Duration, config: &Config) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let database = DataDirectory::open(data.path(), Access::Own).unwrap().database().unwrap();
+        let directory = DataDirectory::open(data.path(), Access::Own).unwrap();
+        let database = directory.database().unwrap();
         let (names, notes) = (Arc::new(Names::default()), Arc::new(Notes::default()));
         let egress = Egress::resolving(config, Arc::clone(&names) as Arc<dyn Resolve>).unwrap();
         let desk = Desk {
             http: egress.clone(),
             keyvalue: keyvalue::Buckets::new(database.clone()),
-            secrets: secrets::Safe::new(database),
+            secrets: secrets::Safe::new(directory.secrets(&database)),
         };
         let visit = desk.visit(About {
             module: "m".parse::<ModuleName>().unwrap(),
@@ -135,7 +136,7 @@ struct NoTools;
 impl Invoke for NoTools {
     fn invoke(
         &self,
-        _: invoke::Request,
+        _: invoke::Permitted,
     ) -> Pin<Box<dyn Future<Output = Result<invoke::Response, invoke::Refused>> + Send + '_>> {
         Box::pin(ready(Err(invoke::Refused::Denied)))
     }
