@@ -10,6 +10,7 @@ mod examples;
 mod files;
 mod host_api;
 mod http;
+mod isolation;
 mod keys;
 mod loading;
 mod mcp;

@@ -292,7 +292,7 @@ mod tests {
         symlink(&outside, folder.path().join("link")).unwrap();
         symlink(&outside, folder.path().join("a/b/link")).unwrap();
         for path in ["a/b", "a", ".1"] {
-            fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(0o000)).unwrap();
         }
 
         drop(folder);

@@ -106,6 +106,8 @@ pub(crate) enum Contender {
     Rmcp,
     /// Fumehood over REST.
     Rest,
+    /// Fumehood over REST, with every module trusted: no worker processes.
+    Inside,
     /// Fumehood over MCP.
     Mcp,
 }

@@ -121,9 +121,9 @@ impl Fumehood {
         made["key"].as_str().map(str::to_owned).context("an answer without a key")
     }
 
-    /// Its memory now.
+    /// Its memory now, with that of its worker processes.
     pub(crate) fn memory(&self) -> Result<Memory> {
-        process::memory(self.pid())
+        process::memory_of_family(self.pid())
     }
 
     /// A call of the module's `add`.

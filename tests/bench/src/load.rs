@@ -78,7 +78,7 @@ pub(crate) async fn run(load: Load, target: &Target, server: u32) -> Result<Samp
     let before = CpuTimes::now(server)?;
     tokio::time::sleep_until(window.to.into()).await;
     let after = CpuTimes::now(server)?;
-    let memory = process::memory(server)?;
+    let memory = process::memory_of_family(server)?;
     let mut histogram = Histogram::new();
     for thread in threads {
         histogram.merge(&thread.await.context("a thread of the load panicked")??);
@@ -149,7 +149,7 @@ impl Window {
 impl CpuTimes {
     fn now(server: u32) -> Result<Self> {
         Ok(Self {
-            server: process::cpu_time(server)?,
+            server: process::cpu_time_of_family(server)?,
             ours: process::cpu_time(std::process::id())?,
             machine: process::machine_cpu_time()?,
         })

@@ -18,6 +18,13 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(TICK_MS * ticks))
 }
 
+/// The CPU time that a process and those that it started have used so far.
+pub(crate) fn cpu_time_of_family(pid: u32) -> Result<Duration> {
+    // One that has just ended counts no more.
+    let others = family(pid)?.into_iter().filter(|other| *other != pid).filter_map(|other| cpu_time(other).ok());
+    Ok(cpu_time(pid)? + others.sum::<Duration>())
+}
+
 /// The CPU time that the whole machine has spent on anything, stolen time included.
 pub(crate) fn machine_cpu_time() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
@@ -60,6 +67,15 @@ fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // proc_pid_stat(5): after the name in brackets come the state and the parent.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The memory that a process and those that it started have now.
+pub(crate) fn memory_of_family(pid: u32) -> Result<Memory> {
+    let all = family(pid)?.into_iter().filter_map(|pid| memory(pid).ok());
+    Ok(all.fold(Memory { rss_bytes: 0, pss_bytes: 0 }, |sum, one| Memory {
+        rss_bytes: sum.rss_bytes + one.rss_bytes,
+        pss_bytes: sum.pss_bytes + one.pss_bytes,
+    }))
 }
 
 /// Whether a process is there, and not only its remains.

@@ -1,4 +1,9 @@
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     net::TcpStream,
@@ -49,10 +54,10 @@ pub(crate) async fn secure(
     secured.map_err(|_| Refused::NotTrusted)
 }
 
-/// What makes connections secure: the roots that browsers trust, and those in the file `extra_roots`.
-pub(crate) fn tls(extra_roots: Option<&Path>) -> Result<TlsConnector, SetupError> {
+/// What makes connections secure: the roots that browsers trust, and those in the files `extra_roots`.
+pub(crate) fn tls(extra_roots: &[PathBuf]) -> Result<TlsConnector, SetupError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = extra_roots {
+    for path in extra_roots {
         add(&mut roots, path)?;
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -32,8 +32,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// A PEM file of certificates that are trusted beside those that browsers trust.
-    pub extra_roots: Option<PathBuf>,
+    /// PEM files of certificates that are trusted beside those that browsers trust.
+    pub extra_roots: Vec<PathBuf>,
     /// Names that are looked up at a time. Each takes a thread.
     pub concurrent_lookups: usize,
     /// Connections that are open at a time.
@@ -42,7 +42,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { extra_roots: None, concurrent_lookups: 16, connections: 256 }
+        Self { extra_roots: Vec::new(), concurrent_lookups: 16, connections: 256 }
     }
 }
 
@@ -113,7 +113,7 @@ impl Egress {
     pub(crate) fn resolving(config: &Config, resolver: Arc<dyn Resolve>) -> Result<Self, SetupError> {
         Ok(Self {
             lookups: Lookups::new(resolver, config.concurrent_lookups),
-            tls: dial::tls(config.extra_roots.as_deref())?,
+            tls: dial::tls(&config.extra_roots)?,
             connections: Arc::new(Semaphore::new(config.connections.clamp(1, Semaphore::MAX_PERMITS))),
         })
     }

@@ -21,6 +21,7 @@ const AXUM: &str = "axum";
 const RMCP: &str = "rmcp";
 const RMCP_LEGACY: &str = "rmcp 2025-11-25";
 const REST: &str = "fumehood REST";
+const INSIDE: &str = "fumehood REST, inside";
 const MCP: &str = "fumehood MCP";
 const MCP_LEGACY: &str = "fumehood MCP 2025-11-25";
 
@@ -30,7 +31,7 @@ struct Candidate {
     name: &'static str,
     /// The candidate that it is compared with.
     baseline: &'static str,
-    /// The process whose CPU time and memory count.
+    /// The process whose CPU time and memory count, with those of its children.
     pid: u32,
     target: Target,
 }
@@ -89,18 +90,28 @@ struct Servers {
     axum: Option<Server>,
     rmcp: Option<Server>,
     fumehood: Option<Fumehood>,
+    inside: Option<(Fumehood, Home)>,
     candidates: Vec<Candidate>,
 }
 
 impl Servers {
     async fn start(settings: &Http, home: &Home) -> Result<Self> {
         let wanted = |contender| settings.servers.contains(&contender);
-        let mut servers = Self { axum: None, rmcp: None, fumehood: None, candidates: Vec::new() };
+        let mut servers = Self { axum: None, rmcp: None, fumehood: None, inside: None, candidates: Vec::new() };
         if wanted(Contender::Axum) {
             servers.add_axum(Server::start_baseline("serve-axum").await?);
         }
         if wanted(Contender::Rmcp) {
             servers.add_rmcp(Server::start_baseline("serve-rmcp").await?, settings.legacy);
+        }
+        if wanted(Contender::Inside) {
+            let home = Home::new()?;
+            home.add(MODULE, &settings.product.calculator()?)?;
+            let trusting = [("FUMEHOOD_ISOLATION__TRUSTED", "*".to_owned())];
+            let inside = Fumehood::start(&settings.product.binary()?, &home, &trusting, PATIENCE).await?;
+            let target = inside.add(MODULE);
+            servers.candidates.push(Candidate { name: INSIDE, baseline: AXUM, pid: inside.pid(), target });
+            servers.inside = Some((inside, home));
         }
         if wanted(Contender::Rest) || wanted(Contender::Mcp) {
             home.add(MODULE, &settings.product.calculator()?)?;
@@ -131,7 +142,8 @@ impl Servers {
         let (pid, address) = (fumehood.pid(), fumehood.address());
         let over_mcp = |era| request::add_over_mcp(address, Some(fumehood.key()), TOOL, era);
         if settings.servers.contains(&Contender::Rest) {
-            self.candidates.push(Candidate { name: REST, baseline: AXUM, pid, target: fumehood.add(MODULE) });
+            let baseline = if self.inside.is_some() { INSIDE } else { AXUM };
+            self.candidates.push(Candidate { name: REST, baseline, pid, target: fumehood.add(MODULE) });
         }
         if settings.servers.contains(&Contender::Mcp) {
             self.candidates.push(Candidate { name: MCP, baseline: RMCP, pid, target: over_mcp(Era::Modern) });
@@ -149,6 +161,9 @@ impl Servers {
         }
         if let Some(fumehood) = self.fumehood {
             fumehood.stop().await?;
+        }
+        if let Some((inside, _home)) = self.inside {
+            inside.stop().await?;
         }
         Ok(())
     }

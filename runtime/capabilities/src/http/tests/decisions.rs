@@ -232,7 +232,7 @@ async fn tls_is_spoken_only_with_who_the_name_says() {
     let peer = Peer::secure("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
     let secure = |host: &str| HttpGrant { scheme: Scheme::Https, ..grant(host, peer.port, &["127.0.0.1/32"]) };
     let roots = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/tests/tls/authority.pem");
-    let trusting = Config { extra_roots: Some(roots.into()), ..Config::default() };
+    let trusting = Config { extra_roots: vec![roots.into()], ..Config::default() };
     let ask = async |config: &Config, host: &str| {
         let stage = Stage::within(vec![secure(host)], Limits::default(), Duration::from_secs(20), config);
         let stage = stage.name(host, &["127.0.0.1"]);
@@ -258,7 +258,7 @@ async fn a_name_below_a_wildcard_is_resolved_and_dialled() {
 #[test]
 fn a_file_without_certificates_is_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let config = |path: &std::path::Path| Config { extra_roots: Some(path.to_owned()), ..Config::default() };
+    let config = |path: &std::path::Path| Config { extra_roots: vec![path.to_owned()], ..Config::default() };
 
     let empty = crate::http::Egress::new(&config(file.path())).err().unwrap();
     let missing = crate::http::Egress::new(&config(std::path::Path::new("/nowhere.pem"))).err().unwrap();
