@@ -40,8 +40,6 @@ pub enum Fate {
         code: &'static str,
         /// How the message may start; a bomb may go off in one of several ways.
         messages: &'static [&'static str],
-        /// Why the product does otherwise as yet.
-        pending: Option<&'static str>,
     },
     /// The upload is accepted, and these calls are made, one after another.
     Attacks(Vec<Attack>),
@@ -60,8 +58,6 @@ pub struct Attack {
     pub deadline_ms: u64,
     /// How it must end.
     pub end: End,
-    /// Why the product does otherwise as yet.
-    pub pending: Option<&'static str>,
 }
 
 /// How a call must end.
@@ -114,27 +110,6 @@ impl Guest {
     /// When it is not: where, and why.
     pub fn parse(self) -> Result<Vec<u8>, wat::Error> {
         wat::parse_str(self.text())
-    }
-}
-
-impl Fate {
-    /// Why the product does otherwise as yet, if it does.
-    #[must_use]
-    pub fn pending(&self) -> Vec<&'static str> {
-        match self {
-            Self::Refused { pending, .. } => pending.iter().copied().collect(),
-            Self::Attacks(attacks) => attacks.iter().filter_map(|attack| attack.pending).collect(),
-        }
-    }
-
-    /// The same, which the product does not do as yet, for this reason.
-    fn pending_since(self, pending: Option<&'static str>) -> Self {
-        match self {
-            Self::Refused { status, code, messages, .. } => Self::Refused { status, code, messages, pending },
-            Self::Attacks(attacks) => {
-                Self::Attacks(attacks.into_iter().map(|attack| Attack { pending, ..attack }).collect())
-            }
-        }
     }
 }
 

@@ -224,7 +224,7 @@ fn odd_names_times_and_depths_are_errors() {
 #[test]
 fn scratch_space_is_empty_at_first_and_gone_afterwards() {
     let Some(scene) = Scene::new("scratch,bytes=100KiB,files=50") else { return };
-    let folders = scene.server.data().join("scratch");
+    let folders = scene.server.data().join("scratch/files");
     let is_clean = || fs::read_dir(&folders).is_ok_and(|folders| folders.count() == 0);
 
     for _ in 0..2 {
@@ -244,7 +244,7 @@ fn scratch_space_is_empty_at_first_and_gone_afterwards() {
 fn scratch_space_of_a_killed_server_is_swept() {
     let Some(component) = guest("files") else { return };
     let setup = Server::setup().guest("files", &component);
-    let left = setup.data().join("scratch").join("call-left");
+    let left = setup.data().join("scratch/files/call-left");
     fs::create_dir_all(left.join("deep/er")).unwrap();
 
     let _server = setup.start();

@@ -26,13 +26,13 @@ use fumehood_capabilities::Granted;
 use fumehood_model::{ByteSize, Crash, Digest, StopReason};
 
 use crate::{
-    call::{Call, Finished},
+    call::{Call, Finished, micros},
     engine::{Config, Yield},
     error::SandboxError,
     loader::Sandbox,
     workers::{
-        process::{Bounds, Gone},
-        protocol::Setup,
+        process::{Begun, Bounds, Gone},
+        protocol::{CallOrder, Setup},
         slot::Slot,
         wall::Opening,
     },
@@ -146,20 +146,43 @@ impl Workers {
         let started = Instant::now();
         let (deadline, allowed) = (call.deadline, call.limits.deadline());
         let late = || Ok(Finished::stopped(StopReason::Deadline { allowed }, started));
-        let slot = self.slot(&call.granted);
-        let preparing = async {
-            let process = slot.process().await?;
-            process.load(sandbox, &call.digest, false).await?;
-            Ok::<_, SandboxError>(process)
+        let Ok(begun) = tokio::time::timeout_at(deadline.into(), self.begin(sandbox, call, place)).await else {
+            return late();
         };
-        // Ready at once for all but the first call of a component in a worker.
-        let Ok(process) = tokio::time::timeout_at(deadline.into(), preparing).await else { return late() };
-        let begun = process?.begin(call, Box::new(place))?;
+        let begun = begun?;
         match tokio::time::timeout_at((deadline + LATE).into(), begun.end()).await {
             Ok(Ok(end)) => end.into_result(),
             Ok(Err(Gone)) => Ok(Finished::stopped(StopReason::Trap { crash: Crash::Process }, started)),
             Err(_) => late(),
         }
+    }
+
+    /// Hand a call over to a worker. At once, for all but the first call of a component in a worker.
+    async fn begin(&self, sandbox: &Sandbox, call: Call, place: impl Send + 'static) -> Result<Begun, SandboxError> {
+        let Call { digest, function, arguments, limits, deadline, granted, host, .. } = call;
+        let arguments = arguments.into_text();
+        let mut place: Box<dyn Send> = Box::new(place);
+        for _ in 0..ATTEMPTS {
+            let process = self.slot(&granted).process().await?;
+            match process.load(sandbox, &digest, false).await {
+                Err(SandboxError::Worker { .. }) if process.is_gone() => continue,
+                loaded => loaded?,
+            }
+            let order = CallOrder {
+                digest,
+                function,
+                arguments: arguments.to_vec(),
+                limits,
+                remaining_us: micros(deadline.saturating_duration_since(Instant::now())),
+                granted: granted.clone(),
+            };
+            match process.begin(order, Arc::clone(&host), place) {
+                Ok(begun) => return Ok(begun),
+                // It had died, and has not seen the call.
+                Err(returned) => place = returned,
+            }
+        }
+        Err(SandboxError::Worker { what: "all that were tried had died".to_owned() })
     }
 
     /// Where a call with these grants runs: the least busy shared worker, or the one with its folders.

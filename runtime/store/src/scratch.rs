@@ -94,7 +94,9 @@ impl Scratch {
 
     fn sweep(&self) {
         let folders = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
-        for entry in folders(&self.path).flat_map(|module| folders(&module.path())) {
+        let (modules, strays): (Vec<_>, Vec<_>) =
+            folders(&self.path).partition(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        for entry in modules.into_iter().flat_map(|module| folders(&module.path())).chain(strays) {
             let path = entry.path();
             let lock = File::open(&path).ok();
             let taken =
@@ -238,7 +240,9 @@ mod tests {
     use super::*;
 
     fn left(home: &Path) -> usize {
-        fs::read_dir(home.join("scratch")).unwrap().count()
+        let entries = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        let modules = entries(&home.join("scratch"));
+        modules.iter().map(|path| if path.is_dir() { entries(path).len() } else { 1 }).sum()
     }
 
     fn scratch(home: &Path) -> Scratch {

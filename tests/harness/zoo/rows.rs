@@ -23,10 +23,6 @@ const NOT_LOADED: &[&str] = &["the component cannot be loaded: ", "the component
 /// Deadline of what must be ended by it, in milliseconds.
 const SOON_MS: u64 = 300;
 
-const TOLD_AS_A_CRASH: Option<&str> = Some("a quota that is used up is told as a crash");
-const NOT_SUMMED: Option<&str> = Some("random bytes of a call are not summed");
-const NO_HTTP: Option<&str> = Some("wasi:http is not offered");
-
 /// The text of `poisonous-text.wat`.
 const POISON: &str = "\u{1b}[2J\r\nSet-Cookie: a=b\r\n\r\n</script><script>\0\"\\\u{202e}\u{200b}\u{2028}\u{9b}31m\
                       \u{feff}\u{7f}{{7*7}}${x}%n";
@@ -81,9 +77,7 @@ impl Guest {
             Self::TableFillLoop => attacks([none("fill").stopped(Fuel), none("fill").soon().stopped(Deadline)]),
             Self::GrowByNothing => attacks([none("grow").stopped(HostCalls)]),
             Self::HostCallsFlood => attacks([none("flood").fuel(2_000_000).stopped(HostCalls)]),
-            Self::PollAMillionTimesTheSame => {
-                attacks([none("wait").fuel(u64::MAX).stopped(Handles).pending(TOLD_AS_A_CRASH)])
-            }
+            Self::PollAMillionTimesTheSame => attacks([none("wait").fuel(u64::MAX).stopped(Handles)]),
             Self::PollNothing => attacks([none("wait").stopped(Crash(NOT_A_VALUE))]),
 
             // G6: waiting.
@@ -121,9 +115,9 @@ impl Guest {
 
             // G11: handles.
             Self::PollablesFlood | Self::StreamsFlood | Self::OwnResourcesFlood => {
-                attacks([none("flood").stopped(Handles).pending(TOLD_AS_A_CRASH)])
+                attacks([none("flood").stopped(Handles)])
             }
-            Self::HttpFieldsFlood => attacks([none("flood").stopped(Handles)]).pending_since(NO_HTTP),
+            Self::HttpFieldsFlood => attacks([none("flood").stopped(Handles)]),
             Self::HandleOutOfNothing => attacks([
                 call("drop", json!({ "handle": 0 })).stopped(Crash(NOT_A_VALUE)),
                 call("drop", json!({ "handle": u32::MAX })).stopped(Crash(NOT_A_VALUE)),
@@ -208,12 +202,10 @@ impl Guest {
                 call("make", json!({ "family": 1 })).value(json!(2)),
             ]),
             Self::ResolveNames => attacks([none("resolve").value(json!(21))]),
-            Self::RandomAllAtOnce | Self::InsecureRandomAllAtOnce => {
-                attacks([none("draw").stopped(Random).pending(TOLD_AS_A_CRASH)])
-            }
+            Self::RandomAllAtOnce | Self::InsecureRandomAllAtOnce => attacks([none("draw").stopped(Random)]),
             Self::RandomAgainAndAgain => attacks([
                 call("draw", json!({ "times": 32 })).value(Value::Null),
-                call("draw", json!({ "times": 33 })).stopped(Random).pending(NOT_SUMMED),
+                call("draw", json!({ "times": 33 })).stopped(Random),
             ]),
             Self::Clocks => attacks([none("forward").value(json!(true))]),
 
@@ -283,12 +275,12 @@ fn attacks(attacks: impl Into<Vec<Attack>>) -> Fate {
 
 /// The upload is no component that can be served, for one of these reasons.
 pub(super) fn refused(messages: &'static [&'static str]) -> Fate {
-    Fate::Refused { status: 422, code: "invalid_component", messages, pending: None }
+    Fate::Refused { status: 422, code: "invalid_component", messages }
 }
 
 pub(super) fn call(function: &'static str, arguments: Value) -> Attack {
     let end = End::Value(Value::Null);
-    Attack { function, arguments, fuel: FUEL, deadline_ms: DEADLINE_MS, end, pending: None }
+    Attack { function, arguments, fuel: FUEL, deadline_ms: DEADLINE_MS, end }
 }
 
 /// A call without arguments.
@@ -321,9 +313,5 @@ impl Attack {
 
     fn says(self, error: Value) -> Self {
         Self { end: End::ToolError(error), ..self }
-    }
-
-    fn pending(self, pending: Option<&'static str>) -> Self {
-        Self { pending, ..self }
     }
 }

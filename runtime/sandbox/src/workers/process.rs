@@ -25,7 +25,6 @@ use tokio::{
 };
 
 use crate::{
-    call::Call,
     error::SandboxError,
     loader::{Sandbox, blocking},
     workers::{
@@ -103,7 +102,7 @@ struct Waiting {
     done: oneshot::Sender<End>,
     host: Arc<dyn Host>,
     /// Given back when nothing of the call is left.
-    _place: Box<dyn Send>,
+    place: Box<dyn Send>,
 }
 
 /// A call that was handed to a process. Dropping it makes the process give it up.
@@ -247,27 +246,29 @@ impl Process {
         }
     }
 
-    /// Hand over a call of a component that was sent before.
-    pub(crate) fn begin(self: Arc<Self>, call: Call, place: Box<dyn Send>) -> Result<Begun, SandboxError> {
+    /// Hand over a call of a component that was sent before; gives `place` back if the process has not seen the call.
+    pub(crate) fn begin(
+        self: Arc<Self>,
+        order: CallOrder,
+        host: Arc<dyn Host>,
+        place: Box<dyn Send>,
+    ) -> Result<Begun, Box<dyn Send>> {
         let id = self.served.fetch_add(1, Ordering::Relaxed);
-        let remaining = call.deadline.saturating_duration_since(Instant::now());
-        let order = CallOrder {
-            digest: call.digest,
-            function: call.function,
-            arguments: call.arguments.into_text().into(),
-            limits: call.limits,
-            remaining_us: crate::call::micros(remaining),
-            granted: call.granted,
-        };
         let (sender, done) = oneshot::channel();
-        let waiting = Waiting { digest: call.digest, done: sender, host: call.host, _place: place };
+        let waiting = Waiting { digest: order.digest, done: sender, host, place };
         self.state().calls.insert(id, waiting);
-        let sent = self.send(&Order::Call { call: id, order: Box::new(order) });
+        if self.send(&Order::Call { call: id, order: Box::new(order) }).is_err() {
+            self.gone.store(true, Ordering::Release);
+            let returned = self.state().calls.remove(&id);
+            // If it is not there, the call was given up for lost in the same moment.
+            if let Some(waiting) = returned {
+                return Err(waiting.place);
+            }
+        }
         // It may have died after all calls that it had were told so.
         if self.is_gone() {
             self.lose_calls();
         }
-        sent?;
         Ok(Begun { process: self, call: id, done: Some(done) })
     }
 
