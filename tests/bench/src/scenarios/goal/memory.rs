@@ -17,15 +17,14 @@ const GATE_BYTES: u64 = 16 << 20;
 /// How often each attack is made.
 const ROUNDS: usize = 5;
 
-/// Every attack on resources that the product means to stop as yet, by itself: the kernel's own mark of the largest resident memory of the server and its
+/// Every attack on resources, by itself: the kernel's own mark of the largest resident memory of the server and its
 /// children, less what was resident before, less what the call may have. One process after another reaches its mark, and
 /// the marks are added up: this can only be too much.
 pub(super) async fn measure(settings: &Goal) -> Result<Verdict> {
     let (_home, fumehood) = start(settings).await?;
     let address = fumehood.address();
     let shots = zoo::shots(address, &fumehood.new_key("hostile").await?, |guest, attack| {
-        let counts = attack.pending.is_none() && takes_resources(guest, &attack.end);
-        counts.then_some(attack)
+        takes_resources(guest, &attack.end).then_some(attack)
     });
     let mut connection = Connection::open(address).await?;
     let mut tally = Tally::default();
