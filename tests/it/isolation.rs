@@ -6,7 +6,6 @@ use std::{
     io::Write,
     net::TcpStream,
     thread,
-    time::{Duration, Instant},
 };
 
 use fumehood_tests::{Client, Finished, Server, eventually, fumehood, wat};
@@ -27,7 +26,20 @@ fn workers(server: &Server) -> BTreeSet<u32> {
 }
 
 fn kill(pid: u32) {
-    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    // One that is gone already is as good.
+    let _ = kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL);
+}
+
+/// Wait until a guest burns the time of one of these processes.
+fn wait_until_busy(pids: &BTreeSet<u32>) {
+    let ticks = |pid: &u32| -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        // proc_pid_stat(5): `utime` is the twelfth after the name.
+        fields.split_whitespace().nth(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+    };
+    let before: u64 = pids.iter().map(ticks).sum();
+    eventually("a guest to run", || pids.iter().map(ticks).sum::<u64>() > before + 10);
 }
 
 /// A server with an honest tool and one that loops until its deadline.
@@ -48,7 +60,7 @@ fn a_worker_that_dies_takes_its_calls_with_it_and_nothing_else() {
 
     let lost = thread::scope(|scope| {
         let call = scope.spawn(|| server.admin().call("spin/spin", &json!({})));
-        eventually("the call to run", || server.admin().calls_running() == 1);
+        wait_until_busy(&before);
         before.iter().for_each(|pid| kill(*pid));
         call.join().unwrap()
     });
@@ -70,7 +82,7 @@ fn a_neighbour_in_another_worker_goes_on() {
 
     thread::scope(|scope| {
         let call = scope.spawn(|| server.admin().call("spin/spin", &json!({})));
-        eventually("the call to run", || server.admin().calls_running() == 1);
+        wait_until_busy(&all);
         // One of the workers holds the call: whichever it is, the others answer.
         for pid in all {
             kill(pid);
@@ -196,17 +208,4 @@ fn without_the_kernels_help_it_says_so_loudly_and_refuses_when_told_to() {
     assert!(refused.contains("seccomp is not in force"), "{refused}");
     server.says("Tools are not fully isolated: Landlock is not in force");
     assert_eq!(add(server.admin()), json!(42));
-}
-
-#[test]
-fn a_worker_is_back_within_a_quarter_of_a_second() {
-    let server = server();
-    assert_eq!(add(server.admin()), json!(42));
-
-    workers(&server).into_iter().for_each(kill);
-    let started = Instant::now();
-    assert_eq!(add(server.admin()), json!(42));
-
-    // A bound that only a hang can miss: how fast it really is, `fumehood-bench goal s6` measures.
-    assert!(started.elapsed() < Duration::from_secs(10));
 }

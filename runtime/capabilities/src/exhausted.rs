@@ -29,14 +29,14 @@ pub enum Exhausted {
 }
 
 /// What the engine says when a guest and the host exchange too many handles; it has no type for it.
-const STORE_FULL: &str = "cannot allocate another handle: store handle limit exceeded";
+const STORE_FULL: &str = "store handle limit exceeded";
 
 /// The bound that `error`, which ended a call, stands for, if it is one.
 #[must_use]
 pub fn exhausted(error: &wasmtime::Error) -> Option<Exhausted> {
     error.chain().find_map(|cause| {
         // The tables of handles, on both sides, are the runtime's own, and report in their own words.
-        let full = matches!(cause.downcast_ref(), Some(ResourceTableError::Full)) || cause.to_string() == STORE_FULL;
+        let full = matches!(cause.downcast_ref(), Some(ResourceTableError::Full)) || cause.to_string().ends_with(STORE_FULL);
         let held = cause.downcast_ref::<TooMuchHeld>().map(|_| Exhausted::HostMemory);
         cause.downcast_ref::<Exhausted>().copied().or(held).or_else(|| full.then_some(Exhausted::Handles))
     })

@@ -36,6 +36,9 @@ pub(crate) const SLICE: u64 = 200_000;
 /// A byte of a `list<u8>` is a value of its own on its way: 32 times its size, of which base64 gives back a quarter.
 const VALUE_BYTES_FOR_BYTES: usize = 24;
 
+/// Longest sentence of the engine that is kept, in characters.
+const MOST_CAUSE: usize = 300;
+
 /// Longest that the last word about a call's progress may take.
 const LAST_WORD: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -136,7 +139,7 @@ impl Work {
                 End::Full => return Err(SandboxError::Full),
                 End::Stopped(reason) => {
                     if matches!(reason, StopReason::Trap { .. }) {
-                        said.trace = frames(&error);
+                        said.trace = Some(trace(&error));
                     }
                     stopped(reason)
                 }
@@ -193,6 +196,15 @@ impl Work {
             }
         }
     }
+}
+
+/// What the engine says and where the guest was, for the operator.
+fn trace(error: &wasmtime::Error) -> String {
+    // The outermost cause is the place, which is written below it.
+    let cause = error.root_cause().to_string();
+    let cause = cause.lines().next().unwrap_or_default();
+    let cause: String = cause.chars().take(MOST_CAUSE).collect();
+    frames(error).map_or_else(|| cause.clone(), |frames| format!("{cause}\n{frames}"))
 }
 
 fn stopped(reason: StopReason) -> Outcome<Bytes> {
