@@ -36,7 +36,8 @@ const STORE_FULL: &str = "store handle limit exceeded";
 pub fn exhausted(error: &wasmtime::Error) -> Option<Exhausted> {
     error.chain().find_map(|cause| {
         // The tables of handles, on both sides, are the runtime's own, and report in their own words.
-        let full = matches!(cause.downcast_ref(), Some(ResourceTableError::Full)) || cause.to_string().ends_with(STORE_FULL);
+        let full =
+            matches!(cause.downcast_ref(), Some(ResourceTableError::Full)) || cause.to_string().ends_with(STORE_FULL);
         let held = cause.downcast_ref::<TooMuchHeld>().map(|_| Exhausted::HostMemory);
         cause.downcast_ref::<Exhausted>().copied().or(held).or_else(|| full.then_some(Exhausted::Handles))
     })

@@ -180,7 +180,8 @@ impl Default for Components {
 
 impl Default for Isolation {
     fn default() -> Self {
-        let workers = thread::available_parallelism().map_or(1, usize::from);
+        // One for two cores: with more of them, calls change processes more often than they gain.
+        let workers = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         Self { trusted: Trusted::default(), workers, recycle_after: 100_000, require: false }
     }
 }

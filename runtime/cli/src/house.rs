@@ -132,6 +132,7 @@ pub(crate) fn workers(config: &Config, sandbox: &fumehood_sandbox::Config) -> an
         arguments: vec![sandbox_worker::COMMAND.to_owned()],
         processes: config.isolation.workers,
         recycle_after: config.isolation.recycle_after,
+        require: config.isolation.require,
         max_answer: ByteSize(limits.result.0 + 2 * limits.output.0 + limits.log.0 + 2 * limits.http_body.0),
     };
     Ok(Some(Workers::new(sandbox.clone(), settings)))

@@ -50,6 +50,13 @@ pub enum Installed {
     },
 }
 
+/// What is stored and about to become a module.
+struct Kept {
+    size_bytes: u64,
+    manifest: Option<String>,
+    digest: Digest,
+}
+
 impl Dispatcher {
     /// Whether `principal` may install modules here: to be asked before a large upload is read.
     ///
@@ -94,16 +101,26 @@ impl Dispatcher {
         let _place = self.inner.uploads.enter(&principal.key).await?;
         let pin = self.keep(bytes).await?;
         let digest = pin.digest;
+        let kept = Kept { size_bytes, manifest, digest };
+        let installed = self.install_kept(principal, &name, kept, overwrite).await;
+        drop(pin);
+        if installed.is_err() {
+            self.forget_unused(digest).await;
+        }
+        installed
+    }
+
+    async fn install_kept(
+        &self,
+        principal: &Principal,
+        name: &ModuleName,
+        kept: Kept,
+        overwrite: Overwrite,
+    ) -> Result<Installed, DispatchError> {
+        let Kept { size_bytes, manifest, digest } = kept;
         let at = Timestamp::now();
         let origin = Origin::Upload { by: principal.name.to_string(), at };
-        let module = match self.prepare(name.clone(), digest, size_bytes, origin, manifest.as_deref()).await {
-            Ok(module) => module,
-            Err(error) => {
-                drop(pin);
-                self.forget_unused(digest).await;
-                return Err(error);
-            }
-        };
+        let module = self.prepare(name.clone(), digest, size_bytes, origin, manifest.as_deref()).await?;
         let _turn = self.inner.installing.lock().await;
         // Another upload may have taken the name while this one was compiled.
         self.check_name(&name, overwrite)?;
@@ -140,7 +157,7 @@ impl Dispatcher {
             pending: None,
         };
         self.put_row(row).await?;
-        let dropped = self.inner.permissions.waiting().remove(&name);
+        let dropped = self.inner.permissions.waiting().remove(name);
         let old = self.inner.registry.insert(module);
         tracing::info!(
             module.name = %name, component.digest = %digest, key.id = %principal.key, "Module {name} installed by {}", principal.name

@@ -50,15 +50,19 @@ impl Onward {
         Action::Call.check(&self.principal).map_err(|_| Refused::Denied)?;
         let tool = self.find(&tools).ok_or(Refused::NotFound)?;
         let limits = Limits { fuel_units: self.limits.fuel_units.min(fuel_units), ..self.limits };
+        let limits = limits.lowered_by(tool.limits);
+        // A turn that is free now, or none: who waited for it while its caller holds another could wait forever.
+        let now = Instant::now();
+        let turn = self.dispatcher.turn(&tool, &limits, now).await.map_err(|_| Refused::Unavailable)?;
         let run = Run {
             principal: &self.principal,
             tool: &tool,
             arguments: Arguments::Text(arguments.into()),
-            limits: limits.lowered_by(tool.limits),
-            deadline: self.deadline,
+            limits,
+            deadline: self.deadline.min(now + limits.deadline()),
             depth: self.depth + 1,
         };
-        match self.dispatcher.run(run, ()).await {
+        match self.dispatcher.run(run, turn).await {
             Ok((Finished { outcome, usage, .. }, _)) => answered(outcome, usage.fuel_units),
             Err(DispatchError::Input(error)) => Err(Refused::BadArguments(sentence(&error.to_string()))),
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use fumehood_capabilities::{About, Granted};
-use fumehood_model::{Outcome, Principal, StopReason, Stopped};
+use fumehood_model::{ByteSize, Outcome, Principal, StopReason, Stopped};
 use fumehood_policy::{Grant, Limits};
 use fumehood_registry::Tool;
 use fumehood_sandbox::{Call, Finished};
@@ -11,6 +11,9 @@ use fumehood_store::ScratchFolder;
 use fumehood_value::Arguments;
 
 use crate::{DispatchError, Dispatcher, dispatcher::blocking, invoke::Onward, said};
+
+/// Largest error that a tool may answer with, as JSON: it becomes part of a document of ours.
+const MAX_TOOL_ERROR: ByteSize = ByteSize::kib(64);
 
 /// A call that may take place.
 pub(crate) struct Run<'a> {
@@ -63,6 +66,12 @@ impl Dispatcher {
         {
             // Most tools crash when they are refused what they cannot do without.
             finished.outcome = Outcome::Stopped(Stopped { reason: StopReason::Denied { what: what.to_owned() } });
+        }
+        if let Outcome::ToolError(error) = &finished.outcome
+            && error.len() > MAX_TOOL_ERROR.as_usize()
+        {
+            let reason = StopReason::ResultTooLarge { allowed: MAX_TOOL_ERROR };
+            finished.outcome = Outcome::Stopped(Stopped { reason });
         }
         said::log(tool, &finished, &visit.secrets());
         Ok((finished, denied))

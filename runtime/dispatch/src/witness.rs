@@ -89,7 +89,8 @@ impl Ledger {
         let is_full = page.uses.len() >= MAX_OBSERVED;
         let tally = match page.uses.get_mut(grant) {
             Some(tally) => tally,
-            None if is_full => return false,
+            // What is refused can be anything, what is allowed is at most what is granted.
+            None if is_full && !allowed => return false,
             None => page.uses.entry(grant.clone()).or_insert_with(Tally::new),
         };
         tally.last = Timestamp::now();

@@ -42,8 +42,31 @@ pub(crate) fn answered(answer: &Answer, tool: &Tool) -> CallToolResult {
     result
 }
 
+/// Most values in an answer over MCP, whose structured content is a tree: a short number takes two bytes of JSON, and forty
+/// times as much as a node.
+const MAX_VALUES: usize = 250_000;
+
+/// About how many values are in `json`: one for each comma and each opening bracket outside of texts.
+fn values_in(json: &[u8]) -> usize {
+    let (mut count, mut in_text, mut escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
 /// The same JSON as structured content and as text: some clients read only the one, some only the other.
 fn succeeded(json: &Bytes, tool: &Tool) -> CallToolResult {
+    if values_in(json) > MAX_VALUES {
+        let told = format!("the answer of the tool has more than {MAX_VALUES} values: ask for a smaller part of it");
+        return failed(Code::ResultTooLarge, told);
+    }
     let bare = String::from_utf8_lossy(json);
     // `null` is an absent value, and absent members are left out.
     let text = match (tool.wraps_answer, &*bare) {
@@ -147,4 +170,15 @@ fn told(error: &DispatchError) -> String {
             })
             .collect();
     format!("The arguments do not fit the tool:\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_and_what_stands_in_texts_is_not() {
+        assert_eq!(values_in(b"7"), 1);
+        assert_eq!(values_in(br#"[1,2,{"a,b":"[\",["}]"#), 5);
+    }
 }

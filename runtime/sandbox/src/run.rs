@@ -156,12 +156,20 @@ impl Work {
             Yield::Fuel(slice) => store.fuel_async_yield_interval(Some(slice))?,
             Yield::Epoch => store.epoch_deadline_async_yield_and_update(1),
         }
-        store.call_hook(|mut store, hook| match hook {
-            CallHook::CallingHost => Ok(store.data_mut().extra.host_call()?),
-            CallHook::ReturningFromHost | CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
+        let (passing, answering) = (self.limits.host_memory.as_usize(), self.value_budget());
+        let two_budgets = passing != answering;
+        store.call_hook(move |mut store, hook| {
+            match hook {
+                CallHook::CallingHost => store.data_mut().extra.host_call()?,
+                // While the guest runs, what it hands to its host counts; when it has returned, its answer.
+                CallHook::CallingWasm | CallHook::ReturningFromHost if two_budgets => store.set_hostcall_fuel(passing),
+                CallHook::ReturningFromWasm if two_budgets => store.set_hostcall_fuel(answering),
+                CallHook::CallingWasm | CallHook::ReturningFromHost | CallHook::ReturningFromWasm => {}
+            }
+            Ok(())
         });
         store.set_max_component_handles(usize::try_from(self.limits.handles).unwrap_or(usize::MAX));
-        store.set_hostcall_fuel(self.value_budget());
+        store.set_hostcall_fuel(passing);
         Ok(())
     }
 

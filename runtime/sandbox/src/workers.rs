@@ -75,6 +75,8 @@ pub struct Settings {
     pub recycle_after: u64,
     /// Largest answer and output of a call, together.
     pub max_answer: ByteSize,
+    /// Whether a process that the kernel does not isolate fully is refused.
+    pub require: bool,
 }
 
 /// The worker processes of a server. Cloning is cheap.
@@ -237,5 +239,6 @@ fn setup(config: &Config, settings: &Settings, openings: Vec<Opening>) -> Setup 
         threads: cores.div_ceil(settings.processes.max(1)),
         openings,
         max_bytes,
+        max_report: bounds(settings).max_report,
     }
 }

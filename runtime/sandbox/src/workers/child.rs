@@ -33,6 +33,9 @@ use crate::{
     },
 };
 
+/// Longest arguments that are converted on the thread that reads from the socket: a millisecond's work.
+const SHORT: usize = 64 << 10;
+
 /// How much is read from the socket at a time.
 const READ: usize = 64 << 10;
 
@@ -44,26 +47,35 @@ const READ: usize = 64 << 10;
 pub fn worker(socket: OwnedFd) -> io::Result<()> {
     // As a file: `read` and `write` are all that the wall lets through.
     let mut socket = File::from(socket);
-    let mut input = BytesMut::with_capacity(READ);
-    let Some(Order::Setup(setup)) = next(&mut socket, &mut input)? else {
+    let mut input = Input { bytes: BytesMut::with_capacity(READ), buffer: vec![0; READ] };
+    let Some(Order::Setup(setup)) = input.next(&mut socket)? else {
         return Err(io::Error::other("the server did not say what to set up"));
     };
-    let link = Arc::new(Link::new(socket.try_clone()?));
+    let link = Arc::new(Link::new(socket.try_clone()?, setup.max_report));
     match Worker::new(&setup, Arc::clone(&link)) {
         Ok(worker) => worker.serve(socket, input),
         Err(error) => link.send(&Report::Failed(error.to_string())),
     }
 }
 
-fn next(socket: &mut File, input: &mut BytesMut) -> io::Result<Option<Order>> {
-    let mut buffer = vec![0; READ];
-    loop {
-        if let Some(order) = read_order(input)? {
-            return Ok(Some(order));
-        }
-        match socket.read(&mut buffer)? {
-            0 => return Ok(None),
-            read => input.extend_from_slice(&buffer[..read]),
+/// What has arrived and was not yet understood.
+struct Input {
+    bytes: BytesMut,
+    /// Where it arrives.
+    buffer: Vec<u8>,
+}
+
+impl Input {
+    /// The next order; none when the server has closed the socket.
+    fn next(&mut self, socket: &mut File) -> io::Result<Option<Order>> {
+        loop {
+            if let Some(order) = read_order(&mut self.bytes)? {
+                return Ok(Some(order));
+            }
+            match socket.read(&mut self.buffer)? {
+                0 => return Ok(None),
+                read => self.bytes.extend_from_slice(&self.buffer[..read]),
+            }
         }
     }
 }
@@ -73,16 +85,21 @@ struct Link {
     socket: Mutex<File>,
     asking: Mutex<HashMap<AskId, oneshot::Sender<Reply>>>,
     asked: AtomicU64,
+    /// Longest message that the server takes.
+    most: usize,
 }
 
 impl Link {
-    fn new(socket: File) -> Self {
-        Self { socket: Mutex::new(socket), asking: Mutex::default(), asked: AtomicU64::new(0) }
+    fn new(socket: File, most: usize) -> Self {
+        Self { socket: Mutex::new(socket), asking: Mutex::default(), asked: AtomicU64::new(0), most }
     }
 
     fn send(&self, report: &Report) -> io::Result<()> {
         let mut out = Vec::with_capacity(256);
         write(report, &mut out)?;
+        if out.len() > self.most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         lock(&self.socket).write_all(&out)
     }
 
@@ -105,8 +122,13 @@ impl Host for Remote {
         let refused = refusal(&what);
         lock(&self.link.asking).insert(ask, sender);
         let waiting = Asking { link: Arc::clone(&self.link), ask };
-        self.link.tell(&Report::Ask { call: self.call, ask, what });
+        // What is larger than the server takes is refused here: nobody else in this process is to suffer for it.
+        let sent = self.link.send(&Report::Ask { call: self.call, ask, what });
         Box::pin(async move {
+            if sent.is_err() {
+                lock(&waiting.link.asking).remove(&ask);
+                return refused;
+            }
             let reply = reply.await;
             drop(waiting);
             reply.unwrap_or(refused)
@@ -172,11 +194,11 @@ impl Worker {
         Ok(Self { chamber, link, loading: HashMap::new(), running: Arc::default() })
     }
 
-    fn serve(mut self, mut socket: File, mut input: BytesMut) -> io::Result<()> {
+    fn serve(mut self, mut socket: File, mut input: Input) -> io::Result<()> {
         // Timers and blocking work of guests belong to the background's runtime, also during their first slice here.
         let handle = self.chamber.background().handle().clone();
         let _entered = handle.enter();
-        while let Some(order) = next(&mut socket, &mut input)? {
+        while let Some(order) = input.next(&mut socket)? {
             self.obey(order);
         }
         Ok(())
@@ -220,6 +242,7 @@ impl Worker {
     fn call(&mut self, id: CallId, order: CallOrder) {
         let host = Arc::new(Remote { link: Arc::clone(&self.link), call: id });
         let digest = order.digest;
+        let is_short = order.arguments.len() <= SHORT;
         let call = Call {
             digest,
             function: order.function,
@@ -232,11 +255,12 @@ impl Worker {
         };
         let cancelled = Cancelled::default();
         match self.chamber.find(&digest) {
-            Some(ready) => self.begin(id, ready, call, cancelled),
-            None => {
+            // Much to convert would hold up the calls behind it.
+            Some(ready) if is_short => self.begin(id, ready, call, cancelled),
+            ready => {
                 let loading = self.loading.get(&digest).cloned();
                 let chamber = self.chamber.clone();
-                let work = load_and_run(chamber, loading, call, cancelled.clone());
+                let work = load_and_run(chamber, ready, loading, call, cancelled.clone());
                 self.go_on(id, Box::pin(work), cancelled);
             }
         }
@@ -271,7 +295,19 @@ impl Worker {
 
 type Running = Pin<Box<dyn Future<Output = End> + Send>>;
 
-async fn load_and_run(chamber: Chamber, loading: Option<Loading>, call: Call, cancelled: Cancelled) -> End {
+async fn load_and_run(
+    chamber: Chamber,
+    ready: Option<Ready>,
+    loading: Option<Loading>,
+    call: Call,
+    cancelled: Cancelled,
+) -> End {
+    if let Some(ready) = ready {
+        return match chamber.start(ready, call, cancelled, ()) {
+            Ok(running) => running.await.into(),
+            Err(error) => Result::<Finished, _>::Err(error).into(),
+        };
+    }
     let Some(mut loading) = loading else { return End::NotLoaded("it was not sent".to_owned()) };
     let loaded = match loading.wait_for(Option::is_some).await {
         Ok(loaded) => loaded.clone(),

@@ -46,6 +46,16 @@ const STUCK: Duration = Duration::from_secs(2);
 /// Most questions that one call may have open at a time.
 const MOST_ASKS: usize = 16;
 
+/// Bytes that may wait for a process while it asks for more.
+const MOST_OUTGOING: usize = 256 << 20;
+
+/// Longest that a process may take to load a component.
+const LOADING: Duration = Duration::from_secs(60);
+
+/// Most lines that one call may have logged, and characters of where it crashed; whoever keeps to its bounds has fewer.
+const MOST_LINES: usize = 4_096;
+const MOST_TRACE: usize = 16 << 10;
+
 /// How much of what a process writes to its standard error is logged.
 const MOST_LAST_WORDS: u64 = 4 << 10;
 
@@ -147,6 +157,11 @@ impl Process {
             }
             Err(_) => return Err(failed(format!("it was not ready after {} s", START.as_secs()))),
         };
+        // Without the wall, a worker with folders could reach every file of the server.
+        let is_open = !setup.openings.is_empty() && !isolated.is_complete();
+        if is_open || (settings.require && !isolated.gaps().is_empty()) {
+            return Err(SandboxError::NotIsolated { what: isolated.gaps().join("; ") });
+        }
         let process = Arc::new(Self {
             pid,
             isolated,
@@ -231,9 +246,15 @@ impl Process {
         if !wait {
             return Ok(());
         }
-        match heard.await {
+        let Ok(heard) = tokio::time::timeout(LOADING, heard).await else {
+            self.end.notify_one();
+            return Err(SandboxError::Worker {
+                what: format!("it did not load a component in {} s", LOADING.as_secs()),
+            });
+        };
+        match heard {
             Ok(None) => Ok(()),
-            Ok(Some(what)) => Err(SandboxError::Refused { what }),
+            Ok(Some(what)) => Err(SandboxError::Refused { what: what.chars().take(1_000).collect() }),
             Err(_) => Err(SandboxError::Worker { what: "it ended while it loaded the component".to_owned() }),
         }
     }
@@ -256,7 +277,13 @@ impl Process {
         let id = self.served.fetch_add(1, Ordering::Relaxed);
         let (sender, done) = oneshot::channel();
         let waiting = Waiting { digest: order.digest, done: sender, host, place };
-        self.state().calls.insert(id, waiting);
+        {
+            let mut state = self.state();
+            if self.retired.load(Ordering::Acquire) {
+                return Err(waiting.place);
+            }
+            state.calls.insert(id, waiting);
+        }
         if self.send(&Order::Call { call: id, order: Box::new(order) }).is_err() {
             self.gone.store(true, Ordering::Release);
             let returned = self.state().calls.remove(&id);
@@ -289,6 +316,10 @@ impl Process {
         let mut outgoing = lock(&self.outgoing);
         if outgoing.writing || !outgoing.buffer.is_empty() {
             outgoing.buffer.extend_from_slice(&frame);
+            // One that does not listen while it is answered is ended.
+            if outgoing.buffer.len() > MOST_OUTGOING && matches!(order, Order::Reply { .. }) {
+                self.end.notify_one();
+            }
             return Ok(());
         }
         match self.stream.try_write(&frame) {
@@ -400,7 +431,13 @@ impl Process {
         }
     }
 
-    fn done(&self, call: CallId, end: End) {
+    fn done(&self, call: CallId, mut end: End) {
+        if let End::Finished { said, .. } = &mut end {
+            said.logged.lines.truncate(MOST_LINES);
+            if let Some(trace) = &mut said.trace {
+                trace.truncate(trace.floor_char_boundary(MOST_TRACE));
+            }
+        }
         let (waiting, is_idle) = {
             let mut state = self.state();
             let waiting = state.calls.remove(&call);
@@ -428,8 +465,11 @@ impl Process {
         let mut state = self.state();
         let open = state.asks.values().filter(|(of, _)| *of == call).count();
         let host = match state.calls.get(&call) {
-            Some(waiting) if open < MOST_ASKS => Arc::clone(&waiting.host),
-            _ => Arc::new(Nothing),
+            Some(waiting) if open < MOST_ASKS && !state.asks.contains_key(&ask) => Arc::clone(&waiting.host),
+            // A call that has just ended may have asked before it heard of it.
+            None if open == 0 && state.asks.len() < MOST_ASKS => Arc::new(Nothing),
+            // Nothing that our own code would do.
+            _ => return self.end.notify_one(),
         };
         let process = Arc::clone(self);
         // Entered below, before the task can end: the state is locked until then.

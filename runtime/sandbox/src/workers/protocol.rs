@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) openings: Vec<Opening>,
     /// Memory that the process may write to.
     pub(crate) max_bytes: u64,
+    /// Longest message that it may send.
+    pub(crate) max_report: usize,
 }
 
 /// From the server.

@@ -5,14 +5,14 @@
 //! empties the file system, seccomp takes away the calls of the kernel that a worker has no use for, and resource
 //! limits bound the rest.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::{
-    process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit},
+    process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit},
     thread::{CapabilitySet, CapabilitySets, set_capabilities},
 };
 use seccompiler::{
@@ -32,6 +32,12 @@ const PAGEMAP_SCAN: u64 = 0xc060_6610;
 
 /// `CLONE_VM | CLONE_THREAD` of `linux/sched.h`: a thread of this process and never another process.
 const THREAD: u64 = 0x0000_0100 | 0x0001_0000;
+
+/// `MAP_SHARED` of `mmap(2)`, and of `MAP_SHARED_VALIDATE`.
+const SHARED: u64 = 1;
+
+/// Largest file that a worker without folders makes: the first contents of a guest's memory.
+const FILE: u64 = 1 << 30;
 
 /// A folder that stays reachable, for the components of one module that were granted it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,9 +97,11 @@ impl Isolated {
 
 /// Take away what only the beginning of a process needs. Before any thread is started: threads inherit it.
 pub(crate) fn raise_early(openings: &[Opening], most_bytes: u64) -> Isolated {
-    let limits = match limit(most_bytes) {
-        Ok(()) => Strength::Full,
-        Err(error) => Strength::Missing(error.to_string()),
+    // When memory runs out, the kernel is to end this process and not the server. Where it may not be asked, it chooses.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    let limits = match limit(most_bytes, openings.is_empty()) {
+        missing if missing.is_empty() => Strength::Full,
+        missing => Strength::Missing(missing.join(", ")),
     };
     let landlock = match empty_file_system(openings) {
         Ok(RulesetStatus::FullyEnforced) => Strength::Full,
@@ -112,17 +120,29 @@ pub(crate) fn raise(isolated: &mut Isolated, openings: &[Opening]) {
     };
 }
 
-fn limit(most_bytes: u64) -> io::Result<()> {
-    let set = |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
-    // Memory that can be written to: a runtime that swells fails to allocate, and its process ends.
-    set(Resource::Data, most_bytes)?;
-    set(Resource::Nofile, OPEN_FILES)?;
-    set(Resource::Core, 0)?;
-    set(Resource::Memlock, 0)?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+/// Give up what needs no kernel feature; what could not be given up.
+fn limit(most_bytes: u64, without_files: bool) -> Vec<String> {
+    // Never more than there is already.
+    let set = |resource, most: u64| {
+        let most = getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+    };
     let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
-    Ok(())
+    let steps = [
+        (
+            "capabilities",
+            set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }),
+        ),
+        ("core dumps", set_dumpable_behavior(DumpableBehavior::NotDumpable)),
+        ("core files", set(Resource::Core, 0)),
+        // Memory that can be written to: a runtime that swells fails to allocate, and its process ends.
+        ("memory", set(Resource::Data, most_bytes)),
+        ("open files", set(Resource::Nofile, OPEN_FILES)),
+        ("locked memory", set(Resource::Memlock, 0)),
+        ("size of files", if without_files { set(Resource::Fsize, FILE) } else { Ok(()) }),
+    ];
+    let failed = steps.into_iter().filter_map(|(what, result)| Some(format!("{what}: {}", result.err()?)));
+    failed.collect()
 }
 
 fn empty_file_system(openings: &[Opening]) -> Result<RulesetStatus, landlock::RulesetError> {
@@ -183,6 +203,16 @@ fn conditional(own: u64) -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::Ba
         (libc::SYS_clone, vec![rule(vec![SeccompCondition::new(0, Qword, MaskedEq(THREAD), THREAD)?])?]),
         // Only this process: aborting is a signal to oneself.
         (libc::SYS_tgkill, vec![rule(vec![is(0, Dword, own)?])?]),
+        // Memory of its own, which counts against its limit; memory that is shared does not.
+        (libc::SYS_mmap, vec![rule(vec![SeccompCondition::new(3, Dword, MaskedEq(SHARED), 0)?])?]),
+        // Never `F_SETOWN` and `F_SETSIG`, by which the kernel would signal another process.
+        (
+            libc::SYS_fcntl,
+            [libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_ADD_SEALS]
+                .into_iter()
+                .map(|command| rule(vec![is(1, Dword, u64::from(command.cast_unsigned()))?]))
+                .collect::<Result<_, _>>()?,
+        ),
         (libc::SYS_ioctl, vec![rule(vec![is(1, Dword, PAGEMAP_SCAN)?])?]),
         // The names of threads and of mappings.
         (
@@ -212,7 +242,6 @@ const ALWAYS: &[i64] = &[
     libc::SYS_eventfd2,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_ftruncate,
     libc::SYS_futex,
@@ -224,7 +253,6 @@ const ALWAYS: &[i64] = &[
     libc::SYS_lseek,
     libc::SYS_madvise,
     libc::SYS_memfd_create,
-    libc::SYS_mmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_munmap,
