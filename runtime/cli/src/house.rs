@@ -6,7 +6,7 @@ use anyhow::Context;
 use fumehood_capabilities::http::Egress;
 use fumehood_dispatch::{Dispatcher, Parts};
 use fumehood_model::{ByteSize, Code};
-use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox, Settings, Workers};
+use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox, SandboxError, Settings, Workers};
 use fumehood_scheduler::Admission;
 use fumehood_store::{Access, DataDirectory, StoreError};
 use tokio::runtime::{Builder, Runtime};
@@ -81,10 +81,12 @@ impl House {
     ///
     /// With a [`Failure`] when they are not isolated although `config` requires it.
     pub(crate) async fn isolate(&self, config: &Config) -> anyhow::Result<()> {
-        let gaps = match self.sandbox.isolation().await? {
-            Some(isolated) if isolated.gaps().is_empty() => return Ok(()),
-            Some(isolated) => isolated.gaps(),
-            None => vec!["every module is trusted and runs inside the server".to_owned()],
+        let gaps = match self.sandbox.isolation().await {
+            Err(SandboxError::NotIsolated { what }) => vec![what],
+            Err(error) => return Err(error.into()),
+            Ok(Some(isolated)) if isolated.gaps().is_empty() => return Ok(()),
+            Ok(Some(isolated)) => isolated.gaps(),
+            Ok(None) => vec!["every module is trusted and runs inside the server".to_owned()],
         };
         if config.isolation.require {
             let failure = Failure::new(Code::Unavailable, "tools cannot be isolated as isolation.require demands");

@@ -123,14 +123,14 @@ impl Dispatcher {
         let module = self.prepare(name.clone(), digest, size_bytes, origin, manifest.as_deref()).await?;
         let _turn = self.inner.installing.lock().await;
         // Another upload may have taken the name while this one was compiled.
-        self.check_name(&name, overwrite)?;
-        let before = self.stored_row(&name).await?;
+        self.check_name(name, overwrite)?;
+        let before = self.stored_row(name).await?;
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
         let base = before.as_ref().and_then(|row| row.asked_before.clone());
         let base = base.or_else(|| serving.as_ref().map(|serving| serving.manifest.asks()));
         let mut changed =
             base.as_ref().map(|base| Changed::between(base, &module.manifest.permissions)).unwrap_or_default();
-        changed.added = self.ungranted(&name, &changed.added);
+        changed.added = self.ungranted(name, &changed.added);
         let holds = self.inner.config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty();
         if let Some(row) = before.clone().filter(|_| holds) {
             let by = principal.name.to_string();
