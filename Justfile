@@ -42,7 +42,7 @@ bench scenario="http" *args:
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- {{ scenario }} {{ args }}
 
-# Fuzz every target for two minutes each, or for as long as said: `just fuzz 30`; `just fuzz 600 lower` runs one
+# Goal S8. Fuzz every target for two minutes each, or for as long as said: `just fuzz 30`; `just fuzz 600 lower` runs one
 fuzz seconds="120" target="":
     tests/fuzz {{ seconds }} {{ target }}
 
@@ -50,6 +50,10 @@ fuzz seconds="120" target="":
 soak seconds="60" *args:
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- soak --seconds {{ seconds }} {{ args }}
+
+# Goal S7: no request of a guest reaches an address that it must not, over a corpus of places, each tried in three ways
+ssrf:
+    cargo test --workspace --lib -- http::tests::ssrf --nocapture
 
 # The numeric goals of the sandbox: `just goals` for all, `just goals s2 s9` for some
 goals *args="s1 s2 s3 s4 s5 s6 s9":
