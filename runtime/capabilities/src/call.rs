@@ -1,7 +1,7 @@
 //! `fumehood:host/call`: what a guest may know of its own call, and tell about it.
 //!
 //! Progress is held back on the side of the guest, where it costs least: the host hears of it at most every
-//! [`PERIOD`], and always of the last.
+//! `PERIOD`, and always of the last.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
