@@ -188,14 +188,21 @@ async def cancelled_over_stdio(name, mode):
 
 def children(process):
     for task in Path(f"/proc/{process}/task").iterdir():
-        yield from (task / "children").read_text().split()
+        try:
+            yield from (task / "children").read_text().split()
+        except OSError:
+            pass  # The thread has ended.
 
 
 async def computes(process):
-    """Whether a thread of the process wants the processor each time one looks. What share it gets depends on what else runs."""
+    """Whether a thread of the process or of its workers wants the processor each time one looks.
+
+    What share it gets depends on what else runs.
+    """
     for _ in range(5):
         await anyio.sleep(0.02)
-        if not any(is_runnable(task / "stat") for task in Path(f"/proc/{process}/task").iterdir()):
+        threads = [task for one in [process, *children(process)] for task in Path(f"/proc/{one}/task").glob("*")]
+        if not any(is_runnable(task / "stat") for task in threads):
             return False
     return True
 

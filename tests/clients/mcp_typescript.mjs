@@ -200,20 +200,36 @@ async function stdio(kind) {
   await listChanged(kind, name, (use) => overStdio(kind, {}, use));
 }
 
-/** Whether a thread of the process wants the processor each time one looks. What share it gets depends on what else runs. */
+/**
+ * Whether a thread of the process or of its workers wants the processor each time one looks. What share it gets depends
+ * on what else runs.
+ */
 async function computes(process) {
   for (let look = 0; look < 5; look++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
-    if (!fs.readdirSync(`/proc/${process}/task`).some((task) => isRunnable(`/proc/${process}/task/${task}/stat`))) return false;
+    const threads = [process, ...children(process)].flatMap(tasks);
+    if (!threads.some((task) => ofProc(`${task}/stat`).split(") ").at(-1).startsWith("R"))) return false;
   }
   return true;
 }
 
-function isRunnable(stat) {
+function children(process) {
+  return tasks(process).flatMap((task) => ofProc(`${task}/children`).split(" ").filter(Boolean));
+}
+
+function tasks(process) {
   try {
-    return fs.readFileSync(stat, "utf8").split(") ").at(-1).startsWith("R");
+    return fs.readdirSync(`/proc/${process}/task`).map((task) => `/proc/${process}/task/${task}`);
   } catch {
-    return false; // It has ended.
+    return []; // It has ended.
+  }
+}
+
+function ofProc(file) {
+  try {
+    return fs.readFileSync(file, "utf8");
+  } catch {
+    return ""; // It has ended.
   }
 }
 
