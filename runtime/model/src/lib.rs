@@ -14,6 +14,7 @@
 
 mod code;
 mod digest;
+mod job;
 mod lowered;
 mod name;
 mod outcome;
@@ -23,6 +24,7 @@ mod timestamp;
 
 pub use code::Code;
 pub use digest::{Digest, DigestError};
+pub use job::{Failure, Job, JobId, JobIdError, JobOutcome, JobState, JobTool, Priority, Progress};
 pub use lowered::Lowered;
 pub use name::{ModuleName, NameError, ToolName};
 pub use outcome::{Captured, Crash, Outcome, StopReason, Stopped, Usage};

@@ -22,10 +22,13 @@ mod database;
 mod directory;
 mod error;
 mod grants;
+mod history;
+mod jobs;
 mod keys;
 mod keyvalue;
 mod observations;
 mod results;
+mod schedules;
 mod scratch;
 mod secrets;
 
@@ -35,9 +38,16 @@ pub use database::{Database, ModuleRow, PendingRow};
 pub use directory::{Access, DataDirectory};
 pub use error::StoreError;
 pub use grants::{Added, GrantRow};
+pub use history::{CallFilter, CallRecord, History, StoredCall, ToolStatistics};
+pub use jobs::{
+    Body, Bounds, Claim, Claimed, Counts, End, Filter, Finish, Held, INLINE, Idempotency, JobEvent, Jobs, Lease,
+    MAX_CHECKPOINT, MAX_CRASHES, MAX_EVENTS, NewJob, NodeId, Prune, Report, Signal, SubmitError, Submitted, Sweep,
+    Swept, Told, Verb,
+};
 pub use keys::{ApiKey, KeyRing, NewKey};
 pub use keyvalue::{BucketName, KeyPage, KeyValueError, Room};
 pub use observations::Observation;
 pub use results::{KEPT_FOR, KeepError, Results};
+pub use schedules::{Fire, Fired, Schedule, Schedules};
 pub use scratch::{Scratch, ScratchFolder};
 pub use secrets::{MAX_SECRET, SecretEntry, Secrets, is_secret_name};

@@ -1,0 +1,73 @@
+//! Jobs that come again: what a backend keeps of schedules.
+
+use fumehood_model::{JobId, KeyId, Timestamp};
+
+use crate::{Bounds, NewJob, SubmitError, Verb};
+
+/// Schedules in a durable store.
+///
+/// What a schedule means, when it is due next and whether it may overlap, is decided by whoever fires it.
+pub trait Schedules: Send + Sync + 'static {
+    /// Keep a schedule, in place of the one of the same owner and name; whether it is new.
+    fn put_schedule(&self, schedule: Schedule) -> Verb<'_, bool>;
+
+    /// Forget a schedule; whether there was one.
+    fn remove_schedule(&self, owner: KeyId, name: String) -> Verb<'_, bool>;
+
+    /// Schedules by name, of one key or of all.
+    fn schedules(&self, owner: Option<KeyId>) -> Verb<'_, Vec<Schedule>>;
+
+    /// Schedules that are due, at most `most`, and when the next one after them is.
+    fn due_schedules(&self, now: Timestamp, most: usize) -> Verb<'_, (Vec<Schedule>, Option<Timestamp>)>;
+
+    /// Use up a slot of a schedule: submit its job and set when it is due next, in one transaction. Nothing happens if the
+    /// schedule has changed or another node was first.
+    fn fire(&self, fire: Fire, bounds: Bounds, now: Timestamp) -> Verb<'_, Fired, SubmitError>;
+}
+
+/// A schedule as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The key that made it; its jobs are submitted as by this key.
+    pub owner: KeyId,
+    /// Its name, unique for its owner.
+    pub name: String,
+    /// What it does and when, as JSON that the scheduler understands.
+    pub spec: String,
+    /// Whether it does nothing for now.
+    pub is_paused: bool,
+    /// When it is due next; never if it has no further slot.
+    pub next_at: Option<Timestamp>,
+    /// When it was due last.
+    pub last_at: Option<Timestamp>,
+    /// The job that it submitted last.
+    pub last_job: Option<JobId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Grows with each change.
+    pub version: u64,
+}
+
+/// One slot of a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fire {
+    /// Whose.
+    pub owner: KeyId,
+    /// Which.
+    pub name: String,
+    /// The version on which this was decided.
+    pub version: u64,
+    /// The job, or none if this slot is passed over.
+    pub job: Option<Box<NewJob>>,
+    /// When it is due next.
+    pub next_at: Option<Timestamp>,
+}
+
+/// What came of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fired {
+    /// It is used up; with its job, if there was one.
+    Done(Option<JobId>),
+    /// Another was first, or the schedule is gone or changed.
+    Stale,
+}
