@@ -1,5 +1,6 @@
 //! A blocking client of the server's REST API.
 
+mod events;
 mod problem;
 
 use std::{io::Read, time::Duration};
@@ -8,7 +9,7 @@ use fumehood_model::Code;
 use serde_json::Value;
 use ureq::{
     Agent, Body, RequestBuilder, SendBody, Timeout,
-    http::{Response, Uri, header::AUTHORIZATION},
+    http::{Response, StatusCode, Uri, header::AUTHORIZATION},
 };
 
 use crate::{
@@ -39,6 +40,16 @@ pub(crate) struct Client {
     base: String,
     host: String,
     key: Option<String>,
+}
+
+pub(crate) use events::{Event, Events};
+
+/// What became of a call.
+pub(crate) enum Called {
+    /// It has ended.
+    Answered(Answer),
+    /// It goes on as the job of this id.
+    Job(String),
 }
 
 /// The answer of a call.
@@ -115,15 +126,15 @@ impl Client {
         Ok(self.send_json(path, body)?.0)
     }
 
-    /// `PUT` a document.
-    pub(crate) fn put(&self, path: &[&str], body: &Value) -> Result<(), Failure> {
+    /// `PUT` a document; what the server says to that.
+    pub(crate) fn put(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
         let request = self.agent.put(self.url(path)).header("accept", "application/json");
-        self.finish(self.authorized(request).send_json(body)).map(drop)
+        Ok(self.finish(self.authorized(request).send_json(body))?.0)
     }
 
-    /// `DELETE` what `path` names.
-    pub(crate) fn delete(&self, path: &[&str]) -> Result<(), Failure> {
-        self.finish(self.authorized(self.agent.delete(self.url(path))).call()).map(drop)
+    /// `DELETE` what `path` names; what the server says to that.
+    pub(crate) fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
+        Ok(self.finish(self.authorized(self.agent.delete(self.url(path))).call())?.0)
     }
 
     /// `DELETE` what `path` and `query` name.
@@ -155,10 +166,55 @@ impl Client {
         Ok(self.finish(self.authorized(request).send(SendBody::from_reader(bytes)))?.0)
     }
 
-    /// Call a tool and wait for its answer.
-    pub(crate) fn call(&self, module: &str, function: &str, arguments: &Value) -> Result<Answer, Failure> {
-        let (value, report) = self.send_json(&["api", module, function], arguments)?;
-        Ok(Answer { value, report })
+    /// Call a tool and wait for its answer, or for the server's word that it is a job.
+    pub(crate) fn call(&self, module: &str, function: &str, arguments: &Value) -> Result<Called, Failure> {
+        let request = self.agent.post(self.url(&["api", module, function])).header("accept", "application/json");
+        let sent = self.authorized(request).send_json(arguments);
+        let is_job = sent.as_ref().is_ok_and(|response| response.status() == StatusCode::ACCEPTED);
+        let (value, report) = self.finish(sent)?;
+        match value["queue_id"].as_str().filter(|_| is_job) {
+            Some(id) => Ok(Called::Job(id.to_owned())),
+            None => Ok(Called::Answered(Answer { value, report })),
+        }
+    }
+
+    /// What happens to the job `id` after the event `after`.
+    pub(crate) fn events(&self, id: &str, after: Option<&str>) -> Result<Events, Failure> {
+        let request = self.agent.get(self.url(&["api", "v1", "jobs", id, "events"]));
+        let request = match after {
+            Some(after) => request.header("last-event-id", after),
+            None => request,
+        };
+        // An event may be long in coming: the server sends something every 15 s all the same.
+        let request = request.config().timeout_recv_body(None).build();
+        let mut response = self.authorized(request).call().map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(Events::new(response.into_body().into_reader()));
+        }
+        let limited = response.body_mut().with_config().limit(MAX_ANSWER_BYTES);
+        let bytes = limited.read_to_vec().map_err(|error| self.unreachable(&error))?;
+        Err(problem::failure(response.status().as_u16(), &bytes, self.key.is_some()))
+    }
+
+    /// The failure that a problem in a document of the server stands for.
+    pub(crate) fn failure_of(&self, error: &Value) -> Failure {
+        let document = serde_json::json!({
+            "error": error["code"], "message": error["message"], "details": error["details"],
+        });
+        problem::failure(500, document.to_string().as_bytes(), self.key.is_some())
+    }
+
+    /// `GET` a document as text of this type.
+    pub(crate) fn get_text(&self, path: &[&str], query: &[(&str, &str)], accept: &str) -> Result<String, Failure> {
+        let request = self.agent.get(self.url(path)).query_pairs(query.iter().copied()).header("accept", accept);
+        let mut response = self.authorized(request).call().map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let limited = response.body_mut().with_config().limit(MAX_ANSWER_BYTES);
+        let bytes = limited.read_to_vec().map_err(|error| self.unreachable(&error))?;
+        if !status.is_success() {
+            return Err(problem::failure(status.as_u16(), &bytes, self.key.is_some()));
+        }
+        String::from_utf8(bytes).map_err(|_| self.not_ours())
     }
 
     /// All tools that `query` selects, page by page.

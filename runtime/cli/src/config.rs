@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) limits: Limits,
     pub(crate) concurrency: Concurrency,
+    pub(crate) jobs: Jobs,
+    pub(crate) history: History,
     pub(crate) components: Components,
     pub(crate) isolation: Isolation,
     pub(crate) egress: Egress,
@@ -78,6 +80,42 @@ pub(crate) struct Concurrency {
     pub(crate) per_key: usize,
     /// Most waiting calls of one key; three quarters of `waiting` unless set.
     pub(crate) waiting_per_key: usize,
+}
+
+/// `[jobs]`: calls that are kept before they run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Jobs {
+    /// Most jobs that run at the same time; three quarters of `concurrency.calls` unless set.
+    pub(crate) running: usize,
+    /// Most jobs that wait.
+    pub(crate) waiting: u64,
+    /// Most waiting jobs of one key; three quarters of `waiting` unless set.
+    pub(crate) waiting_per_key: u64,
+    /// Longest that an attempt may take.
+    pub(crate) deadline_ms: u64,
+    /// Attempts of a job, unless it says otherwise.
+    pub(crate) max_attempts: u32,
+    /// How long a call of a tool of mode `auto` is waited for before it becomes a job.
+    pub(crate) auto_after_ms: u64,
+    /// How long a node holds a job without a sign of life.
+    pub(crate) lease_s: u64,
+    /// How long a job is kept after it ended.
+    pub(crate) keep_days: u64,
+    /// Most ended jobs that are kept, the newest.
+    pub(crate) keep_most: u64,
+}
+
+/// `[history]`: which calls are remembered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct History {
+    /// Whether calls are written down at all.
+    pub(crate) enabled: bool,
+    /// How long a call is kept.
+    pub(crate) keep_days: u64,
+    /// Most calls that are kept, the newest.
+    pub(crate) keep_most: u64,
 }
 
 /// `[components]`: what an upload may cost.
@@ -166,6 +204,29 @@ fn share(of: usize) -> usize {
     (of / 4 * 3 + of % 4 * 3 / 4).max(1)
 }
 
+impl Default for Jobs {
+    fn default() -> Self {
+        let waiting = 1_000_000;
+        Self {
+            running: share(Concurrency::default().calls),
+            waiting,
+            waiting_per_key: waiting / 4 * 3,
+            deadline_ms: 300_000,
+            max_attempts: 3,
+            auto_after_ms: 2_000,
+            lease_s: 30,
+            keep_days: 7,
+            keep_most: 1_000_000,
+        }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { enabled: true, keep_days: 30, keep_most: 1_000_000 }
+    }
+}
+
 impl Default for Components {
     fn default() -> Self {
         Self {
@@ -209,7 +270,7 @@ impl Loaded {
 
     /// What is wrong with the values together, although each is well-formed.
     fn mistakes(&self) -> Vec<String> {
-        let Config { server, limits, concurrency, components, isolation, egress, .. } = &self.config;
+        let Config { server, limits, concurrency, jobs, components, isolation, egress, .. } = &self.config;
         let positive = [
             ("server.max_body", server.max_body.0),
             ("server.header_timeout_s", server.header_timeout_s),
@@ -221,6 +282,11 @@ impl Loaded {
             ("limits.result", limits.result.0),
             ("concurrency.calls", concurrency.calls as u64),
             ("concurrency.per_key", concurrency.per_key as u64),
+            ("jobs.running", jobs.running as u64),
+            ("jobs.waiting", jobs.waiting),
+            ("jobs.waiting_per_key", jobs.waiting_per_key),
+            ("jobs.deadline_ms", jobs.deadline_ms),
+            ("jobs.max_attempts", jobs.max_attempts.into()),
             ("components.max_size", components.max_size.0),
             ("components.compile_cpu_s", components.compile_cpu_s),
             ("components.compile_memory", components.compile_memory.0),
@@ -233,6 +299,16 @@ impl Loaded {
         let zeros = positive.into_iter().filter(|(_, value)| *value == 0);
         let mut mistakes: Vec<_> =
             zeros.map(|(key, _)| format!("{}: {key} must be at least 1", self.origin(key))).collect();
+        if !(5..=3_600).contains(&jobs.lease_s) {
+            mistakes.push(format!("{}: jobs.lease_s must be from 5 to 3600", self.origin("jobs.lease_s")));
+        }
+        if jobs.running > concurrency.calls {
+            mistakes.push(format!(
+                "{}: jobs.running must not be more than concurrency.calls, {}",
+                self.origin("jobs.running"),
+                concurrency.calls
+            ));
+        }
         if server.data_dir.as_os_str().is_empty() {
             mistakes.push(format!("{}: server.data_dir is empty", self.origin("server.data_dir")));
         }
@@ -305,6 +381,12 @@ fn fill_in(config: &mut Config, origins: &BTreeMap<String, Origin>, environment:
     }
     if is_default("concurrency.waiting_per_key") {
         config.concurrency.waiting_per_key = shares.waiting_per_key;
+    }
+    if is_default("jobs.running") {
+        config.jobs.running = share(config.concurrency.calls);
+    }
+    if is_default("jobs.waiting_per_key") {
+        config.jobs.waiting_per_key = (config.jobs.waiting / 4 * 3).max(1);
     }
 }
 

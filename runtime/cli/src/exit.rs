@@ -31,7 +31,7 @@ impl Exit {
     pub(crate) fn of(code: Code) -> Self {
         match code {
             Code::ToolError => Self::ToolError,
-            Code::NotFound | Code::Unavailable => Self::NotFound,
+            Code::NotFound | Code::Unavailable | Code::Gone | Code::StorageFull => Self::NotFound,
             Code::Unauthenticated | Code::Forbidden => Self::Denied,
             Code::Busy
             | Code::Deadline
@@ -41,7 +41,8 @@ impl Exit {
             | Code::Denied
             | Code::Cancelled
             | Code::ResultTooLarge
-            | Code::QuotaExceeded => Self::Stopped,
+            | Code::QuotaExceeded
+            | Code::Interrupted => Self::Stopped,
             Code::Malformed
             | Code::Conflict
             | Code::MethodNotAllowed

@@ -1,14 +1,14 @@
 //! Puts the parts of the server together, from the bottom up.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use fumehood_capabilities::http::Egress;
-use fumehood_dispatch::{Dispatcher, Parts};
+use fumehood_dispatch::{Dispatcher, HistoryConfig, JobsConfig, Parts, Records};
 use fumehood_model::{ByteSize, Code};
 use fumehood_sandbox::{Compiler, CompilerLimits, Isolation, Sandbox, SandboxError, Settings, Workers};
-use fumehood_scheduler::Admission;
-use fumehood_store::{Access, DataDirectory, StoreError};
+use fumehood_scheduler::{Admission, RunnerConfig};
+use fumehood_store::{Access, Bounds, DataDirectory, Database, NodeId, StoreError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -27,6 +27,8 @@ pub(crate) struct House {
     pub(crate) key_file: PathBuf,
     /// Where tools run.
     pub(crate) sandbox: Sandbox,
+    /// Who works on jobs here.
+    node: NodeId,
     directory: DataDirectory,
 }
 
@@ -49,6 +51,7 @@ impl House {
         let sandbox = Sandbox::new(sandbox_config, compiler(config)?, directory.blobs()?, directory.cache()?, workers)?;
         let admission = Admission::new(fumehood_scheduler::Config {
             calls: config.concurrency.calls,
+            jobs: config.jobs.running,
             waiting: config.concurrency.waiting,
             per_key: config.concurrency.per_key,
             waiting_per_key: config.concurrency.waiting_per_key,
@@ -66,13 +69,23 @@ impl House {
                 Access::Own => Some(directory.results()?),
                 Access::Share => None,
             },
+            jobs: jobs(config),
+            history: HistoryConfig {
+                keep_for: DAY.saturating_mul(u32::try_from(config.history.keep_days).unwrap_or(u32::MAX)),
+                keep_most: config.history.keep_most,
+            },
+        };
+        let node = NodeId::random()?;
+        let records = match access {
+            Access::Own => Some(records(config, &database, node)),
+            Access::Share => None,
         };
         let secrets = directory.secrets(&database);
         let egress = Egress::new(&config.egress)?;
         let blobs = directory.blobs()?;
-        let parts = Parts { sandbox: sandbox.clone(), admission, database, blobs, keys, secrets, egress };
+        let parts = Parts { sandbox: sandbox.clone(), admission, database, blobs, keys, secrets, egress, records };
         let dispatcher = Dispatcher::new(door, parts);
-        Ok(Self { dispatcher, first_key, key_file, sandbox, directory })
+        Ok(Self { dispatcher, first_key, key_file, sandbox, node, directory })
     }
 
     /// Start the worker processes, and say loudly what does not isolate them.
@@ -98,9 +111,44 @@ impl House {
         Ok(())
     }
 
+    /// Load every module, and then begin to work on jobs.
+    pub(crate) async fn begin(&self, config: &Config) -> anyhow::Result<()> {
+        self.dispatcher.load().await?;
+        let lease = Duration::from_secs(config.jobs.lease_s);
+        // One process owns the data directory: what others held there is held by nobody.
+        self.dispatcher.start_work(RunnerConfig { lease, is_alone: true, ..RunnerConfig::new(self.node) });
+        Ok(())
+    }
+
     /// Where everything is kept.
     pub(crate) fn data_dir(&self) -> &std::path::Path {
         self.directory.path()
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How jobs are kept and run.
+fn jobs(config: &Config) -> JobsConfig {
+    let jobs = &config.jobs;
+    JobsConfig {
+        deadline: Duration::from_millis(jobs.deadline_ms),
+        max_attempts: jobs.max_attempts,
+        auto_after: Duration::from_millis(jobs.auto_after_ms),
+        bounds: Bounds { waiting: jobs.waiting, waiting_per_key: jobs.waiting_per_key },
+        keep_for: DAY.saturating_mul(u32::try_from(jobs.keep_days).unwrap_or(u32::MAX)),
+        keep_most: jobs.keep_most,
+    }
+}
+
+/// Where what outlasts a call is kept.
+fn records(config: &Config, database: &Database, node: NodeId) -> Records {
+    let database = Arc::new(database.clone());
+    Records {
+        jobs: database.clone(),
+        schedules: database.clone(),
+        history: config.history.enabled.then_some(database as _),
+        node,
     }
 }
 

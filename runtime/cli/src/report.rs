@@ -1,6 +1,7 @@
 //! What a call used, on one line.
 
 use fumehood_model::{Digest, Usage};
+use serde_json::Value;
 use ureq::http::HeaderMap;
 
 use crate::output::{duration, grouped, single_line, size};
@@ -24,6 +25,17 @@ impl Report {
             fuel_units: number("fumehood-fuel"),
             memory_bytes: number("fumehood-memory-bytes"),
             digest: text("fumehood-digest").map(single_line),
+        }
+    }
+
+    /// What the last attempt of a job used.
+    pub(crate) fn of_job(job: &Value) -> Self {
+        let number = |name: &str| job["usage"][name].as_u64();
+        Self {
+            duration_us: number("duration_us"),
+            fuel_units: number("fuel_units"),
+            memory_bytes: number("memory_bytes"),
+            digest: job["digest"].as_str().map(single_line),
         }
     }
 

@@ -1,13 +1,15 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use fumehood_model::{Outcome, Principal, Usage};
-use fumehood_policy::{Action, Lowered};
+use fumehood_capabilities::Listener;
+use fumehood_model::{Outcome, Principal, Timestamp, Usage};
+use fumehood_policy::{Action, Limits, Lowered};
 use fumehood_registry::Tool;
 use fumehood_sandbox::Finished;
+use fumehood_scheduler::Kind;
 use fumehood_value::Arguments;
 
-use crate::{DispatchError, Dispatcher, run::Run};
+use crate::{DispatchError, Dispatcher, history::Via, run::Run};
 
 /// How a call ended, and what it used.
 #[derive(Debug)]
@@ -18,6 +20,19 @@ pub struct Answer {
     pub usage: Usage,
     /// Kinds of things (`http`, `secret`, …) that the tool tried to reach and was not granted, each once.
     pub denied: Vec<&'static str>,
+}
+
+/// How a call is to be made.
+#[derive(Default)]
+pub struct Terms {
+    /// Bounds that the caller lowers for it.
+    pub lowered: Lowered,
+    /// By which way it came.
+    pub via: Via,
+    /// Who hears how far it is.
+    pub listener: Option<Arc<dyn Listener>>,
+    /// What it may use at the most, where that is not what direct calls may.
+    pub(crate) ceiling: Option<Limits>,
 }
 
 impl Dispatcher {
@@ -36,16 +51,37 @@ impl Dispatcher {
         principal: &Principal,
         tool: &Tool,
         arguments: Arguments,
-        lowered: Lowered,
+        terms: Terms,
+    ) -> Result<Answer, DispatchError> {
+        let (at, via) = (Timestamp::now(), terms.via);
+        let result = self.call_at(principal, tool, arguments, terms).await;
+        match &result {
+            Ok(answer) => self.inner.history.note(tool, principal, via, at, Ok(&answer.outcome), answer.usage),
+            Err(error) => {
+                let nothing = Err::<&Outcome<Bytes>, _>(error.code());
+                self.inner.history.note(tool, principal, via, at, nothing, Usage::default());
+            }
+        }
+        result
+    }
+
+    async fn call_at(
+        &self,
+        principal: &Principal,
+        tool: &Tool,
+        arguments: Arguments,
+        terms: Terms,
     ) -> Result<Answer, DispatchError> {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
-        let limits = self.effective_limits(principal, tool, lowered);
+        let ceiling = terms.ceiling.unwrap_or(self.inner.config.limits);
+        let limits = ceiling.lowered_by(tool.limits).lowered_by(principal.limits).lowered_by(terms.lowered);
         let deadline = arrived + limits.deadline();
         let turn = self.turn(tool, &limits, deadline).await?;
-        let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key));
+        let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key, Kind::Call));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
-        let run = Run { principal, tool, arguments, limits, deadline, depth: 0 };
+        let listener = terms.listener;
+        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, listener };
         let (Finished { outcome, mut usage, .. }, denied) = self.run(run, (place, turn)).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(

@@ -6,10 +6,17 @@ use fumehood_policy::{Action, Limits, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
-use fumehood_store::{Blobs, Database, KeyRing, Results, Scratch, Secrets};
+use fumehood_store::{Blobs, Database, History, Jobs, KeyRing, NodeId, Results, Schedules, Scratch, Secrets};
 use tokio::sync::watch;
 
-use crate::{DispatchError, error::shown, permissions::Permissions, pin::Pins};
+use crate::{
+    DispatchError,
+    error::shown,
+    history::{HistoryConfig, Recorder},
+    jobs::{JobsConfig, Queue},
+    permissions::Permissions,
+    pin::Pins,
+};
 
 /// Uploads that are read and compiled at a time and that wait, in all and of one key.
 ///
@@ -38,6 +45,10 @@ pub struct Config {
     pub scratch: Option<Scratch>,
     /// Where results are kept for their callers; nowhere in a process that only reads from its data directory.
     pub results: Option<Results>,
+    /// How jobs are kept and run.
+    pub jobs: JobsConfig,
+    /// How long calls are remembered.
+    pub history: HistoryConfig,
 }
 
 /// What stands behind the door.
@@ -56,6 +67,21 @@ pub struct Parts {
     pub secrets: Secrets,
     /// The way to the outside.
     pub egress: Egress,
+    /// Where jobs and the history are kept; nowhere in a process that only reads from its data directory.
+    pub records: Option<Records>,
+}
+
+/// Where what outlasts a call is kept.
+#[derive(Clone)]
+pub struct Records {
+    /// Jobs.
+    pub jobs: Arc<dyn Jobs>,
+    /// Jobs that come again.
+    pub schedules: Arc<dyn Schedules>,
+    /// What was called; nowhere if calls are not to be written down.
+    pub history: Option<Arc<dyn History>>,
+    /// Who works on jobs here.
+    pub node: NodeId,
 }
 
 /// The door. Cloning is cheap.
@@ -79,6 +105,9 @@ pub(crate) struct Inner {
     /// The host side of every capability.
     pub(crate) desk: Desk,
     pub(crate) witness: Arc<dyn Witness>,
+    pub(crate) queue: Option<Queue>,
+    pub(crate) schedules: Option<Arc<dyn Schedules>>,
+    pub(crate) history: Recorder,
     pub(crate) ready: watch::Sender<bool>,
     /// Components that are being installed, and how often: nobody may let go of them meanwhile.
     pub(crate) pinned: Pins,
@@ -92,10 +121,12 @@ impl Dispatcher {
     /// A door to these parts. Nothing is served before [`Dispatcher::load`].
     #[must_use]
     pub fn new(config: Config, parts: Parts) -> Self {
-        let Parts { sandbox, admission, database, blobs, keys, secrets, egress } = parts;
+        let Parts { sandbox, admission, database, blobs, keys, secrets, egress, records } = parts;
         let desk = Desk { http: egress, keyvalue: Buckets::new(database.clone()), secrets: Safe::new(secrets.clone()) };
         let permissions = Permissions::default();
         let witness = permissions.witness();
+        let queue = records.as_ref().map(|records| Queue::new(config.jobs.clone(), records.jobs.clone(), records.node));
+        let history = Recorder::new(records.as_ref().and_then(|records| records.history.clone()), config.history);
         let inner = Inner {
             config,
             registry: Registry::default(),
@@ -109,6 +140,9 @@ impl Dispatcher {
             secrets,
             desk,
             witness,
+            queue,
+            schedules: records.map(|records| records.schedules),
+            history,
             ready: watch::Sender::new(false),
             pinned: Pins::default(),
             letting_go: tokio::sync::Mutex::default(),

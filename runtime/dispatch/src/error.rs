@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use fumehood_model::{ByteSize, Code, ModuleName};
+use fumehood_model::{ByteSize, Code, JobId, JobState, ModuleName};
 use fumehood_policy::{Forbidden, Grant, GrantError};
 use fumehood_registry::AdmitError;
 use fumehood_sandbox::SandboxError;
 use fumehood_scheduler::Refused;
-use fumehood_store::{KeepError, StoreError};
+use fumehood_store::{KeepError, StoreError, SubmitError};
 use fumehood_value::InputError;
 
 /// Why nothing was done. What a tool itself answered, or why it was stopped, is an outcome and not an error.
@@ -116,6 +116,31 @@ pub enum DispatchError {
         /// The module.
         module: ModuleName,
     },
+    /// What is wanted of a job makes no sense.
+    #[error("{what}")]
+    BadOrder {
+        /// What is wrong.
+        what: String,
+    },
+    /// The job was not taken in.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// The job has not ended without what it was for.
+    #[error("job {id} is {state}: only a job that failed, was interrupted, discarded or cancelled can be tried again")]
+    NotRetryable {
+        /// The job.
+        id: JobId,
+        /// Where it stands.
+        state: JobState,
+    },
+    /// What a job was to run is not there any more.
+    #[error("the function {function} of module {module} was removed before the job ran")]
+    Gone {
+        /// The module.
+        module: ModuleName,
+        /// Its function.
+        function: String,
+    },
     /// This process only reads from its data directory.
     #[error("this process only reads from its data directory: ask the server that owns it")]
     ReadOnly,
@@ -170,16 +195,27 @@ impl DispatchError {
             | Self::LastAdmin
             | Self::ReadOnly
             | Self::TooManyGrants { .. }
+            | Self::NotRetryable { .. }
+            | Self::Submit(SubmitError::Exists { .. })
             | Self::NothingPending { .. } => Code::Conflict,
+            Self::Submit(SubmitError::ShareUsed { .. }) => Code::Busy,
+            Self::Submit(SubmitError::Full { .. }) => Code::Unavailable,
+            Self::Submit(SubmitError::NameTaken { .. }) => Code::InvalidInput,
+            Self::Gone { .. } => Code::Gone,
             Self::BadKeyRequest { .. }
             | Self::BadSecret { .. }
             | Self::BadGrant(_)
+            | Self::BadOrder { .. }
             | Self::Incomplete { .. }
             | Self::BadFolder { .. } => Code::Malformed,
             Self::Sandbox(error) => sandbox_code(error),
             Self::Keep(KeepError::Full) => Code::Unavailable,
             Self::Keep(KeepError::TooLarge { .. }) => Code::ResultTooLarge,
-            Self::Keep(KeepError::Store(_)) | Self::Store(_) | Self::Lost => Code::Internal,
+            Self::Keep(KeepError::Store(error)) | Self::Submit(SubmitError::Store(error)) | Self::Store(error) => {
+                store_code(error)
+            }
+            // What was told apart above is all that there is; a new one must not pass for anything else.
+            Self::Submit(_) | Self::Lost => Code::Internal,
         }
     }
 
@@ -188,6 +224,8 @@ impl DispatchError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refused) => Some(refused.retry_after()),
+            // Jobs leave the queue as fast as they run, which nobody here knows.
+            Self::Submit(SubmitError::Full { .. } | SubmitError::ShareUsed { .. }) => Some(Duration::from_secs(5)),
             Self::WaitedTooLong { .. } | Self::ModuleBusy { .. } | Self::Sandbox(SandboxError::Full) => {
                 Some(Duration::from_secs(1))
             }
@@ -216,6 +254,13 @@ fn sandbox_code(error: &SandboxError) -> Code {
         | SandboxError::Refused { .. }
         | SandboxError::ReadBudget { .. }
         | SandboxError::CompileBudget { .. } => Code::InvalidComponent,
+        _ => Code::Internal,
+    }
+}
+
+fn store_code(error: &StoreError) -> Code {
+    match error {
+        StoreError::Full { .. } => Code::StorageFull,
         _ => Code::Internal,
     }
 }

@@ -61,6 +61,7 @@ impl Onward {
             limits,
             deadline: self.deadline.min(now + limits.deadline()),
             depth: self.depth + 1,
+            listener: None,
         };
         match self.dispatcher.run(run, turn).await {
             Ok((Finished { outcome, usage, .. }, _)) => answered(outcome, usage.fuel_units),

@@ -8,8 +8,10 @@
 mod call;
 mod dispatcher;
 mod error;
+mod history;
 mod install;
 mod invoke;
+mod jobs;
 mod keys;
 mod limits;
 mod load;
@@ -18,18 +20,26 @@ mod pin;
 mod results;
 mod run;
 mod said;
+mod schedules;
 mod secrets;
+mod work;
 mod witness;
 
-pub use call::Answer;
-pub use dispatcher::{Config, Dispatcher, Parts};
+pub use call::{Answer, Terms};
+pub use dispatcher::{Config, Dispatcher, Records, Parts};
 pub use error::DispatchError;
 pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, Wish};
+pub use fumehood_capabilities::Listener;
+pub use fumehood_registry::Mode;
 pub use fumehood_sandbox::is_offered;
-pub use fumehood_store::{ApiKey, NewKey, Observation, SecretEntry};
+pub use fumehood_store::{
+    ApiKey, Body, CallFilter, Counts, Filter, JobEvent, NewKey, Observation, Prune, Schedule, SecretEntry, StoredCall, Told,
+    ToolStatistics,
+};
 pub use fumehood_value::Arguments;
+pub use history::{HistoryConfig, MAX_CALLS, Via};
 pub use install::{Installed, Overwrite, Upload};
+pub use jobs::{Called, Follow, Imported, JobsConfig, MAX_PAGE, Order, Ticket, Update};
 pub use keys::KeyRequest;
 pub use permissions::{Approved, Asked, Changed, Granted, InForce, Reach, Review, Waiting};
 pub use results::KeptResult;
-pub use witness::Ledger;

@@ -1,7 +1,6 @@
 use std::time::Instant;
 
-use fumehood_model::Principal;
-use fumehood_policy::{Limits, Lowered};
+use fumehood_policy::Limits;
 use fumehood_registry::Tool;
 
 use crate::{DispatchError, Dispatcher};
@@ -10,12 +9,6 @@ use crate::{DispatchError, Dispatcher};
 pub(crate) type Turn = Option<tokio::sync::OwnedSemaphorePermit>;
 
 impl Dispatcher {
-    /// What a call of `tool` by `principal` may use: the configuration, lowered by module, key and call.
-    #[must_use]
-    pub fn effective_limits(&self, principal: &Principal, tool: &Tool, lowered: Lowered) -> Limits {
-        self.inner.config.limits.lowered_by(tool.limits).lowered_by(principal.limits).lowered_by(lowered)
-    }
-
     /// The turn of a call of `tool`, waited for until `deadline`.
     pub(crate) async fn turn(&self, tool: &Tool, limits: &Limits, deadline: Instant) -> Result<Turn, DispatchError> {
         let Some(turns) = &tool.turns else { return Ok(None) };

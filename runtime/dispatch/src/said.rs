@@ -52,7 +52,7 @@ fn log_output(tool: &Tool, stream: &'static str, captured: &Captured, secrets: &
 }
 
 /// A text as one line.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().take(LOGGED_OUTPUT).flat_map(char::escape_debug).collect()
 }
 

@@ -32,16 +32,17 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::NotFound => 404,
         Code::MethodNotAllowed => 405,
         Code::Conflict => 409,
+        Code::Gone => 410,
         Code::TooLarge => 413,
         Code::UnsupportedMediaType => 415,
         Code::InvalidInput | Code::InvalidComponent | Code::ToolError => 422,
         Code::Busy => 429,
         Code::Cancelled => 499,
-        Code::Internal => 500,
+        Code::Internal | Code::Interrupted => 500,
         Code::Trap => 502,
         Code::Unavailable => 503,
         Code::Deadline => 504,
-        Code::Memory | Code::ResultTooLarge | Code::QuotaExceeded => 507,
+        Code::Memory | Code::ResultTooLarge | Code::QuotaExceeded | Code::StorageFull => 507,
         Code::Fuel => 508,
     };
     StatusCode::from_u16(status).expect("every status above is a valid one")
@@ -71,6 +72,9 @@ fn title_of(code: Code) -> &'static str {
         Code::Cancelled => "The call was cancelled",
         Code::ResultTooLarge => "The answer of the tool is too large",
         Code::QuotaExceeded => "The call used up a bound",
+        Code::Gone => "The tool was removed",
+        Code::Interrupted => "The server ended while the tool ran",
+        Code::StorageFull => "The server has no room to keep anything",
         Code::Internal => "The server failed",
     }
 }
@@ -119,6 +123,18 @@ impl Problem {
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// What happened, in a sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What a program can read of it.
+    #[must_use]
+    pub fn details(&self) -> Option<&Value> {
+        self.details.as_ref()
     }
 
     /// The answer, with the id of its request.

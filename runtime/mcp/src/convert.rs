@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use fumehood_dispatch::{Answer, DispatchError, Tool};
-use fumehood_model::{Code, Outcome, StopReason};
+use fumehood_model::{Code, Outcome, StopReason, Usage};
 use fumehood_value::InputError;
 use rmcp::{
     ErrorData,
@@ -28,18 +28,28 @@ pub(crate) fn tool(tool: &Tool) -> model::Tool {
 /// The result of a call that took place.
 pub(crate) fn answered(answer: &Answer, tool: &Tool) -> CallToolResult {
     let mut result = match &answer.outcome {
-        Outcome::Value(json) => succeeded(json, tool),
+        Outcome::Value(json) => succeeded(json, tool.wraps_answer),
         Outcome::ToolError(json) => failed(Code::ToolError, error_text(json) + &ask(&answer.denied)),
         Outcome::Stopped(stopped) => failed(stopped.reason.code(), advice(&stopped.reason)),
     };
+    add_usage(&mut result, answer.usage, &tool.digest_text);
+    result
+}
+
+/// Tell in a result what the call used.
+pub(crate) fn add_usage(result: &mut CallToolResult, usage: Usage, digest: &str) {
     let usage = json!({
-        "fuelUnits": answer.usage.fuel_units,
-        "memoryBytes": answer.usage.memory_bytes,
-        "durationUs": answer.usage.duration_us,
-        "digest": tool.digest_text,
+        "fuelUnits": usage.fuel_units,
+        "memoryBytes": usage.memory_bytes,
+        "durationUs": usage.duration_us,
+        "digest": digest,
     });
     result.meta.get_or_insert_with(MetaObject::new).insert(USAGE.to_owned(), usage);
-    result
+}
+
+/// The stable code of a failure, as the data of an error of the protocol.
+pub(crate) fn code_data(code: Code) -> Value {
+    json!({ ERROR: code.as_str() })
 }
 
 /// Most values in an answer over MCP, whose structured content is a tree: a short number takes two bytes of JSON, and forty
@@ -62,14 +72,14 @@ fn values_in(json: &[u8]) -> usize {
 }
 
 /// The same JSON as structured content and as text: some clients read only the one, some only the other.
-fn succeeded(json: &Bytes, tool: &Tool) -> CallToolResult {
+pub(crate) fn succeeded(json: &Bytes, wraps: bool) -> CallToolResult {
     if values_in(json) > MAX_VALUES {
         let told = format!("the answer of the tool has more than {MAX_VALUES} values: ask for a smaller part of it");
         return failed(Code::ResultTooLarge, told);
     }
     let bare = String::from_utf8_lossy(json);
     // `null` is an absent value, and absent members are left out.
-    let text = match (tool.wraps_answer, &*bare) {
+    let text = match (wraps, &*bare) {
         (true, "null") => "{}".to_owned(),
         (true, bare) => format!("{{\"result\":{bare}}}"),
         (false, bare) => bare.to_owned(),
@@ -80,7 +90,7 @@ fn succeeded(json: &Bytes, tool: &Tool) -> CallToolResult {
     result
 }
 
-fn failed(code: Code, text: String) -> CallToolResult {
+pub(crate) fn failed(code: Code, text: String) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(text)]);
     result.meta.get_or_insert_with(MetaObject::new).insert(ERROR.to_owned(), code.as_str().into());
     result
@@ -95,7 +105,7 @@ fn ask(denied: &[&str]) -> String {
 }
 
 /// A text as it is, anything else as JSON.
-fn error_text(json: &Bytes) -> String {
+pub(crate) fn error_text(json: &[u8]) -> String {
     match serde_json::from_slice(json) {
         Ok(Value::String(text)) => text,
         Ok(Value::Null) | Err(_) => "the tool answered with an error".to_owned(),
@@ -104,7 +114,7 @@ fn error_text(json: &Bytes) -> String {
 }
 
 /// Why a call was stopped, and what a model can do about it.
-fn advice(reason: &StopReason) -> String {
+pub(crate) fn advice(reason: &StopReason) -> String {
     let next = match reason {
         StopReason::Deadline { .. }
         | StopReason::Fuel { .. }
@@ -151,7 +161,10 @@ pub(crate) fn refused(error: &DispatchError) -> Result<CallToolResult, ErrorData
         | Code::Denied
         | Code::Cancelled
         | Code::ResultTooLarge
-        | Code::QuotaExceeded => Ok(failed(code, told(error))),
+        | Code::QuotaExceeded
+        | Code::Gone
+        | Code::Interrupted
+        | Code::StorageFull => Ok(failed(code, told(error))),
     }
 }
 

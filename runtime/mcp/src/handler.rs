@@ -1,13 +1,13 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use fumehood_dispatch::{Arguments, Dispatcher};
-use fumehood_model::Principal;
-use fumehood_policy::Lowered;
+use fumehood_dispatch::{Arguments, Called, Dispatcher, Mode, Order, Terms, Tool as OurTool, Update, Via};
+use fumehood_model::{Job, Principal};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, DiscoverResult, Implementation, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, DiscoverResult, GetTaskParams,
+        GetTaskResult, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        SubscriptionFilter, Tool, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -16,6 +16,8 @@ use serde_json::Value;
 use crate::{
     convert,
     page::{self, PAGE},
+    progress::{self, Reports},
+    tasks,
 };
 
 /// How long a client may use a list of tools before it asks again.
@@ -44,9 +46,139 @@ impl Handler {
     }
 }
 
+/// The extension for calls that outlast their request is known to the client that made this one.
+fn knows_tasks(context: &RequestContext<RoleServer>) -> bool {
+    context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
+fn cancelled() -> ErrorData {
+    ErrorData::internal_error("the call was cancelled", None)
+}
+
+impl Handler {
+    /// A call that is waited for.
+    async fn direct(
+        &self,
+        principal: &Principal,
+        tool: &Arc<OurTool>,
+        arguments: Arguments,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let (terms, mut reports) = terms(context);
+        let call = self.dispatcher.call(principal, tool, arguments, terms);
+        // Dropping the call stops the guest.
+        let result = tokio::select! {
+            result = call => result,
+            () = context.ct.cancelled() => return Err(cancelled()),
+            () = reported(&mut reports, context) => unreachable!("reports are passed on for ever"),
+        };
+        match result {
+            Ok(answer) => Ok(convert::answered(&answer, tool).into()),
+            Err(error) => convert::refused(&error).map(Into::into),
+        }
+    }
+
+    /// A call that is a job: a task for clients that know them, waited for with the others.
+    async fn queued(
+        &self,
+        principal: &Principal,
+        tool: &Arc<OurTool>,
+        arguments: Arguments,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let door = &self.dispatcher;
+        let ticket = match door.submit(principal, tool, arguments, Order::default()).await {
+            Ok(ticket) => ticket,
+            Err(error) => return convert::refused(&error).map(Into::into),
+        };
+        if knows_tasks(context) {
+            return tasks::created(door, principal, ticket).await.map(Into::into);
+        }
+        let id = ticket.id.to_string();
+        let job = tokio::select! {
+            job = self.ended(principal, &id, context) => job?,
+            () = context.ct.cancelled() => {
+                // Whoever waited has gone, and nobody else knows of the job.
+                let _ = door.cancel_job(principal, &id).await;
+                return Err(cancelled());
+            }
+        };
+        tasks::result(door, principal, &job, Some(tool)).await.map(Into::into)
+    }
+
+    /// A call that becomes a task when it takes long, for clients that know them; waited for with the others.
+    async fn either(
+        &self,
+        principal: &Principal,
+        tool: &Arc<OurTool>,
+        arguments: Arguments,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let door = &self.dispatcher;
+        let patience = if knows_tasks(context) { door.auto_after() } else { Duration::MAX };
+        let (terms, mut reports) = terms(context);
+        let call = door.call_or_defer(principal, tool, arguments, terms, patience);
+        let called = tokio::select! {
+            called = call => called,
+            () = context.ct.cancelled() => return Err(cancelled()),
+            () = reported(&mut reports, context) => unreachable!("reports are passed on for ever"),
+        };
+        match called {
+            Ok(Called::Answered(answer)) => Ok(convert::answered(&answer, tool).into()),
+            Ok(Called::Deferred(ticket)) => tasks::created(door, principal, ticket).await.map(Into::into),
+            Err(error) => convert::refused(&error).map(Into::into),
+        }
+    }
+
+    /// The job `id` as it ended, with its progress told on the way.
+    async fn ended(
+        &self,
+        principal: &Principal,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Job, ErrorData> {
+        let failed = |error| convert::refused(&error).err().unwrap_or_else(cancelled);
+        let mut follow = self.dispatcher.follow_job(principal, id, 0).await.map_err(failed)?;
+        let mut reports = context.meta.get_progress_token().map(|token| progress::listener(token).1);
+        loop {
+            let Some(news) = follow.next().await.map_err(failed)? else { return Err(cancelled()) };
+            for update in news {
+                let Update::Now(job) = update else { continue };
+                if job.state.is_final() {
+                    return Ok(*job);
+                }
+                if let (Some(reports), Some(progress)) = (&mut reports, &job.progress) {
+                    reports.notify(&context.peer, progress).await;
+                }
+            }
+        }
+    }
+}
+
+/// How a call over this protocol is made, and where its progress comes out if the client wants to hear of it.
+fn terms(context: &RequestContext<RoleServer>) -> (Terms, Option<Reports>) {
+    let via = Via::Mcp;
+    match context.meta.get_progress_token() {
+        Some(token) => {
+            let (listener, reports) = progress::listener(token);
+            (Terms { via, listener: Some(listener), ..Terms::default() }, Some(reports))
+        }
+        None => (Terms { via, ..Terms::default() }, None),
+    }
+}
+
+/// Pass on progress, for ever.
+async fn reported(reports: &mut Option<Reports>, context: &RequestContext<RoleServer>) {
+    match reports {
+        Some(reports) => reports.pass_on(&context.peer).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let tools = ServerCapabilities::builder().enable_tools().enable_tool_list_changed();
+        let capabilities = if self.dispatcher.keeps_jobs() { tools.enable_tasks().build() } else { tools.build() };
         let mut config = ServerConfig::new(capabilities);
         config.server_info = Implementation::new("fumehood", env!("CARGO_PKG_VERSION"));
         config.instructions = Some(
@@ -104,17 +236,36 @@ impl ServerHandler for Handler {
             Err(error) => return convert::refused(&error).map(Into::into),
         };
         let arguments = Arguments::Parsed(Value::Object(request.arguments.unwrap_or_default()));
-        // On the heap: rmcp moves the future of a request about, and this one is large.
-        let call = Box::pin(self.dispatcher.call(&principal, &tool, arguments, Lowered::default()));
-        // Dropping the call stops the guest.
-        let result = tokio::select! {
-            result = call => result,
-            () = context.ct.cancelled() => return Err(ErrorData::internal_error("the call was cancelled", None)),
-        };
-        match result {
-            Ok(answer) => Ok(convert::answered(&answer, &tool).into()),
-            Err(error) => convert::refused(&error).map(Into::into),
+        // On the heap: rmcp moves the future of a request about, and these are large.
+        match self.dispatcher.mode(&tool) {
+            Mode::Direct => Box::pin(self.direct(&principal, &tool, arguments, &context)).await,
+            Mode::Queue => Box::pin(self.queued(&principal, &tool, arguments, &context)).await,
+            Mode::Auto => Box::pin(self.either(&principal, &tool, arguments, &context)).await,
         }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        tasks::show(&self.dispatcher, &self.principal(&context)?, &request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        tasks::update(&self.dispatcher, &self.principal(&context)?, &request.task_id).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        tasks::cancel(&self.dispatcher, &self.principal(&context)?, &request.task_id).await
     }
 
     /// Asked before a call for the headers that mirror arguments; has no request, so it cannot look at who asks.

@@ -6,6 +6,8 @@
 mod convert;
 mod handler;
 mod page;
+mod progress;
+mod tasks;
 mod transport;
 
 pub use transport::{State, router, stdio};

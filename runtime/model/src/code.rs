@@ -51,6 +51,12 @@ pub enum Code {
     ResultTooLarge,
     /// The call used up another bound: calls of the host, handles, random bytes.
     QuotaExceeded,
+    /// What the job was to run was removed before it did.
+    Gone,
+    /// The server ended while the job ran, and running it twice might do harm.
+    Interrupted,
+    /// There is no room left to keep anything.
+    StorageFull,
     /// We failed.
     Internal,
 }
@@ -81,6 +87,9 @@ impl Code {
             Self::Cancelled => "cancelled",
             Self::ResultTooLarge => "result_too_large",
             Self::QuotaExceeded => "quota_exceeded",
+            Self::Gone => "gone",
+            Self::Interrupted => "interrupted",
+            Self::StorageFull => "storage_full",
             Self::Internal => "internal",
         }
     }

@@ -30,4 +30,4 @@ pub use name::{ModuleName, NameError, ToolName};
 pub use outcome::{Captured, Crash, Outcome, StopReason, Stopped, Usage};
 pub use principal::{KeyId, Principal, Role};
 pub use size::ByteSize;
-pub use timestamp::Timestamp;
+pub use timestamp::{Timestamp, TimestampError};

@@ -1,9 +1,11 @@
 use std::{
     fmt,
+    str::FromStr,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde::{Serialize, Serializer};
+use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment of wall-clock time, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,41 +23,40 @@ impl Timestamp {
     }
 }
 
+/// A text is no moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a moment: write it as RFC 3339, as 2026-11-20T23:59:59Z or 2026-11-20T23:59:59.5+01:00")]
+pub struct TimestampError {
+    text: String,
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.unix_ms / 1000;
-        let (days, second) = (seconds / 86_400, seconds % 86_400);
-        let (year, month, day) = civil(days);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", self.unix_ms % 1000)
+        // What lies beyond the calendar is shown as its last moment.
+        let millis = i64::try_from(self.unix_ms).ok().and_then(DateTime::from_timestamp_millis);
+        f.write_str(&millis.unwrap_or(DateTime::<chrono::Utc>::MAX_UTC).to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }
 
-/// The Gregorian date of a number of days since 1970-01-01.
-fn civil(mut days: u64) -> (u64, u64, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let (cycles, rest) = (days / 146_097, days % 146_097);
-    days = rest;
-    let mut year = 1970 + cycles * 400;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let millis = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.timestamp_millis());
+        let error = || TimestampError { text: text.chars().take(80).flat_map(char::escape_debug).collect() };
+        millis.and_then(|millis| u64::try_from(millis).ok()).map(|unix_ms| Self { unix_ms }).ok_or_else(error)
     }
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 1;
-    for length in lengths {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -70,5 +71,15 @@ mod tests {
         assert_eq!(text(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(text(951_782_400_123), "2000-02-29T00:00:00.123Z");
         assert_eq!(text(1_795_219_199_999), "2026-11-20T23:59:59.999Z");
+        assert!(text(u64::MAX).starts_with('+'));
+    }
+
+    #[test]
+    fn moments_are_read_with_their_zone() {
+        let read = |text: &str| text.parse::<Timestamp>().map(|at| at.unix_ms).ok();
+
+        assert_eq!(read("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(read("2000-02-29T01:00:00.123+01:00"), Some(951_782_400_123));
+        assert_eq!((read("2000-02-30T00:00:00Z"), read("tomorrow"), read("1969-12-31T23:59:59Z")), (None, None, None));
     }
 }

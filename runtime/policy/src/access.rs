@@ -19,6 +19,10 @@ pub enum Action {
     Grant,
     /// Set, list or remove secrets.
     ManageSecrets,
+    /// See and end the jobs of others, and take in those of other systems.
+    ManageJobs,
+    /// See what others have called.
+    ReadHistory,
 }
 
 /// The principal may not do this.
@@ -50,9 +54,14 @@ impl Action {
     fn needed(self) -> Role {
         match self {
             Self::List | Self::Call => Role::Call,
-            Self::Install | Self::Remove | Self::ManageKeys | Self::Review | Self::Grant | Self::ManageSecrets => {
-                Role::Admin
-            }
+            Self::Install
+            | Self::Remove
+            | Self::ManageKeys
+            | Self::Review
+            | Self::Grant
+            | Self::ManageSecrets
+            | Self::ManageJobs
+            | Self::ReadHistory => Role::Admin,
         }
     }
 
@@ -66,6 +75,8 @@ impl Action {
             Self::Review => "review permissions",
             Self::Grant => "grant permissions",
             Self::ManageSecrets => "manage secrets",
+            Self::ManageJobs => "manage jobs of others",
+            Self::ReadHistory => "read the history",
         }
     }
 }
@@ -92,11 +103,11 @@ mod tests {
 
     #[test]
     fn a_key_without_roles_can_do_nothing() {
-        use Action::{Call, Grant, Install, List, ManageKeys, ManageSecrets, Remove, Review};
+        use Action::{Call, Grant, Install, List, ManageJobs, ManageKeys, ManageSecrets, ReadHistory, Remove, Review};
         let nobody =
             Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into(), limits: Lowered::default() };
 
-        for action in [List, Call, Install, Remove, ManageKeys, Review, Grant, ManageSecrets] {
+        for action in [List, Call, Install, Remove, ManageKeys, Review, Grant, ManageSecrets, ManageJobs, ReadHistory] {
             assert!(action.check(&nobody).is_err());
         }
     }

@@ -90,6 +90,8 @@ pub enum Mode {
     Direct,
     /// The caller comes back for it.
     Queue,
+    /// The caller waits for a while, and comes back for what takes longer.
+    Auto,
 }
 
 /// What is said of a function.
@@ -99,6 +101,10 @@ pub struct FunctionNotes {
     pub description: Option<String>,
     /// What its parameters mean.
     pub params: BTreeMap<String, String>,
+    /// How it is meant to be called, if not as the module says.
+    pub mode: Option<Mode>,
+    /// Whether running it twice does no more than running it once.
+    pub is_idempotent: bool,
     /// The line where this stands.
     pub line: usize,
 }
@@ -201,7 +207,7 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifes
         description: reader.text(table, "description", Text { most: MAX_DESCRIPTION, lines: true }),
         category: reader.text(table, "category", word),
         tags: reader.texts(table, "tags", word, MAX_TAGS),
-        mode: mode(reader, table),
+        mode: mode(reader, table).unwrap_or_default(),
         limits,
         concurrent_calls,
         functions: functions(reader, table),
@@ -210,14 +216,15 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifes
     }
 }
 
-fn mode(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Mode {
-    match reader.text(table, "mode", Text { most: MAX_WORD, lines: false }).as_deref() {
-        None | Some("direct") => Mode::Direct,
-        Some("queue") => Mode::Queue,
-        Some(other) => {
-            let what = format!("`{}` is not a mode: use \"direct\" or \"queue\"", reader::shown(other));
+fn mode(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Mode> {
+    match reader.text(table, "mode", Text { most: MAX_WORD, lines: false })?.as_str() {
+        "direct" => Some(Mode::Direct),
+        "queue" => Some(Mode::Queue),
+        "auto" => Some(Mode::Auto),
+        other => {
+            let what = format!("`{}` is not a mode: use \"direct\", \"queue\" or \"auto\"", reader::shown(other));
             reader.mistake_at(table, "mode", what);
-            Mode::Direct
+            None
         }
     }
 }
@@ -241,7 +248,7 @@ fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, F
     for (name, _) in functions.iter().take(MAX_ENTRIES) {
         let line = reader.line(name.span().start);
         let Some(function) = reader.table(functions, name.get_ref()) else { continue };
-        reader.known(function, "functions.NAME.", &["description", "params"]);
+        reader.known(function, "functions.NAME.", &["description", "params", "mode", "idempotent"]);
         let text = Text { most: MAX_DESCRIPTION, lines: true };
         let mut params = BTreeMap::new();
         if let Some(table) = reader.table(function, "params") {
@@ -253,7 +260,10 @@ fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, F
             }
         }
         let description = reader.text(function, "description", text);
-        notes.insert(name.get_ref().to_string(), FunctionNotes { description, params, line });
+        let mode = mode(reader, function);
+        let is_idempotent = reader.boolean(function, "idempotent").unwrap_or_default();
+        let function = FunctionNotes { description, params, mode, is_idempotent, line };
+        notes.insert(name.get_ref().to_string(), function);
     }
     notes
 }

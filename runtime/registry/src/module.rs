@@ -7,7 +7,7 @@ use std::{
 use fumehood_model::{Digest, Lowered, ModuleName, Timestamp, ToolName};
 use fumehood_value::{Function, Interface, LOCAL, Object, Plan};
 
-use crate::{AdmitError, FunctionNotes, Manifest, near::near};
+use crate::{AdmitError, FunctionNotes, Manifest, Mode, near::near};
 
 pub use turns::Turns;
 
@@ -88,6 +88,10 @@ pub struct Tool {
     pub limits: Lowered,
     /// How many calls of its module may run at a time, if it says so.
     pub turns: Option<Turns>,
+    /// How it is meant to be called.
+    pub mode: Mode,
+    /// Whether running it twice does no more than running it once, as its author says.
+    pub is_idempotent: bool,
     param_notes: BTreeMap<String, String>,
 }
 
@@ -118,6 +122,7 @@ impl Module {
             let mut tool = Tool::new(&name, digest, position, function, plan, &interface);
             tool.limits = manifest.limits;
             tool.turns.clone_from(&turns);
+            tool.mode = manifest.mode;
             if let Some(notes) = manifest.functions.get(&function.name) {
                 tool.annotate(notes);
             }
@@ -163,6 +168,8 @@ impl Tool {
             wraps_answer: !plan.answers_object(),
             limits: Lowered::default(),
             turns: None,
+            mode: Mode::default(),
+            is_idempotent: false,
             param_notes: BTreeMap::new(),
             plan,
         }
@@ -174,6 +181,8 @@ impl Tool {
             self.description.clone_from(description);
             self.documented = true;
         }
+        self.mode = notes.mode.unwrap_or(self.mode);
+        self.is_idempotent = notes.is_idempotent;
         self.param_notes = notes.params.iter().map(|(name, text)| (json_name(name), text.clone())).collect();
         let mut schema = Object::clone(&self.input_schema);
         self.describe_params(&mut schema);

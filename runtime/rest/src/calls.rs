@@ -1,17 +1,23 @@
+use std::{sync::Arc, time::Duration};
+
 use axum::{
     extract::{FromRequestParts, State as Shared},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use fumehood_dispatch::{Answer, Arguments, Tool};
+use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Terms, Tool, Via};
 use fumehood_http::{Body, Caller, Path, Problem};
-use fumehood_model::{ByteSize, Code, Outcome, Usage};
+use fumehood_model::{ByteSize, Code, Outcome, Principal, Usage};
 use fumehood_policy::Lowered;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use serde_json::Value;
 
-use crate::{State, form, results};
+use crate::{
+    State, form,
+    jobs::{accepted, answer, idempotency_key},
+    results,
+};
 
 const FUEL: HeaderName = HeaderName::from_static("fumehood-fuel");
 const MEMORY: HeaderName = HeaderName::from_static("fumehood-memory-bytes");
@@ -21,10 +27,17 @@ const MAX_FUEL: HeaderName = HeaderName::from_static("fumehood-max-fuel");
 const MAX_MEMORY: HeaderName = HeaderName::from_static("fumehood-max-memory-bytes");
 const DEADLINE: HeaderName = HeaderName::from_static("fumehood-deadline-ms");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// RFC 7240 §3: tells the caller that its preference was heard.
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// Longest that a request waits for a job: less than most proxies wait for an answer.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(55);
 const OCTETS: &str = "application/octet-stream";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Call a function of a module: the body holds its arguments, the answer is its bare result.
+///
+/// A call that its tool or its caller wants as a job, and one of mode `auto` that takes too long, is answered with where the
+/// job is.
 ///
 /// Its description is made from the catalogue, one for each tool, in `openapi.rs`.
 pub(crate) async fn call(
@@ -35,26 +48,71 @@ pub(crate) async fn call(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let dispatcher = &state.dispatcher;
-    let tool = dispatcher.function(&principal, &module, &function)?;
-    let arguments = match form_type(&headers) {
-        Some(kind) => form::arguments(kind, body, &tool.plan).await?,
+    let door = &state.dispatcher;
+    let tool = door.function(&principal, &module, &function)?;
+    let arguments = arguments(&headers, body, &tool).await?;
+    let wait = waits(&headers);
+    let terms = Terms { lowered, via: Via::Rest, ..Terms::default() };
+    match door.mode(&tool) {
+        _ if is_preferred(&headers, "respond-async") => {}
+        Mode::Queue => {}
+        Mode::Direct => {
+            let called = door.call(&principal, &tool, arguments, terms).await?;
+            return answered(&state, &principal, &tool, &headers, called).await;
+        }
+        Mode::Auto => {
+            let patience = wait.unwrap_or(door.auto_after());
+            return match door.call_or_defer(&principal, &tool, arguments, terms, patience).await? {
+                Called::Answered(called) => answered(&state, &principal, &tool, &headers, called).await,
+                Called::Deferred(ticket) => Ok(accepted(ticket.id)),
+            };
+        }
+    }
+    let order = Order { lowered, idempotency_key: idempotency_key(&headers)?, ..Order::default() };
+    let ticket = door.submit(&principal, &tool, arguments, order).await?;
+    let mut response = accepted(ticket.id);
+    if let Some(patience) = wait {
+        let job = door.wait_for_job(&principal, &ticket.id.to_string(), patience).await?;
+        if job.state.is_final() {
+            return answer(door, &principal, job).await;
+        }
+    }
+    if is_preferred(&headers, "respond-async") {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
+    }
+    Ok(response)
+}
+
+/// The arguments in a body, whether JSON or a form.
+pub(crate) async fn arguments(headers: &HeaderMap, body: Bytes, tool: &Tool) -> Result<Arguments, Problem> {
+    match form_type(headers) {
+        Some(kind) => form::arguments(kind, body, &tool.plan).await,
         None => {
-            check_json(&headers)?;
-            Arguments::Text(body)
+            check_json(headers)?;
+            Ok(Arguments::Text(body))
         }
-    };
-    let Answer { outcome, usage, denied } = dispatcher.call(&principal, &tool, arguments, lowered).await?;
+    }
+}
+
+/// What a call that was waited for has come to.
+async fn answered(
+    state: &State,
+    principal: &Principal,
+    tool: &Arc<Tool>,
+    headers: &HeaderMap,
+    called: Answer,
+) -> Result<Response, Problem> {
+    let Answer { outcome, usage, denied } = called;
     let mut response = match outcome {
-        Outcome::Value(json) if is_preferred(&headers, "return=minimal") => {
-            results::kept(&dispatcher.keep_result(&principal, json).await?)
+        Outcome::Value(json) if is_preferred(headers, "return=minimal") => {
+            results::kept(&state.dispatcher.keep_result(principal, json).await?)
         }
-        Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(&headers, OCTETS) => download(&tool, &json),
+        Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(headers, OCTETS) => download(tool, &json),
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
         Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
     };
-    used(response.headers_mut(), usage, &tool);
+    used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)
 }
 
@@ -76,7 +134,7 @@ fn form_type(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether the caller asked for this media type by its name; ranges such as `*/*` ask for the usual answer.
-fn is_accepted(headers: &HeaderMap, kind: &str) -> bool {
+pub(crate) fn is_accepted(headers: &HeaderMap, kind: &str) -> bool {
     listed(headers, &header::ACCEPT).any(|entry| {
         let mut parts = entry.split(';').map(str::trim);
         let named = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(kind));
@@ -92,17 +150,23 @@ fn is_preferred(headers: &HeaderMap, preference: &str) -> bool {
     listed(headers, &PREFER).any(of_entry)
 }
 
+/// For how long the caller would wait (RFC 7240 §4.3), in whole seconds.
+fn waits(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = listed(headers, &PREFER).find_map(|entry| entry.trim().strip_prefix("wait="))?;
+    seconds.trim().parse().ok().map(|seconds: u64| Duration::from_secs(seconds).min(MAX_WAIT))
+}
+
 /// The entries of a header that is a list.
 fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
 }
 
 /// Tell in the headers what a call used, whatever became of it.
-pub(crate) fn used(headers: &mut HeaderMap, usage: Usage, tool: &Tool) {
+pub(crate) fn used(headers: &mut HeaderMap, usage: Usage, digest: &str) {
     headers.insert(FUEL, HeaderValue::from(usage.fuel_units));
     headers.insert(MEMORY, HeaderValue::from(usage.memory_bytes));
     headers.insert(DURATION, HeaderValue::from(usage.duration_us));
-    if let Ok(digest) = HeaderValue::from_str(&tool.digest_text) {
+    if let Ok(digest) = HeaderValue::from_str(digest) {
         headers.insert(DIGEST, digest);
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State as Shared};
 use fumehood_http::{Caller, Problem};
 use fumehood_model::Code;
@@ -27,6 +29,12 @@ pub(crate) struct DetailedHealth {
     problems: usize,
     calls_running: usize,
     calls_waiting: usize,
+    /// How many jobs are in each state that has any; for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobs: Option<BTreeMap<&'static str, u64>>,
+    /// How long the oldest job has waited for its turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_job_ms: Option<u64>,
 }
 
 impl Health {
@@ -72,6 +80,10 @@ pub(crate) async fn detailed(
 ) -> Result<Json<DetailedHealth>, Problem> {
     let catalogue = state.dispatcher.catalogue(&principal)?;
     let (calls_running, calls_waiting) = state.dispatcher.load_now();
+    // Not for everyone, and not in a process that keeps none.
+    let counts = state.dispatcher.job_counts(&principal).await.ok();
+    let oldest_job_ms = counts.as_ref().and_then(|counts| counts.oldest_available_ms);
+    let jobs = counts.map(|counts| counts.states.into_iter().map(|(state, count)| (state.as_str(), count)).collect());
     Ok(Json(DetailedHealth {
         health: Health::of(&state),
         ready: state.dispatcher.is_ready(),
@@ -80,5 +92,7 @@ pub(crate) async fn detailed(
         problems: catalogue.problems().len(),
         calls_running,
         calls_waiting,
+        jobs,
+        oldest_job_ms,
     }))
 }

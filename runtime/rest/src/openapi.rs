@@ -34,6 +34,9 @@ const OF_CALLS: [Code; 14] = [
     Code::Denied,
 ];
 
+/// Failures that jobs can meet beside those of calls.
+const OF_JOBS: [Code; 3] = [Code::Gone, Code::Interrupted, Code::StorageFull];
+
 /// Failures that administration can meet beside the common ones.
 const OF_ADMINISTRATION: [Code; 4] =
     [Code::Conflict, Code::TooLarge, Code::UnsupportedMediaType, Code::InvalidComponent];
@@ -74,6 +77,10 @@ impl Fixed {
                 add_problems(operation, codes.iter().chain(&COMMON));
                 if operation["operationId"] == "executeTool" {
                     add_problems(operation, &OF_CALLS);
+                }
+                let tags = operation["tags"].as_array().cloned().unwrap_or_default();
+                if tags.iter().any(|tag| tag == "jobs" || tag == "schedules") {
+                    add_problems(operation, OF_CALLS.iter().chain(&OF_JOBS));
                 }
                 if operation["operationId"] == "healthReady" {
                     add_problems(operation, &[Code::Unavailable]);
@@ -135,6 +142,8 @@ pub(crate) async fn document(
         let mut definitions = Object::new();
         let operation = operation(tool, &mut definitions);
         let path = format!("/api/{}/{}", tool.module, tool.function);
+        let queue = queue_operation(tool, &operation);
+        object(&mut document, "paths").insert(format!("{path}/queue"), json!({ "post": queue }));
         object(&mut document, "paths").insert(path, json!({ "post": operation }));
         object(object(&mut document, "components"), "schemas").append(&mut definitions);
     }
@@ -164,7 +173,7 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
             bound("Fumehood-Max-Memory-Bytes", "Lowers the memory that this call may have."),
             {
                 "name": "Prefer", "in": "header", "required": false, "schema": { "type": "string" },
-                "description": "`return=minimal`: keep the result for an hour and answer where it is, with 201.",
+                "description": "`return=minimal`: keep the result for an hour and answer where it is, with 201. `respond-async`: make a job of the call and answer where it is, with 202. `wait=N`: wait up to N seconds for a call that is or becomes a job.",
             },
         ],
         "requestBody": {
@@ -188,7 +197,7 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
             "description": "The result is kept for an hour, because of `Prefer: return=minimal`",
             "headers": { "Location": { "description": "Where it is fetched.", "schema": { "type": "string" } } },
             "content": { "application/json": { "schema": kept_schema() } },
-        } },
+        }, "202": accepted() },
     });
     if tool.plan.answers_bytes() {
         operation["responses"]["200"]["content"]["application/octet-stream"] = json!({});
@@ -198,6 +207,42 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
     }
     add_problems(&mut operation, COMMON.iter().chain(&OF_CALLS));
     operation
+}
+
+/// The description of one tool as a job: the same arguments, or the id of a job that was submitted here.
+fn queue_operation(tool: &Tool, direct: &Value) -> Value {
+    let arguments = &direct["requestBody"]["content"]["application/json"]["schema"];
+    let mut operation = json!({
+        "tags": direct["tags"],
+        "operationId": format!("{}_queue", tool.name),
+        "summary": format!("{}, as a job", tool.signature),
+        "description": "With arguments: submits a job. With `queue_id` alone: the same while it has not ended, then what a direct call would have answered.",
+        "requestBody": {
+            "required": true,
+            "content": { "application/json": { "schema": { "anyOf": [queued_schema(), arguments] } } },
+        },
+        "responses": { "200": direct["responses"]["200"], "202": accepted() },
+    });
+    add_problems(&mut operation, COMMON.iter().chain(&OF_CALLS).chain(&OF_JOBS));
+    operation
+}
+
+/// That a job was submitted, or has not ended.
+fn accepted() -> Value {
+    json!({
+        "description": "It is a job, which has not ended",
+        "headers": { "Location": { "description": "Where the job is.", "schema": { "type": "string" } } },
+        "content": { "application/json": { "schema": queued_schema() } },
+    })
+}
+
+fn queued_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "queue_id": { "type": "string", "format": "uuid", "description": "The id of the job." } },
+        "required": ["queue_id"],
+        "additionalProperties": false,
+    })
 }
 
 /// Where a result is that was kept.

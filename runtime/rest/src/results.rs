@@ -7,11 +7,10 @@ use axum::{
 use fumehood_dispatch::{Dispatcher, KeptResult};
 use fumehood_http::{Caller, Path, Problem};
 use fumehood_model::Timestamp;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-/// RFC 7240 §3: tells the caller that its preference was heard.
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+use crate::calls::PREFERENCE_APPLIED;
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 

@@ -5,7 +5,7 @@ use fumehood_model::Code;
 use http::{Method, Uri};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{calls, docs, health, keys, modules, openapi, permissions, results, secrets, tools};
+use crate::{calls, docs, health, history, jobs, keys, modules, openapi, permissions, results, schedules, secrets, tools};
 
 /// What handlers work with. Cloning is cheap.
 #[derive(Clone)]
@@ -52,6 +52,18 @@ pub fn router(state: State) -> Router {
         .routes(routes!(tools::show))
         .routes(routes!(tools::execute))
         .routes(routes!(results::fetch, results::forget))
+        .routes(routes!(jobs::list, jobs::submit))
+        .routes(routes!(jobs::prune))
+        .routes(routes!(jobs::import))
+        .routes(routes!(jobs::show, jobs::cancel))
+        .routes(routes!(jobs::result))
+        .routes(routes!(jobs::input))
+        .routes(routes!(jobs::events))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::show, schedules::put, schedules::remove))
+        .routes(routes!(history::calls))
+        .routes(routes!(history::statistics))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(secrets::list))
@@ -64,6 +76,7 @@ pub fn router(state: State) -> Router {
     let fixed = openapi::Fixed::new(&api);
     routes
         .route("/api/{module}/{function}", axum::routing::post(calls::call))
+        .route("/api/{module}/{function}/queue", axum::routing::post(jobs::queue))
         .route("/openapi.json", get(openapi::document))
         .route("/api/openapi.json", get(openapi::document))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
@@ -96,5 +109,20 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// Whether administration has something at this path, for another method.
 fn is_known(path: &str) -> bool {
     let resource = path.trim_start_matches("/api/v1/").split('/').next();
-    matches!(resource, Some("modules" | "permissions" | "tools" | "keys" | "secrets" | "health" | "results"))
+    matches!(
+        resource,
+        Some(
+            "modules"
+                | "permissions"
+                | "tools"
+                | "jobs"
+                | "schedules"
+                | "calls"
+                | "statistics"
+                | "keys"
+                | "secrets"
+                | "health"
+                | "results"
+        )
+    )
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::State as Shared,
     response::{IntoResponse, Response},
 };
-use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Tool};
+use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Mode, Terms, Tool, Via};
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, Digest, Outcome, Usage};
 use fumehood_value::Object;
@@ -40,6 +40,10 @@ pub(crate) struct ToolEntry {
     signature: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// How it is meant to be called: `direct`, `queue` or `auto`.
+    mode: &'static str,
+    /// Whether running it twice does no more than running it once.
+    idempotent: bool,
     #[serde(flatten)]
     #[schema(inline)]
     schemas: Schemas,
@@ -127,11 +131,11 @@ pub(crate) struct Executed {
 }
 
 /// What a call used.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct UsageEntry {
-    fuel_units: u64,
-    memory_bytes: u64,
-    duration_us: u64,
+    pub(crate) fuel_units: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) duration_us: u64,
 }
 
 impl From<Usage> for UsageEntry {
@@ -206,7 +210,8 @@ pub(crate) async fn execute(
 ) -> Result<Response, Problem> {
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
-    let Answer { outcome, usage, denied } = door.call(&principal, &tool, Arguments::Parsed(input), lowered).await?;
+    let terms = Terms { lowered, via: Via::Rest, ..Terms::default() };
+    let Answer { outcome, usage, denied } = door.call(&principal, &tool, Arguments::Parsed(input), terms).await?;
     let mut response = match outcome {
         Outcome::Value(json) => {
             let result = parsed(&json);
@@ -216,7 +221,7 @@ pub(crate) async fn execute(
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
         Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
     };
-    used(response.headers_mut(), usage, &tool);
+    used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)
 }
 
@@ -242,6 +247,12 @@ fn entry(tool: &Tool) -> ToolEntry {
         function: tool.function.clone(),
         signature: tool.signature.clone(),
         description: tool.documented.then(|| tool.description.clone()),
+        mode: match tool.mode {
+            Mode::Direct => "direct",
+            Mode::Queue => "queue",
+            Mode::Auto => "auto",
+        },
+        idempotent: tool.is_idempotent,
         schemas: Schemas::of(tool),
     }
 }

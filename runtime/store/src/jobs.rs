@@ -85,6 +85,19 @@ pub trait Jobs: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeId(pub u64);
 
+impl NodeId {
+    /// A node that no other has the name of.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no random bytes.
+    pub fn random() -> Result<Self, StoreError> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(|_| StoreError::NoRandomness)?;
+        Ok(Self(u64::from_le_bytes(bytes)))
+    }
+}
+
 /// A job that is to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {

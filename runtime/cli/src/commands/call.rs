@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     args::CallArgs,
     arguments,
+    client::Called,
+    commands::jobs::watch,
     exit::Failure,
     local,
     output::{Output, pretty, terminal_safe},
@@ -50,8 +52,10 @@ fn call_server(
     };
     let text = |key: &str| tool[key].as_str().unwrap_or_default();
     let arguments = arguments::build(&tool["input_schema"], words, json)?;
-    let answer = client.call(text("module"), text("function"), &arguments)?;
-    finish(&session.output, &answer.value, &answer.report)
+    match client.call(text("module"), text("function"), &arguments)? {
+        Called::Answered(answer) => finish(&session.output, &answer.value, &answer.report),
+        Called::Job(id) => watch::to_the_end(session, &client, &id),
+    }
 }
 
 fn call_file(
@@ -98,7 +102,7 @@ fn choose<'a>(module: &'a Value, path: &Path, wanted: Option<&str>) -> Result<&'
     }
 }
 
-fn finish(output: &Output, value: &Value, report: &Report) -> anyhow::Result<()> {
+pub(crate) fn finish(output: &Output, value: &Value, report: &Report) -> anyhow::Result<()> {
     output.data(value, || value.as_str().map_or_else(|| pretty(value), terminal_safe))?;
     if output.is_verbose() {
         output.talk(&report.to_string());

@@ -47,7 +47,7 @@ pub(crate) fn run(config: &Config, args: &DemoArgs, output: &Output) -> anyhow::
         let key = house.first_key.clone().context("the demo's own data directory had a key already")?;
         let server = listen(&mut config, args, &house).await?;
         let address = server.address;
-        house.dispatcher.load().await?;
+        house.begin(&config).await?;
         let (done, finished) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(stop(finished)));
         let tour = Tour { url: format!("http://{address}"), key };

@@ -31,11 +31,21 @@ pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
         let server = Server::bind(config, &house).await?;
         announce(&house, server.address, config.server.auth);
         // Requests are answered while modules are loading; `health/ready` tells when all are there.
-        let loading = house.dispatcher.clone();
-        let serving = server.run(asked_to_stop());
-        let (loaded, served) = tokio::join!(async { loading.load().await }, serving);
-        loaded?;
-        house.dispatcher.write_observations().await;
+        let patience = Duration::from_secs(config.server.drain_timeout_s);
+        let working = async {
+            // Asked to stop while it loads, it has nothing to finish.
+            tokio::select! {
+                begun = house.begin(config) => begun?,
+                () = asked_to_stop() => return Ok(()),
+            }
+            asked_to_stop().await;
+            house.dispatcher.stop_work(patience).await;
+            anyhow::Ok(())
+        };
+        let (worked, served) = tokio::join!(working, server.run(asked_to_stop()));
+        // Calls that ended while connections were drained are written down too.
+        house.dispatcher.stop_work(Duration::ZERO).await;
+        worked?;
         served?;
         tracing::info!("Stopped");
         Ok(ExitCode::SUCCESS)

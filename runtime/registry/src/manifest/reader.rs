@@ -96,6 +96,18 @@ impl<'t> Reader<'t> {
         values.iter().take(most).filter_map(|value| self.checked(value, key, allowed)).collect()
     }
 
+    /// What is either so or not, called `key`.
+    pub(super) fn boolean(&mut self, table: &DeTable<'_>, key: &str) -> Option<bool> {
+        let value = find(table, key)?;
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Some(*boolean),
+            _ => {
+                self.wrong(value, key, "true or false");
+                None
+            }
+        }
+    }
+
     /// The number from 1 called `key`.
     pub(super) fn number(&mut self, table: &DeTable<'_>, key: &str) -> Option<u64> {
         let value = find(table, key)?;

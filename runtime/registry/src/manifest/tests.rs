@@ -17,6 +17,8 @@ mode = "queue"
 
 [functions.forecast]
 description = "The forecast for a place."
+mode = "auto"
+idempotent = true
 [functions.forecast.params]
 place = "Name of the place."
 
@@ -51,6 +53,7 @@ expect_error = '{"tag": "unknown"}'
     assert_eq!(manifest.limits.fuel_units, Some(1_000));
     assert_eq!(manifest.limits.result, Some(fumehood_model::ByteSize(1_024)));
     assert_eq!(manifest.functions["forecast"].params["place"], "Name of the place.");
+    assert_eq!((manifest.functions["forecast"].mode, manifest.functions["forecast"].is_idempotent), (Some(Mode::Auto), true));
     assert_eq!(manifest.asks(), ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"]);
     assert_eq!(manifest.permissions[1].reason, "How much to log.");
     assert_eq!(manifest.examples[0].args, serde_json::json!({ "place": "Bonn" }));
@@ -87,7 +90,7 @@ args = "{"
         mistakes(text),
         [
             (1, "unknown key `nam`; did you mean `name`?".to_owned()),
-            (2, "`later` is not a mode: use \"direct\" or \"queue\"".to_owned()),
+            (2, "`later` is not a mode: use \"direct\", \"queue\" or \"auto\"".to_owned()),
             (3, "`tags` must be a list of texts".to_owned()),
             (5, "`memory`: `8 MB` is not a size: write a number of bytes, or one with KiB, MiB or GiB".to_owned()),
             (6, "unknown key `limits.fuel`; did you mean `fuel_units`?".to_owned()),

@@ -1,0 +1,354 @@
+//! Jobs: calls that are kept before they run, so that none is lost.
+
+mod execute;
+mod follow;
+mod import;
+mod late;
+mod order;
+mod watchers;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fumehood_model::{Job, JobId, JobState, Principal, Timestamp};
+use fumehood_policy::Action;
+use fumehood_registry::{Mode, Tool};
+use fumehood_scheduler::{Runner, Ticker};
+use fumehood_store::{Body, Bounds, Counts, Filter, Idempotency, Jobs, NewJob, NodeId, Prune};
+use fumehood_value::Arguments;
+
+use crate::{DispatchError, Dispatcher, dispatcher::blocking, error::shown};
+
+pub use follow::{Follow, Update};
+pub use import::Imported;
+pub use late::Called;
+pub use order::Order;
+
+pub(crate) use execute::Executor;
+use watchers::Watchers;
+
+/// Arguments of at most this many bytes are checked where the request is answered; more are worth a thread of their own.
+const QUICK: usize = 64 << 10;
+
+/// Most jobs that one page of a list holds.
+pub const MAX_PAGE: usize = 1_000;
+
+/// Most jobs that one transaction forgets, so that nobody waits long behind it.
+const PRUNED_AT_ONCE: usize = 1_000;
+
+/// How jobs are kept and run.
+#[derive(Debug, Clone)]
+pub struct JobsConfig {
+    /// Longest that an attempt may take.
+    pub deadline: Duration,
+    /// Attempts of a job that may run again, unless it says otherwise.
+    pub max_attempts: u32,
+    /// How long a call of a tool of mode `auto` is waited for before it becomes a job.
+    pub auto_after: Duration,
+    /// How many jobs may wait.
+    pub bounds: Bounds,
+    /// How long a job is kept after it ended.
+    pub keep_for: Duration,
+    /// How many ended jobs are kept, the newest.
+    pub keep_most: u64,
+}
+
+/// Where jobs are kept and who works on them.
+pub(crate) struct Queue {
+    pub(crate) config: JobsConfig,
+    pub(crate) store: Arc<dyn Jobs>,
+    pub(crate) node: NodeId,
+    pub(crate) runner: OnceLock<Runner>,
+    pub(crate) ticker: OnceLock<Ticker>,
+    pub(crate) watchers: Watchers,
+}
+
+/// A job that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its id.
+    pub id: JobId,
+    /// Whether this submission made it, and not an earlier one of the same name.
+    pub is_new: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(config: JobsConfig, store: Arc<dyn Jobs>, node: NodeId) -> Self {
+        let watchers = Watchers::default();
+        Self { config, store, node, runner: OnceLock::new(), ticker: OnceLock::new(), watchers }
+    }
+}
+
+impl Dispatcher {
+    /// Keep a call of `tool` as a job, to run when its turn comes.
+    ///
+    /// When this returns, the job is on disk. Arguments that do not fit are told now and not to whoever reads the result.
+    ///
+    /// # Errors
+    ///
+    /// When `principal` may not, the arguments do not fit, too many jobs wait, or this process does not own its data
+    /// directory.
+    pub async fn submit(
+        &self,
+        principal: &Principal,
+        tool: &Arc<Tool>,
+        arguments: Arguments,
+        order: Order,
+    ) -> Result<Ticket, DispatchError> {
+        Action::Call.check(principal)?;
+        let queue = self.queue()?;
+        let now = Timestamp::now();
+        order.check(now)?;
+        let input = arguments.into_text();
+        check_input(tool, &input).await?;
+        let new = self.new_job(principal, tool, input, order, now)?;
+        let mut submitted = queue.store.submit(vec![new], queue.config.bounds, now).await?;
+        let submitted = submitted.pop().ok_or(DispatchError::Lost)?;
+        tracing::debug!(
+            job.id = %submitted.id, tool.name = %tool.name, key.id = %principal.key, "Job {} of {} submitted",
+            submitted.id, tool.name
+        );
+        Ok(Ticket { id: submitted.id, is_new: submitted.is_new })
+    }
+
+    /// The job `id`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none that `principal` may see: a job of somebody else is no more there than one that never was.
+    pub async fn job(&self, principal: &Principal, id: &str) -> Result<Job, DispatchError> {
+        Action::Call.check(principal)?;
+        let job = match id.parse::<JobId>() {
+            Ok(id) => self.queue()?.store.job(id).await?,
+            Err(_) => None,
+        };
+        job.filter(|job| may_see(principal, job)).ok_or_else(|| no_job(id))
+    }
+
+    /// The arguments or the result of a job, as JSON text.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job for `principal`, or it has no such text.
+    pub async fn job_body(&self, principal: &Principal, id: &str, which: Body) -> Result<Bytes, DispatchError> {
+        let job = self.job(principal, id).await?;
+        let body = self.queue()?.store.body(job.id, which).await?;
+        body.ok_or_else(|| DispatchError::NotFound { what: "result of job", name: shown(id), near: Vec::new() })
+    }
+
+    /// Jobs that `principal` may see and `filter` lets through, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// When it may see none.
+    pub async fn jobs(&self, principal: &Principal, filter: Filter) -> Result<Vec<Job>, DispatchError> {
+        Action::Call.check(principal)?;
+        let owner = if sees_all(principal) { filter.owner } else { Some(principal.key.clone()) };
+        let most = filter.most.clamp(1, MAX_PAGE);
+        Ok(self.queue()?.store.list(Filter { owner, most, ..filter }).await?)
+    }
+
+    /// How many jobs there are.
+    ///
+    /// # Errors
+    ///
+    /// When `principal` may not see those of others.
+    pub async fn job_counts(&self, principal: &Principal) -> Result<Counts, DispatchError> {
+        Action::ManageJobs.check(principal)?;
+        Ok(self.queue()?.store.counts(Timestamp::now()).await?)
+    }
+
+    /// End a job: at once where it waits, within moments where it runs. One that has ended stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job for `principal`.
+    pub async fn cancel_job(&self, principal: &Principal, id: &str) -> Result<Job, DispatchError> {
+        let job = self.job(principal, id).await?;
+        let cancelled = self.queue()?.store.cancel(job.id, Timestamp::now()).await?;
+        tracing::info!(job.id = %job.id, key.id = %principal.key, "Job {} cancelled by {}", job.id, principal.name);
+        cancelled.ok_or_else(|| no_job(id))
+    }
+
+    /// Try a job again that ended without what it was for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job for `principal`, or it has not ended so.
+    pub async fn retry_job(&self, principal: &Principal, id: &str) -> Result<Job, DispatchError> {
+        let before = self.job(principal, id).await?;
+        if !before.state.is_dead_letter() && before.state != JobState::Cancelled {
+            return Err(DispatchError::NotRetryable { id: before.id, state: before.state });
+        }
+        let job = self.queue()?.store.retry(before.id, Timestamp::now()).await?.ok_or_else(|| no_job(id))?;
+        tracing::info!(job.id = %job.id, key.id = %principal.key, "Job {} is tried again for {}", job.id, principal.name);
+        Ok(job)
+    }
+
+    /// Forget ended jobs with what is kept of them; how many. Of others only what `principal` may manage.
+    ///
+    /// # Errors
+    ///
+    /// When it may manage none.
+    pub async fn prune_jobs(&self, principal: &Principal, prune: Prune) -> Result<u64, DispatchError> {
+        Action::Call.check(principal)?;
+        let owner = if sees_all(principal) { prune.owner } else { Some(principal.key.clone()) };
+        self.prune(Prune { owner, most: PRUNED_AT_ONCE, ..prune }).await
+    }
+
+    /// Wait until the job `id` has ended, or until `patience` is over; the job as it then stands.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job for `principal`.
+    pub async fn wait_for_job(
+        &self,
+        principal: &Principal,
+        id: &str,
+        patience: Duration,
+    ) -> Result<Job, DispatchError> {
+        let until = tokio::time::Instant::now() + patience;
+        let mut job = self.job(principal, id).await?;
+        let mut watch = self.queue()?.watchers.watch(job.id);
+        while !job.state.is_final() {
+            // Looked at again after it is watched: nothing between the two is missed.
+            job = self.job(principal, id).await?;
+            if job.state.is_final() || tokio::time::timeout_at(until, watch.changed()).await.is_err() {
+                break;
+            }
+        }
+        Ok(job)
+    }
+
+    /// How a call of `tool` by a caller with no wishes of its own is answered.
+    #[must_use]
+    pub fn mode(&self, tool: &Tool) -> Mode {
+        // A process that only reads keeps no jobs: there every call is waited for.
+        if self.inner.queue.is_some() { tool.mode } else { Mode::Direct }
+    }
+
+    /// How long a call of a tool of mode `auto` is waited for, unless its caller says.
+    #[must_use]
+    pub fn auto_after(&self) -> Duration {
+        self.inner.queue.as_ref().map_or(Duration::MAX, |queue| queue.config.auto_after)
+    }
+
+    /// Whether jobs are kept here.
+    #[must_use]
+    pub fn keeps_jobs(&self) -> bool {
+        self.inner.queue.is_some()
+    }
+
+    /// How long a job is kept at least after it ended, in milliseconds.
+    #[must_use]
+    pub fn jobs_kept_ms(&self) -> Option<u64> {
+        let kept = self.inner.queue.as_ref()?.config.keep_for;
+        u64::try_from(kept.as_millis()).ok()
+    }
+
+    /// What is said of a job that is not there, or not for who asks.
+    #[must_use]
+    pub fn no_such_job(&self, id: &str) -> DispatchError {
+        no_job(id)
+    }
+
+    pub(crate) fn queue(&self) -> Result<&Queue, DispatchError> {
+        self.inner.queue.as_ref().ok_or(DispatchError::ReadOnly)
+    }
+
+    /// Forget batch by batch what fits.
+    pub(crate) async fn prune(&self, prune: Prune) -> Result<u64, DispatchError> {
+        let store = &self.queue()?.store;
+        let mut forgotten = 0;
+        loop {
+            let batch = store.prune(prune.clone()).await?;
+            forgotten += batch;
+            if batch < PRUNED_AT_ONCE as u64 {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Forget what need not be kept any longer.
+    pub(crate) async fn retire_jobs(&self) -> Result<(), DispatchError> {
+        let config = &self.queue()?.config;
+        let keep_ms = u64::try_from(config.keep_for.as_millis()).unwrap_or(u64::MAX);
+        let old = Timestamp { unix_ms: Timestamp::now().unix_ms.saturating_sub(keep_ms) };
+        let too_old = Prune { ended_before: Some(old), most: PRUNED_AT_ONCE, ..Prune::default() };
+        let too_many = Prune { keep: config.keep_most, most: PRUNED_AT_ONCE, ..Prune::default() };
+        let forgotten = self.prune(too_old).await? + self.prune(too_many).await?;
+        if forgotten > 0 {
+            tracing::info!(jobs = forgotten, "Forgot {forgotten} jobs that ended long ago");
+        }
+        Ok(())
+    }
+
+    /// The job that keeps this call.
+    pub(crate) fn new_job(
+        &self,
+        principal: &Principal,
+        tool: &Tool,
+        input: Bytes,
+        order: Order,
+        now: Timestamp,
+    ) -> Result<NewJob, DispatchError> {
+        let config = &self.queue()?.config;
+        let fingerprint = order.fingerprint(tool, &input);
+        let is_repeatable = order.is_repeatable || tool.is_idempotent;
+        Ok(NewJob {
+            id: new_id(now)?,
+            owner: principal.key.clone(),
+            tool: fumehood_model::JobTool {
+                module: tool.module.clone(),
+                function: tool.function.clone(),
+                digest: tool.digest,
+            },
+            input,
+            // What the module and the key allow at this moment counts, whatever becomes of them.
+            lowered: tool.limits.and(principal.limits).and(order.lowered),
+            priority: order.priority,
+            run_at: order.run_at.unwrap_or(now).max(now),
+            expires_at: order.expires_at,
+            max_attempts: order.max_attempts.unwrap_or(config.max_attempts),
+            is_repeatable,
+            tags: order.tags,
+            idempotency: order.idempotency_key.map(|key| Idempotency { key, fingerprint }),
+            schedule: None,
+            held_by: None,
+            ended: None,
+        })
+    }
+}
+
+/// A new id of a job.
+pub(crate) fn new_id(now: Timestamp) -> Result<JobId, DispatchError> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(|_| fumehood_store::StoreError::NoRandomness)?;
+    Ok(JobId::new(now, random))
+}
+
+/// Whether the arguments fit, before anything is kept.
+async fn check_input(tool: &Arc<Tool>, input: &Bytes) -> Result<(), DispatchError> {
+    if input.len() <= QUICK {
+        tool.plan.accept(Arguments::Text(input.clone()))?;
+        return Ok(());
+    }
+    let (tool, input) = (Arc::clone(tool), input.clone());
+    blocking(move || Ok(drop(tool.plan.accept(Arguments::Text(input))?))).await
+}
+
+/// Whether `principal` may see and end this job.
+pub(crate) fn may_see(principal: &Principal, job: &Job) -> bool {
+    job.owner == principal.key || sees_all(principal)
+}
+
+fn sees_all(principal: &Principal) -> bool {
+    Action::ManageJobs.check(principal).is_ok()
+}
+
+fn no_job(id: &str) -> DispatchError {
+    DispatchError::NotFound { what: "job", name: shown(id), near: Vec::new() }
+}

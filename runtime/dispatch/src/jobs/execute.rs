@@ -1,0 +1,257 @@
+//! One attempt of one job: from what is kept of it to what came of it.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use fumehood_capabilities::{Listener, Told};
+use fumehood_model::{
+    Code, Crash, Failure, JobOutcome, JobTool, Outcome, Principal, Progress, StopReason, Stopped, Timestamp, Usage,
+};
+use fumehood_policy::Limits;
+use fumehood_registry::{Manifest, Module, Origin, Tool};
+use fumehood_sandbox::Finished;
+use fumehood_scheduler::{Attempted, Execute, Mend, Telling};
+use fumehood_store::{Claimed, Report};
+use fumehood_value::Arguments;
+
+use crate::{
+    DispatchError, Dispatcher,
+    history::Via,
+    run::Run,
+    said::one_line,
+};
+
+/// How soon a job is looked at again whose module runs as many calls as it may.
+const TURN: Duration = Duration::from_millis(250);
+
+/// Runs jobs through the same door as every call.
+pub(crate) struct Executor(pub(crate) Dispatcher);
+
+impl Execute for Executor {
+    fn execute(&self, claimed: Claimed, telling: Telling) -> Pin<Box<dyn Future<Output = Attempted> + Send>> {
+        let dispatcher = self.0.clone();
+        Box::pin(async move { dispatcher.attempt(claimed, telling).await })
+    }
+}
+
+impl Dispatcher {
+    async fn attempt(&self, claimed: Claimed, telling: Telling) -> Attempted {
+        let (at, arrived) = (Timestamp::now(), Instant::now());
+        let (job, repeatable) = (claimed.job.id, claimed.job.is_repeatable);
+        let Some(principal) = self.owner(&claimed) else {
+            let message = "the key that submitted the job was revoked before it ran".to_owned();
+            return failed(Code::Forbidden, message, Mend::Never);
+        };
+        let tool = match self.tool_of(&claimed.job.tool).await {
+            Ok(tool) => tool,
+            Err(error) => return refused(&error),
+        };
+        let Ok(Some(turn)) = self.turn_now(&tool).await else {
+            return failed(Code::Unavailable, "the module runs as many calls as it may".into(), Mend::Postpone(TURN));
+        };
+        let limits = self.job_limits(&claimed);
+        let place = telling.place();
+        let deadline = arrived + limits.deadline();
+        let listener = Arc::new(Watched {
+            telling,
+            attempt: claimed.job.attempt,
+            checkpoint: claimed.checkpoint,
+        });
+        let run = Run {
+            principal: &principal,
+            tool: &tool,
+            arguments: Arguments::Text(claimed.input),
+            limits,
+            deadline,
+            depth: 0,
+            listener: Some(listener),
+        };
+        let result = self.run(run, (place, turn)).await;
+        let (outcome, usage) = match &result {
+            Ok((finished, _)) => (Ok(&finished.outcome), finished.usage),
+            Err(error) => (Err(error.code()), Usage::default()),
+        };
+        self.inner.history.note(&tool, &principal, Via::Job(job), at, outcome, usage);
+        self.forget_if_last(&tool).await;
+        match result {
+            Ok((Finished { outcome, usage, .. }, _)) => ended(outcome, usage, repeatable),
+            Err(error) => refused(&error),
+        }
+    }
+
+    /// What each attempt of a job may use.
+    fn job_limits(&self, claimed: &Claimed) -> Limits {
+        self.limits_of_jobs().lowered_by(claimed.lowered)
+    }
+
+    /// What an attempt may use at the most: as a direct call, but for its time.
+    pub(super) fn limits_of_jobs(&self) -> Limits {
+        let deadline = self.inner.queue.as_ref().map(|queue| queue.config.deadline);
+        let deadline_ms = deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+        let limits = self.inner.config.limits;
+        Limits { deadline_ms: deadline_ms.unwrap_or(limits.deadline_ms), ..limits }
+    }
+
+    /// Whoever submitted the job, as far as the key is still in force.
+    fn owner(&self, claimed: &Claimed) -> Option<Principal> {
+        let (owner, local) = (&claimed.job.owner, Principal::local());
+        if *owner == local.key { Some(local) } else { self.inner.keys.principal(owner) }
+    }
+
+    /// The tool of a job, on the component that it was submitted for.
+    ///
+    /// A module that was replaced meanwhile is run as it was; one that was removed is not.
+    async fn tool_of(&self, wanted: &JobTool) -> Result<Arc<Tool>, DispatchError> {
+        let current = self.inner.registry.current().module(wanted.module.as_str()).cloned();
+        let gone = || DispatchError::Gone { module: wanted.module.clone(), function: wanted.function.clone() };
+        let current = current.ok_or_else(gone)?;
+        if current.digest == wanted.digest {
+            return current.tool(&wanted.function).cloned().ok_or_else(gone);
+        }
+        let interface = self.inner.sandbox.describe(&wanted.digest).await?;
+        let origin = Origin::Upload { by: String::new(), at: Timestamp { unix_ms: 0 } };
+        // Its bounds were written down with the job; nothing else of its manifest matters to a call.
+        let module = Module::new(wanted.module.clone(), wanted.digest, 0, origin, interface, Manifest::default())?;
+        module.tool(&wanted.function).cloned().ok_or_else(gone)
+    }
+
+    /// A turn of a module that bounds its calls, if one is free now.
+    async fn turn_now(&self, tool: &Tool) -> Result<Option<crate::limits::Turn>, DispatchError> {
+        match self.turn(tool, &self.inner.config.limits, Instant::now()).await {
+            Ok(turn) => Ok(Some(turn)),
+            Err(DispatchError::WaitedTooLong { .. } | DispatchError::ModuleBusy { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Let go of a component that was kept for jobs, after the last of them.
+    async fn forget_if_last(&self, tool: &Tool) {
+        let serves = |module: &Arc<Module>| module.digest == tool.digest;
+        if !self.inner.registry.current().module(tool.module.as_str()).is_some_and(serves) {
+            self.forget_unused(tool.digest).await;
+        }
+    }
+}
+
+/// What comes of a guest that ran.
+pub(super) fn ended(outcome: Outcome<Bytes>, usage: Usage, repeatable: bool) -> Attempted {
+    let mend = match &outcome {
+        Outcome::Stopped(Stopped { reason: StopReason::Trap { crash: Crash::Process } }) => Mend::Crashed,
+        // What it waited for may be quicker next time; what it had done by then is done twice.
+        Outcome::Stopped(Stopped { reason: StopReason::Deadline { .. } }) if repeatable => Mend::Later,
+        _ => Mend::Never,
+    };
+    let text = |json: Bytes| String::from_utf8_lossy(&json).into_owned();
+    let outcome = match outcome {
+        Outcome::Value(json) => Outcome::Value(text(json)),
+        Outcome::ToolError(json) => Outcome::ToolError(text(json)),
+        Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
+    };
+    Attempted { outcome: JobOutcome::Ended(outcome), usage: Some(usage), mend }
+}
+
+/// What comes of a guest that did not run.
+pub(super) fn refused(error: &DispatchError) -> Attempted {
+    let code = error.code();
+    let mend = match code {
+        Code::Unavailable | Code::Busy | Code::Internal | Code::StorageFull => Mend::Later,
+        _ => Mend::Never,
+    };
+    let message = if code == Code::Internal {
+        tracing::error!(error = error as &dyn std::error::Error, "An attempt of a job failed: {error}");
+        "the server failed; the operator's log has the reason".to_owned()
+    } else {
+        error.to_string()
+    };
+    failed(code, message, mend)
+}
+
+fn failed(code: Code, message: String, mend: Mend) -> Attempted {
+    Attempted { outcome: JobOutcome::Failed(Failure { code, message }), usage: None, mend }
+}
+
+/// Hears what the guest of a job tells.
+struct Watched {
+    telling: Telling,
+    attempt: u32,
+    checkpoint: Option<Bytes>,
+}
+
+impl Listener for Watched {
+    fn wants_told(&self) -> bool {
+        true
+    }
+
+    fn progress(&self, progress: Progress) {
+        let message = progress.message.map(|text| one_line(&text));
+        self.telling.tell(Report::Progress(Progress { message, ..progress }));
+    }
+
+    fn told(&self, told: Vec<Told>) {
+        for told in told {
+            self.telling.tell(Report::Told(shown(told)));
+        }
+    }
+
+    fn checkpoint(&self, state: Bytes) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(async move { self.telling.checkpoint(state).await.is_ok() })
+    }
+
+    fn resumed(&self) -> Option<Bytes> {
+        self.checkpoint.clone()
+    }
+
+    fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// What a guest told, with nothing in it that could drive a terminal or pass for a line of ours.
+fn shown(told: Told) -> fumehood_store::Told {
+    match told {
+        Told::Log { level, message, .. } => {
+            fumehood_store::Told::Log { level: level.as_str().to_owned(), message: one_line(&message) }
+        }
+        Told::Output { stream, text } => fumehood_store::Told::Output {
+            stream: stream.as_str().to_owned(),
+            text: text.split_inclusive('\n').map(|line| {
+                let (bare, end) = line.strip_suffix('\n').map_or((line, ""), |bare| (bare, "\n"));
+                one_line(bare) + end
+            }).collect(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mend_of(reason: StopReason, repeatable: bool) -> Mend {
+        ended(Outcome::Stopped(Stopped { reason }), Usage::default(), repeatable).mend
+    }
+
+    #[test]
+    fn only_what_another_attempt_can_mend_is_tried_again() {
+        let late = || StopReason::Deadline { allowed: Duration::from_secs(1) };
+
+        assert_eq!(mend_of(StopReason::Trap { crash: Crash::Process }, false), Mend::Crashed);
+        assert_eq!(mend_of(late(), true), Mend::Later);
+        assert_eq!(mend_of(late(), false), Mend::Never);
+        assert_eq!(mend_of(StopReason::Fuel { allowed: 1 }, true), Mend::Never);
+        assert_eq!(refused(&DispatchError::ReadOnly).mend, Mend::Never);
+        assert_eq!(refused(&DispatchError::Lost).mend, Mend::Later);
+    }
+
+    #[test]
+    fn what_a_guest_writes_keeps_its_lines_and_loses_its_escapes() {
+        let told = Told::Output { stream: fumehood_capabilities::Stream::Stdout, text: "a\u{1b}[2J\nb".into() };
+
+        let fumehood_store::Told::Output { text, .. } = shown(told) else { panic!("it was output") };
+        assert_eq!(text, "a\\u{1b}[2J\nb");
+    }
+}

@@ -1,0 +1,136 @@
+//! Calls that take longer than their caller wants to wait, and become jobs on the way.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use fumehood_capabilities::{Listener, Told};
+use fumehood_model::{Principal, Progress, Timestamp};
+use fumehood_registry::Tool;
+use fumehood_scheduler::{Attempted, Telling};
+use fumehood_store::{Lease, Report};
+use fumehood_value::Arguments;
+
+use crate::{
+    Answer, DispatchError, Dispatcher, Terms,
+    jobs::{Order, Ticket, execute},
+};
+
+/// The first token of a job that is held from its beginning.
+const FIRST_TOKEN: u64 = 1;
+
+/// What a caller gets that does not want to wait for ever.
+#[derive(Debug)]
+pub enum Called {
+    /// The call has ended.
+    Answered(Answer),
+    /// It goes on as a job.
+    Deferred(Ticket),
+}
+
+impl Dispatcher {
+    /// Run `tool` and wait for at most `patience`; whatever takes longer goes on as a job that the caller can fetch.
+    ///
+    /// Only then is anything written: a quick call costs what a direct one does. Until then the call is lost with the
+    /// server, as its caller is told by the broken connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::call`] and [`Dispatcher::submit`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future stops the guest, unless it has become a job.
+    pub async fn call_or_defer(
+        &self,
+        principal: &Principal,
+        tool: &Arc<Tool>,
+        arguments: Arguments,
+        terms: Terms,
+        patience: Duration,
+    ) -> Result<Called, DispatchError> {
+        let queue = self.queue()?;
+        let input = arguments.into_text();
+        let order = Order { lowered: terms.lowered, ..Order::default() };
+        let switch = Arc::new(Switch { first: terms.listener.clone(), ..Switch::default() });
+        let terms = Terms { listener: Some(switch.clone()), ceiling: Some(self.limits_of_jobs()), ..terms };
+        let (this, caller, called) = (self.clone(), principal.clone(), Arc::clone(tool));
+        let text = Arguments::Text(input.clone());
+        let mut call = Box::pin(async move { this.call(&caller, &called, text, terms).await });
+        if let Ok(answer) = tokio::time::timeout(patience, &mut call).await {
+            return answer.map(Called::Answered);
+        }
+        let Some(runner) = queue.runner.get() else { return call.await.map(Called::Answered) };
+        let now = Timestamp::now();
+        let mut new = self.new_job(principal, tool, input, order, now)?;
+        let (id, repeatable) = (new.id, new.is_repeatable);
+        new.held_by = Some((queue.node, runner.lease_from(now)));
+        queue.store.submit(vec![new], queue.config.bounds, now).await?;
+        let attempt = async move {
+            match call.await {
+                Ok(answer) => execute::ended(answer.outcome, answer.usage, repeatable),
+                Err(error) => execute::refused(&error),
+            }
+        };
+        let telling = runner.adopt(Lease { id, token: FIRST_TOKEN }, Instant::now(), Box::pin(attempt) as _);
+        switch.to(telling);
+        Ok(Called::Deferred(Ticket { id, is_new: true }))
+    }
+}
+
+/// Hears a call for its caller, and from some moment on for whoever watches its job.
+#[derive(Default)]
+struct Switch {
+    first: Option<Arc<dyn Listener>>,
+    job: OnceLock<Telling>,
+    last: Mutex<Option<Progress>>,
+}
+
+impl Switch {
+    fn to(&self, telling: Telling) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(progress) = last {
+            telling.tell(Report::Progress(progress));
+        }
+        let _ = self.job.set(telling);
+    }
+}
+
+impl Listener for Switch {
+    fn wants_told(&self) -> bool {
+        false
+    }
+
+    fn progress(&self, progress: Progress) {
+        if let Some(job) = self.job.get() {
+            return job.tell(Report::Progress(progress));
+        }
+        if let Some(first) = &self.first {
+            first.progress(progress.clone());
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+
+    fn told(&self, _: Vec<Told>) {}
+
+    fn checkpoint(
+        &self,
+        state: bytes::Bytes,
+    ) -> std::pin::Pin<Box<dyn std::future::Future<Output = bool> + Send + '_>> {
+        Box::pin(async move {
+            match self.job.get() {
+                Some(job) => job.checkpoint(state).await.is_ok(),
+                None => false,
+            }
+        })
+    }
+
+    fn resumed(&self) -> Option<bytes::Bytes> {
+        None
+    }
+
+    fn attempt(&self) -> u32 {
+        1
+    }
+}
