@@ -4,82 +4,9 @@ use std::{
     time::Duration,
 };
 
-use fumehood_model::{Digest, ModuleName, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, Row};
 
-use crate::{Access, StoreError};
-
-/// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [
-    "
-    CREATE TABLE modules (
-        name TEXT PRIMARY KEY NOT NULL,
-        digest TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        installed_by TEXT NOT NULL,
-        installed_at_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE keys (
-        id TEXT PRIMARY KEY NOT NULL,
-        name TEXT NOT NULL,
-        hash BLOB NOT NULL,
-        roles TEXT NOT NULL,
-        created_at_ms INTEGER NOT NULL,
-        revoked_at_ms INTEGER
-    ) STRICT;
-    ",
-    "
-    ALTER TABLE modules ADD COLUMN manifest TEXT;
-    ALTER TABLE modules ADD COLUMN pending_digest TEXT;
-    ALTER TABLE modules ADD COLUMN pending_size_bytes INTEGER;
-    ALTER TABLE modules ADD COLUMN pending_manifest TEXT;
-    ALTER TABLE modules ADD COLUMN pending_by TEXT;
-    ALTER TABLE modules ADD COLUMN pending_at_ms INTEGER;
-    ALTER TABLE modules ADD COLUMN asked_before TEXT;
-    ALTER TABLE keys ADD COLUMN limits TEXT;
-    CREATE TABLE grants (
-        module TEXT NOT NULL,
-        function TEXT,
-        text TEXT NOT NULL,
-        granted_by TEXT NOT NULL,
-        granted_at_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE UNIQUE INDEX grants_once ON grants (module, ifnull(function, ''), text);
-    CREATE TABLE observed (
-        module TEXT NOT NULL,
-        text TEXT NOT NULL,
-        allowed_count INTEGER NOT NULL,
-        denied_count INTEGER NOT NULL,
-        first_ms INTEGER NOT NULL,
-        last_ms INTEGER NOT NULL,
-        PRIMARY KEY (module, text)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE secrets (
-        name TEXT PRIMARY KEY NOT NULL,
-        sealed BLOB NOT NULL,
-        set_by TEXT NOT NULL,
-        set_at_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE keyvalue (
-        module TEXT NOT NULL,
-        bucket TEXT NOT NULL,
-        key TEXT NOT NULL,
-        value BLOB NOT NULL,
-        expires_at_ms INTEGER,
-        PRIMARY KEY (module, bucket, key)
-    ) STRICT;
-    ",
-    "
-    CREATE INDEX keyvalue_expiry ON keyvalue (module, bucket, expires_at_ms) WHERE expires_at_ms IS NOT NULL;
-    CREATE TABLE keyvalue_used (
-        module TEXT NOT NULL,
-        bucket TEXT NOT NULL,
-        bytes INTEGER NOT NULL,
-        keys INTEGER NOT NULL,
-        PRIMARY KEY (module, bucket)
-    ) STRICT, WITHOUT ROWID;
-    ",
-];
+use crate::{Access, StoreError, migrations::migrate};
 
 /// How long a reader waits for a writer of another process.
 const BUSY: Duration = Duration::from_secs(5);
@@ -89,42 +16,6 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Database {
     connection: Arc<Mutex<Connection>>,
     path: Arc<Path>,
-}
-
-/// An uploaded module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModuleRow {
-    /// Its name.
-    pub name: ModuleName,
-    /// Which component it is.
-    pub digest: Digest,
-    /// Size of the component in bytes.
-    pub size_bytes: u64,
-    /// Name of the key that installed it.
-    pub installed_by: String,
-    /// When.
-    pub installed_at: Timestamp,
-    /// The `tool.toml` that was sent with it.
-    pub manifest: Option<String>,
-    /// What the version before it asked for, until somebody has reviewed what this one asks for.
-    pub asked_before: Option<Vec<String>>,
-    /// A version that waits to be reviewed before it is served.
-    pub pending: Option<PendingRow>,
-}
-
-/// A version of a module that is not served yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingRow {
-    /// Which component it is.
-    pub digest: Digest,
-    /// Size of the component in bytes.
-    pub size_bytes: u64,
-    /// The `tool.toml` that was sent with it.
-    pub manifest: Option<String>,
-    /// Name of the key that sent it.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
 }
 
 impl Database {
@@ -143,80 +34,6 @@ impl Database {
         Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.into() })
     }
 
-    /// All uploaded modules, by name.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn modules(&self) -> Result<Vec<ModuleRow>, StoreError> {
-        self.with(|db| {
-            db.prepare_cached(
-                "SELECT name, digest, size_bytes, installed_by, installed_at_ms, manifest, asked_before,
-                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms
-                 FROM modules ORDER BY name",
-            )?
-            .query_map([], module_row)?
-            .collect()
-        })
-    }
-
-    /// Add or replace a module.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn put_module(&self, row: &ModuleRow) -> Result<(), StoreError> {
-        let pending = row.pending.as_ref();
-        self.with(|db| {
-            db.execute(
-                "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
-                    asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                params![
-                    row.name.as_str(),
-                    row.digest.to_string(),
-                    row.size_bytes.cast_signed(),
-                    row.installed_by,
-                    row.installed_at.unix_ms.cast_signed(),
-                    row.manifest,
-                    row.asked_before.as_ref().map(|asks| asks.join("\n")),
-                    pending.map(|pending| pending.digest.to_string()),
-                    pending.map(|pending| pending.size_bytes.cast_signed()),
-                    pending.and_then(|pending| pending.manifest.as_deref()),
-                    pending.map(|pending| pending.by.as_str()),
-                    pending.map(|pending| pending.at.unix_ms.cast_signed()),
-                ],
-            )
-            .map(drop)
-        })
-    }
-
-    /// The uploaded module called `name`.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn module(&self, name: &ModuleName) -> Result<Option<ModuleRow>, StoreError> {
-        Ok(self.modules()?.into_iter().find(|row| row.name == *name))
-    }
-
-    /// Remove a module with what it was granted, has used and has kept; whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn remove_module(&self, name: &ModuleName) -> Result<bool, StoreError> {
-        self.with(|db| {
-            let transaction = db.unchecked_transaction()?;
-            for table in ["grants", "observed", "keyvalue", "keyvalue_used"] {
-                transaction.execute(&format!("DELETE FROM {table} WHERE module = ?1"), [name.as_str()])?;
-            }
-            let rows = transaction.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()])?;
-            transaction.commit()?;
-            Ok(rows > 0)
-        })
-    }
-
     /// A number that changes whenever another process has changed the database.
     ///
     /// # Errors
@@ -233,46 +50,6 @@ impl Database {
     }
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let error = |source| StoreError::Database { path: path.to_owned(), source };
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    // Immediate: of two processes that find an old database, one migrates and the other then finds it done.
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;
-    let found: i64 =
-        transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).optional().map_err(error)?.unwrap_or(0);
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
-    }
-    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(step).map_err(error)?;
-    }
-    transaction.pragma_update(None, "user_version", known).map_err(error)?;
-    transaction.commit().map_err(error)
-}
-
-fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {
-    Ok(ModuleRow {
-        name: parsed(row, 0)?,
-        digest: parsed(row, 1)?,
-        size_bytes: row.get::<_, i64>(2)?.cast_unsigned(),
-        installed_by: row.get(3)?,
-        installed_at: Timestamp { unix_ms: row.get::<_, i64>(4)?.cast_unsigned() },
-        manifest: row.get(5)?,
-        asked_before: row.get::<_, Option<String>>(6)?.map(|asks| asks.lines().map(str::to_owned).collect()),
-        pending: if row.get::<_, Option<String>>(7)?.is_some() { Some(pending_row(row)?) } else { None },
-    })
-}
-
-fn pending_row(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
-    Ok(PendingRow {
-        digest: parsed(row, 7)?,
-        size_bytes: row.get::<_, i64>(8)?.cast_unsigned(),
-        manifest: row.get(9)?,
-        by: row.get(10)?,
-        at: Timestamp { unix_ms: row.get::<_, i64>(11)?.cast_unsigned() },
-    })
-}
-
 pub(crate) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -285,62 +62,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Added, GrantRow};
-
-    #[test]
-    fn modules_survive_reopening_and_a_newer_database_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("db");
-        let row = ModuleRow {
-            name: "a.b-c".parse().unwrap(),
-            digest: Digest::of(b"x"),
-            size_bytes: 1,
-            installed_by: "admin".into(),
-            installed_at: Timestamp { unix_ms: 5 },
-            manifest: Some("name = 'a'".into()),
-            asked_before: Some(vec!["scratch".into(), "secret:A".into()]),
-            pending: Some(PendingRow {
-                digest: Digest::of(b"y"),
-                size_bytes: 2,
-                manifest: None,
-                by: "ci".into(),
-                at: Timestamp { unix_ms: 6 },
-            }),
-        };
-        Database::open(&path, Access::Own).unwrap().put_module(&row).unwrap();
-
-        let database = Database::open(&path, Access::Own).unwrap();
-        assert_eq!(database.modules().unwrap(), [row]);
-
-        database.with(|db| db.pragma_update(None, "user_version", 99)).unwrap();
-        assert!(matches!(Database::open(&path, Access::Own), Err(StoreError::Newer { found: 99, .. })));
-    }
-
-    #[test]
-    fn a_module_takes_what_belongs_to_it_along_when_it_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("db"), Access::Own).unwrap();
-        let (gone, stays): (ModuleName, ModuleName) = ("gone".parse().unwrap(), "stays".parse().unwrap());
-        for module in [&gone, &stays] {
-            let row = GrantRow {
-                module: module.clone(),
-                function: None,
-                text: "scratch".into(),
-                granted_by: "admin".into(),
-                granted_at: Timestamp { unix_ms: 1 },
-            };
-            assert_eq!(database.add_grant(&row, 10).unwrap(), Added::New);
-            let insert = "INSERT INTO keyvalue (module, bucket, key, value) VALUES (?1, 'b', 'k', x'00')";
-            database.with(|db| db.execute(insert, [module.as_str()])).unwrap();
-        }
-
-        assert!(!database.remove_module(&gone).unwrap());
-
-        let left: Vec<_> = database.grants().unwrap().into_iter().map(|grant| grant.module).collect();
-        assert_eq!(left, [stays]);
-        let kept = database.with(|db| db.query_row("SELECT count(*) FROM keyvalue", [], |row| row.get::<_, i64>(0)));
-        assert_eq!(kept.unwrap(), 1);
-    }
 
     #[test]
     fn a_reader_cannot_write() {
