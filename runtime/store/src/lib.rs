@@ -18,6 +18,7 @@
 
 mod blobs;
 mod cache;
+#[expect(dead_code, reason = "what jobs need of it")]
 mod database;
 mod directory;
 mod error;
@@ -29,10 +30,13 @@ mod keyvalue;
 mod migrations;
 mod modules;
 mod observations;
+mod queue;
+mod readers;
 mod results;
 mod schedules;
 mod scratch;
 mod secrets;
+mod writer;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};

@@ -78,7 +78,7 @@ const MIGRATIONS: [&str; 3] = [
 
 /// Bring the database to the version that this program knows.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let error = |source| StoreError::Database { path: path.to_owned(), source };
+    let error = |source| StoreError::database(path, source);
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     // Immediate: of two processes that find an old database, one migrates and the other then finds it done.
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;

@@ -63,8 +63,9 @@ impl Database {
     ///
     /// When the database fails.
     pub fn put_module(&self, row: &ModuleRow) -> Result<(), StoreError> {
-        let pending = row.pending.as_ref();
-        self.with(|db| {
+        let row = row.clone();
+        self.write(move |db| {
+            let pending = row.pending.as_ref();
             db.execute(
                 "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
                     asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms)
@@ -103,14 +104,12 @@ impl Database {
     ///
     /// When the database fails.
     pub fn remove_module(&self, name: &ModuleName) -> Result<bool, StoreError> {
-        self.with(|db| {
-            let transaction = db.unchecked_transaction()?;
+        let name = name.clone();
+        self.write(move |db| {
             for table in ["grants", "observed", "keyvalue", "keyvalue_used"] {
-                transaction.execute(&format!("DELETE FROM {table} WHERE module = ?1"), [name.as_str()])?;
+                db.execute(&format!("DELETE FROM {table} WHERE module = ?1"), [name.as_str()])?;
             }
-            let rows = transaction.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()])?;
-            transaction.commit()?;
-            Ok(rows > 0)
+            db.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()]).map(|rows| rows > 0)
         })
     }
 }
@@ -168,7 +167,7 @@ mod tests {
         let database = Database::open(&path, Access::Own).unwrap();
         assert_eq!(database.modules().unwrap(), [row]);
 
-        database.with(|db| db.pragma_update(None, "user_version", 99)).unwrap();
+        database.write(|db| db.pragma_update(None, "user_version", 99)).unwrap();
         assert!(matches!(Database::open(&path, Access::Own), Err(StoreError::Newer { found: 99, .. })));
     }
 
@@ -187,7 +186,8 @@ mod tests {
             };
             assert_eq!(database.add_grant(&row, 10).unwrap(), Added::New);
             let insert = "INSERT INTO keyvalue (module, bucket, key, value) VALUES (?1, 'b', 'k', x'00')";
-            database.with(|db| db.execute(insert, [module.as_str()])).unwrap();
+            let module = module.clone();
+            database.write(move |db| db.execute(insert, [module.as_str()])).unwrap();
         }
 
         assert!(!database.remove_module(&gone).unwrap());
