@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -74,6 +74,7 @@ const MIGRATIONS: [&str; 3] = [
         PRIMARY KEY (module, bucket)
     ) STRICT, WITHOUT ROWID;
     ",
+    include_str!("migrations/jobs.sql"),
 ];
 
 /// Bring the database to the version that this program knows.
