@@ -65,6 +65,12 @@ pub enum StoreError {
     /// A read or a change panicked, which is a mistake of ours. Nothing of it was done.
     #[error("an access to the database broke off: this is a mistake in fumehood, and its log tells more")]
     BrokenOff,
+    /// A checkpoint is larger than any may be.
+    #[error("a checkpoint of {size} bytes is larger than the {} that one may have", crate::MAX_CHECKPOINT)]
+    CheckpointTooLarge {
+        /// Its size.
+        size: usize,
+    },
     /// The database is of a newer version than this program.
     #[error("the database {} is of version {found}, newer than the {known} that this program knows: use a newer fumehood", path.display())]
     Newer {

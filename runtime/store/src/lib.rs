@@ -18,7 +18,6 @@
 
 mod blobs;
 mod cache;
-#[expect(dead_code, reason = "what jobs need of it")]
 mod database;
 mod directory;
 mod error;
@@ -36,6 +35,8 @@ mod results;
 mod schedules;
 mod scratch;
 mod secrets;
+#[cfg(test)]
+mod waiting;
 mod writer;
 
 pub use blobs::Blobs;
