@@ -49,6 +49,7 @@ impl House {
         let sandbox = Sandbox::new(sandbox_config, compiler(config)?, directory.blobs()?, directory.cache()?, workers)?;
         let admission = Admission::new(fumehood_scheduler::Config {
             calls: config.concurrency.calls,
+            jobs: fumehood_scheduler::Config::jobs_of(config.concurrency.calls),
             waiting: config.concurrency.waiting,
             per_key: config.concurrency.per_key,
             waiting_per_key: config.concurrency.waiting_per_key,

@@ -5,6 +5,7 @@ use fumehood_model::{Outcome, Principal, Usage};
 use fumehood_policy::{Action, Lowered};
 use fumehood_registry::Tool;
 use fumehood_sandbox::Finished;
+use fumehood_scheduler::Kind;
 use fumehood_value::Arguments;
 
 use crate::{DispatchError, Dispatcher, run::Run};
@@ -43,7 +44,8 @@ impl Dispatcher {
         let limits = self.effective_limits(principal, tool, lowered);
         let deadline = arrived + limits.deadline();
         let turn = self.turn(tool, &limits, deadline).await?;
-        let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key));
+        let entering = self.inner.admission.enter(&principal.key, Kind::Call);
+        let waiting = tokio::time::timeout_at(deadline.into(), entering);
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
         let run = Run { principal, tool, arguments, limits, deadline, depth: 0 };
         let (Finished { outcome, mut usage, .. }, denied) = self.run(run, (place, turn)).await?;
