@@ -1,276 +1,205 @@
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
 
-use fumehood_model::{Digest, ModuleName, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, Row};
+use tokio::sync::{broadcast, oneshot};
 
-use crate::{Access, StoreError};
+use crate::{
+    Access, Signal, StoreError, Verb,
+    migrations::migrate,
+    readers::{self, Readers},
+    writer::{Change, Operation, Undo, Writer},
+};
 
-/// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [
-    "
-    CREATE TABLE modules (
-        name TEXT PRIMARY KEY NOT NULL,
-        digest TEXT NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        installed_by TEXT NOT NULL,
-        installed_at_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE keys (
-        id TEXT PRIMARY KEY NOT NULL,
-        name TEXT NOT NULL,
-        hash BLOB NOT NULL,
-        roles TEXT NOT NULL,
-        created_at_ms INTEGER NOT NULL,
-        revoked_at_ms INTEGER
-    ) STRICT;
-    ",
-    "
-    ALTER TABLE modules ADD COLUMN manifest TEXT;
-    ALTER TABLE modules ADD COLUMN pending_digest TEXT;
-    ALTER TABLE modules ADD COLUMN pending_size_bytes INTEGER;
-    ALTER TABLE modules ADD COLUMN pending_manifest TEXT;
-    ALTER TABLE modules ADD COLUMN pending_by TEXT;
-    ALTER TABLE modules ADD COLUMN pending_at_ms INTEGER;
-    ALTER TABLE modules ADD COLUMN asked_before TEXT;
-    ALTER TABLE keys ADD COLUMN limits TEXT;
-    CREATE TABLE grants (
-        module TEXT NOT NULL,
-        function TEXT,
-        text TEXT NOT NULL,
-        granted_by TEXT NOT NULL,
-        granted_at_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE UNIQUE INDEX grants_once ON grants (module, ifnull(function, ''), text);
-    CREATE TABLE observed (
-        module TEXT NOT NULL,
-        text TEXT NOT NULL,
-        allowed_count INTEGER NOT NULL,
-        denied_count INTEGER NOT NULL,
-        first_ms INTEGER NOT NULL,
-        last_ms INTEGER NOT NULL,
-        PRIMARY KEY (module, text)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE secrets (
-        name TEXT PRIMARY KEY NOT NULL,
-        sealed BLOB NOT NULL,
-        set_by TEXT NOT NULL,
-        set_at_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE keyvalue (
-        module TEXT NOT NULL,
-        bucket TEXT NOT NULL,
-        key TEXT NOT NULL,
-        value BLOB NOT NULL,
-        expires_at_ms INTEGER,
-        PRIMARY KEY (module, bucket, key)
-    ) STRICT;
-    ",
-    "
-    CREATE INDEX keyvalue_expiry ON keyvalue (module, bucket, expires_at_ms) WHERE expires_at_ms IS NOT NULL;
-    CREATE TABLE keyvalue_used (
-        module TEXT NOT NULL,
-        bucket TEXT NOT NULL,
-        bytes INTEGER NOT NULL,
-        keys INTEGER NOT NULL,
-        PRIMARY KEY (module, bucket)
-    ) STRICT, WITHOUT ROWID;
-    ",
-];
-
-/// How long a reader waits for a writer of another process.
+/// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// Signals that a slow listener may be behind before it misses some.
+const SIGNALS: usize = 4_096;
+
+/// Pages of the log after which they are brought into the database: 16 MiB.
+///
+/// Larger than SQLite's own 1,000, as each time costs two syncs while all writers wait.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// Statements that the writer keeps prepared: all that it has.
+const STATEMENTS: usize = 160;
+
 /// The SQLite database of a data directory. Cloning is cheap.
+///
+/// One thread writes: changes that come together are one transaction, and one sync of the disk. Everybody else only reads.
 #[derive(Debug, Clone)]
 pub struct Database {
-    connection: Arc<Mutex<Connection>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     path: Arc<Path>,
+    /// Only in the process that owns the database.
+    writer: Option<Writer>,
+    readers: Readers,
+    /// Counts what others have changed, see [`Database::change_counter`].
+    watcher: Mutex<Connection>,
+    signals: broadcast::Sender<Signal>,
 }
 
-/// An uploaded module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModuleRow {
-    /// Its name.
-    pub name: ModuleName,
-    /// Which component it is.
-    pub digest: Digest,
-    /// Size of the component in bytes.
-    pub size_bytes: u64,
-    /// Name of the key that installed it.
-    pub installed_by: String,
-    /// When.
-    pub installed_at: Timestamp,
-    /// The `tool.toml` that was sent with it.
-    pub manifest: Option<String>,
-    /// What the version before it asked for, until somebody has reviewed what this one asks for.
-    pub asked_before: Option<Vec<String>>,
-    /// A version that waits to be reviewed before it is served.
-    pub pending: Option<PendingRow>,
-}
-
-/// A version of a module that is not served yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingRow {
-    /// Which component it is.
-    pub digest: Digest,
-    /// Size of the component in bytes.
-    pub size_bytes: u64,
-    /// The `tool.toml` that was sent with it.
-    pub manifest: Option<String>,
-    /// Name of the key that sent it.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
+/// How carefully changes are brought to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// An answered change survives the loss of power.
+    Full,
+    /// It survives the end of the process only: for tests, which need no more and are many times faster so.
+    #[cfg(test)]
+    Process,
 }
 
 impl Database {
     pub(crate) fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
-        let error = |source| StoreError::Database { path: path.to_owned(), source };
+        Self::open_with(path, access, Durability::Full)
+    }
+
+    pub(crate) fn open_with(path: &Path, access: Access, durability: Durability) -> Result<Self, StoreError> {
+        let error = |source| StoreError::database(path, source);
         // A reader may create the file too: `fumehood mcp` can be the first to run.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(error)?;
-        connection.busy_timeout(BUSY).map_err(error)?;
+        let mut connection = connect(path)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(error)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(error)?;
+        let synchronous = match durability {
+            Durability::Full => "FULL",
+            #[cfg(test)]
+            Durability::Process => "OFF",
+        };
+        connection.pragma_update(None, "synchronous", synchronous).map_err(error)?;
         migrate(&mut connection, path)?;
-        if access == Access::Share {
-            connection.pragma_update(None, "query_only", true).map_err(error)?;
-        }
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.into() })
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(error)?;
+        // 32 MiB: what a million waiting jobs touch again and again stays in memory.
+        connection.pragma_update(None, "cache_size", -(32 << 10)).map_err(error)?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(error)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let writer = (access == Access::Own).then(|| Writer::start(connection, path)).transpose()?;
+        let path: Arc<Path> = path.into();
+        let inner = Inner {
+            readers: Readers::start(&path)?,
+            watcher: Mutex::new(readers::open(&path)?),
+            signals: broadcast::channel(SIGNALS).0,
+            path,
+            writer,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// All uploaded modules, by name.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn modules(&self) -> Result<Vec<ModuleRow>, StoreError> {
-        self.with(|db| {
-            db.prepare_cached(
-                "SELECT name, digest, size_bytes, installed_by, installed_at_ms, manifest, asked_before,
-                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms
-                 FROM modules ORDER BY name",
-            )?
-            .query_map([], module_row)?
-            .collect()
-        })
-    }
-
-    /// Add or replace a module.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn put_module(&self, row: &ModuleRow) -> Result<(), StoreError> {
-        let pending = row.pending.as_ref();
-        self.with(|db| {
-            db.execute(
-                "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
-                    asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                params![
-                    row.name.as_str(),
-                    row.digest.to_string(),
-                    row.size_bytes.cast_signed(),
-                    row.installed_by,
-                    row.installed_at.unix_ms.cast_signed(),
-                    row.manifest,
-                    row.asked_before.as_ref().map(|asks| asks.join("\n")),
-                    pending.map(|pending| pending.digest.to_string()),
-                    pending.map(|pending| pending.size_bytes.cast_signed()),
-                    pending.and_then(|pending| pending.manifest.as_deref()),
-                    pending.map(|pending| pending.by.as_str()),
-                    pending.map(|pending| pending.at.unix_ms.cast_signed()),
-                ],
-            )
-            .map(drop)
-        })
-    }
-
-    /// The uploaded module called `name`.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn module(&self, name: &ModuleName) -> Result<Option<ModuleRow>, StoreError> {
-        Ok(self.modules()?.into_iter().find(|row| row.name == *name))
-    }
-
-    /// Remove a module with what it was granted, has used and has kept; whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub fn remove_module(&self, name: &ModuleName) -> Result<bool, StoreError> {
-        self.with(|db| {
-            let transaction = db.unchecked_transaction()?;
-            for table in ["grants", "observed", "keyvalue", "keyvalue_used"] {
-                transaction.execute(&format!("DELETE FROM {table} WHERE module = ?1"), [name.as_str()])?;
-            }
-            let rows = transaction.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()])?;
-            transaction.commit()?;
-            Ok(rows > 0)
-        })
-    }
-
-    /// A number that changes whenever another process has changed the database.
+    /// A number that changes whenever another process has changed the database, and may when this one has.
     ///
     /// # Errors
     ///
     /// When the database fails.
     pub fn change_counter(&self) -> Result<i64, StoreError> {
-        self.with(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0)))
+        let watcher = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let counter = watcher.query_row("PRAGMA data_version", [], |row| row.get(0));
+        counter.map_err(|error| StoreError::database(&self.inner.path, error))
     }
 
+    /// Read. Blocks.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        // Each piece of work is one statement or one transaction: a panic in the middle leaves nothing half done.
-        let connection: MutexGuard<'_, _> = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&connection).map_err(|source| StoreError::Database { path: PathBuf::from(&*self.path), source })
+        self.inner.readers.read(work)
+    }
+
+    /// Read on a thread that is there for it.
+    pub(crate) fn read_soon<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Verb<'_, T> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let read = move |pool: &readers::Pool| drop(answer.send(pool.read(work)));
+            self.inner.readers.push_soon(Box::new(read)).await;
+            answered.await.unwrap_or(Err(StoreError::BrokenOff))
+        })
+    }
+
+    /// Change something. Blocks until it is on disk, with all of it or nothing.
+    pub(crate) fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.change(|db| work(db).map_err(Undo::Failed))
+    }
+
+    /// Change something, or refuse to. Blocks until it is on disk, with all of it or nothing.
+    pub(crate) fn change<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Undo<E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let change = Change::new(&self.inner.path, work, move |result| drop(answer.send(result)));
+        self.writer()?.push(Box::new(change), 0);
+        answered.recv().unwrap_or_else(|_| Err(StoreError::BrokenOff.into()))
+    }
+
+    /// Change something that carries this many bytes. It is on disk when the answer comes; only then is anything signalled.
+    ///
+    /// # Cancellation
+    ///
+    /// Once polled, the change may be done although nobody waits for it any more.
+    pub(crate) fn change_soon<T, E>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&Connection, &mut Vec<Signal>) -> Result<T, Undo<E>> + Send + 'static,
+    ) -> Verb<'_, T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let signals = self.inner.signals.clone();
+        let work = move |db: &Connection| {
+            let mut heard = Vec::new();
+            work(db, &mut heard).map(|value| (value, heard))
+        };
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let tell = move |result: Result<(T, Vec<Signal>), E>| {
+                let result = result.map(|(value, heard)| {
+                    // Nobody who listens is no failure.
+                    heard.into_iter().for_each(|signal| drop(signals.send(signal)));
+                    value
+                });
+                drop(answer.send(result));
+            };
+            let change: Box<dyn Operation> = Box::new(Change::new(&self.inner.path, work, tell));
+            self.writer()?.push_soon(change, bytes).await;
+            answered.await.unwrap_or_else(|_| Err(StoreError::BrokenOff.into()))
+        })
+    }
+
+    /// What is signalled from now on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Signal> {
+        self.inner.signals.subscribe()
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.inner.writer.as_ref().ok_or_else(|| StoreError::ReadOnly { path: self.path().to_owned() })
     }
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let error = |source| StoreError::Database { path: path.to_owned(), source };
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    // Immediate: of two processes that find an old database, one migrates and the other then finds it done.
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;
-    let found: i64 =
-        transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).optional().map_err(error)?.unwrap_or(0);
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
-    }
-    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(step).map_err(error)?;
-    }
-    transaction.pragma_update(None, "user_version", known).map_err(error)?;
-    transaction.commit().map_err(error)
-}
-
-fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {
-    Ok(ModuleRow {
-        name: parsed(row, 0)?,
-        digest: parsed(row, 1)?,
-        size_bytes: row.get::<_, i64>(2)?.cast_unsigned(),
-        installed_by: row.get(3)?,
-        installed_at: Timestamp { unix_ms: row.get::<_, i64>(4)?.cast_unsigned() },
-        manifest: row.get(5)?,
-        asked_before: row.get::<_, Option<String>>(6)?.map(|asks| asks.lines().map(str::to_owned).collect()),
-        pending: if row.get::<_, Option<String>>(7)?.is_some() { Some(pending_row(row)?) } else { None },
-    })
-}
-
-fn pending_row(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
-    Ok(PendingRow {
-        digest: parsed(row, 7)?,
-        size_bytes: row.get::<_, i64>(8)?.cast_unsigned(),
-        manifest: row.get(9)?,
-        by: row.get(10)?,
-        at: Timestamp { unix_ms: row.get::<_, i64>(11)?.cast_unsigned() },
-    })
+/// A connection of any kind. Each is used by one thread at a time.
+pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags);
+    let connection = connection.map_err(|error| StoreError::database(path, error))?;
+    connection.busy_timeout(BUSY).map_err(|error| StoreError::database(path, error))?;
+    Ok(connection)
 }
 
 pub(crate) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
@@ -284,62 +213,33 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
-    use crate::{Added, GrantRow};
 
-    #[test]
-    fn modules_survive_reopening_and_a_newer_database_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("db");
-        let row = ModuleRow {
-            name: "a.b-c".parse().unwrap(),
-            digest: Digest::of(b"x"),
-            size_bytes: 1,
-            installed_by: "admin".into(),
-            installed_at: Timestamp { unix_ms: 5 },
-            manifest: Some("name = 'a'".into()),
-            asked_before: Some(vec!["scratch".into(), "secret:A".into()]),
-            pending: Some(PendingRow {
-                digest: Digest::of(b"y"),
-                size_bytes: 2,
-                manifest: None,
-                by: "ci".into(),
-                at: Timestamp { unix_ms: 6 },
-            }),
-        };
-        Database::open(&path, Access::Own).unwrap().put_module(&row).unwrap();
-
-        let database = Database::open(&path, Access::Own).unwrap();
-        assert_eq!(database.modules().unwrap(), [row]);
-
-        database.with(|db| db.pragma_update(None, "user_version", 99)).unwrap();
-        assert!(matches!(Database::open(&path, Access::Own), Err(StoreError::Newer { found: 99, .. })));
+    struct Fixture {
+        database: Database,
+        _folder: tempfile::TempDir,
     }
 
-    #[test]
-    fn a_module_takes_what_belongs_to_it_along_when_it_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("db"), Access::Own).unwrap();
-        let (gone, stays): (ModuleName, ModuleName) = ("gone".parse().unwrap(), "stays".parse().unwrap());
-        for module in [&gone, &stays] {
-            let row = GrantRow {
-                module: module.clone(),
-                function: None,
-                text: "scratch".into(),
-                granted_by: "admin".into(),
-                granted_at: Timestamp { unix_ms: 1 },
-            };
-            assert_eq!(database.add_grant(&row, 10).unwrap(), Added::New);
-            let insert = "INSERT INTO keyvalue (module, bucket, key, value) VALUES (?1, 'b', 'k', x'00')";
-            database.with(|db| db.execute(insert, [module.as_str()])).unwrap();
+    impl Fixture {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let database = Database::open(&folder.path().join("db"), Access::Own).unwrap();
+            database.write(|db| db.execute_batch("CREATE TABLE numbers (number INTEGER CHECK (number >= 0))")).unwrap();
+            Self { database, _folder: folder }
         }
 
-        assert!(!database.remove_module(&gone).unwrap());
+        fn add(&self, number: i64) -> Result<usize, StoreError> {
+            self.database.write(move |db| db.execute("INSERT INTO numbers VALUES (?1)", [number]))
+        }
 
-        let left: Vec<_> = database.grants().unwrap().into_iter().map(|grant| grant.module).collect();
-        assert_eq!(left, [stays]);
-        let kept = database.with(|db| db.query_row("SELECT count(*) FROM keyvalue", [], |row| row.get::<_, i64>(0)));
-        assert_eq!(kept.unwrap(), 1);
+        fn numbers(&self) -> Vec<i64> {
+            let read = |db: &Connection| {
+                db.prepare("SELECT number FROM numbers ORDER BY number")?.query_map([], |row| row.get(0))?.collect()
+            };
+            self.database.with(read).unwrap()
+        }
     }
 
     #[test]
@@ -347,7 +247,75 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("db"), Access::Share).unwrap();
 
-        assert!(database.remove_module(&"a".parse().unwrap()).is_err());
+        assert!(matches!(database.remove_module(&"a".parse().unwrap()), Err(StoreError::ReadOnly { .. })));
+        assert!(database.with(|db| db.execute("DELETE FROM modules", [])).is_err());
+    }
+
+    #[test]
+    fn a_change_that_fails_is_taken_back_alone() {
+        let fixture = Fixture::new();
+
+        thread::scope(|scope| {
+            for number in 0..100 {
+                let fixture = &fixture;
+                scope.spawn(move || {
+                    let change = fixture.database.write(move |db| {
+                        db.execute("INSERT INTO numbers VALUES (?1)", [number])?;
+                        db.execute("INSERT INTO numbers VALUES (?1)", [if number % 2 == 0 { 1_000 } else { -1 }])
+                    });
+                    assert_eq!(change.is_ok(), number % 2 == 0);
+                });
+            }
+        });
+
+        let numbers = fixture.numbers();
+        assert_eq!(numbers.len(), 100);
+        assert!(numbers.iter().all(|number| number % 2 == 0));
+    }
+
+    #[test]
+    fn a_refusal_takes_back_what_was_done_and_says_why() {
+        let fixture = Fixture::new();
+
+        let refused: Result<(), crate::KeyValueError> = fixture.database.change(|db| {
+            db.execute("INSERT INTO numbers VALUES (1)", [])?;
+            Err(Undo::Refused(crate::KeyValueError::Full))
+        });
+
+        assert!(matches!(refused, Err(crate::KeyValueError::Full)));
+        assert_eq!(fixture.numbers(), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn a_change_that_panics_is_taken_back_and_the_next_one_is_done() {
+        let fixture = Fixture::new();
+
+        let broken = fixture.database.write(|db| -> rusqlite::Result<()> {
+            db.execute("INSERT INTO numbers VALUES (1)", [])?;
+            panic!("a change that panics on purpose");
+        });
+
+        assert!(matches!(broken, Err(StoreError::BrokenOff)));
+        fixture.add(2).unwrap();
+        assert_eq!(fixture.numbers(), [2]);
+    }
+
+    #[test]
+    fn a_full_disk_fails_what_is_written_and_heals_without_reopening() {
+        let fixture = Fixture::new();
+        let pages = fixture.database.write(|db| db.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)));
+        let limit = |pages: i64| {
+            let set = move |db: &Connection| db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
+            fixture.database.write(set).unwrap();
+        };
+        limit(pages.unwrap());
+
+        let large = fixture.database.write(|db| db.execute("INSERT INTO numbers VALUES (zeroblob(1000000))", []));
+        assert!(matches!(large, Err(StoreError::Full { .. })), "{large:?}");
+        limit(1 << 30);
+
+        fixture.add(3).unwrap();
+        assert_eq!(fixture.numbers(), [3]);
     }
 
     #[test]

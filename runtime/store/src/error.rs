@@ -1,4 +1,7 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use fumehood_model::Digest;
 
@@ -31,6 +34,42 @@ pub enum StoreError {
         /// What SQLite said.
         #[source]
         source: rusqlite::Error,
+    },
+    /// The disk has no room for what was to be written. Nothing of it was, and what was written before is safe.
+    #[error("the disk of {} is full: make room there; nothing else is needed, the next change is tried anew", path.display())]
+    Full {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file of the database does not hold what it should.
+    #[error(
+        "the database {} is damaged: stop the server, then put back a backup with `fumehood restore`, or save what can still be read with `fumehood salvage`",
+        path.display()
+    )]
+    Corrupt {
+        /// Its file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// This process may only read.
+    #[error("the database {} is open for reading only: another process owns the data directory", path.display())]
+    ReadOnly {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A read or a change panicked, which is a mistake of ours. Nothing of it was done.
+    #[error("an access to the database broke off: this is a mistake in fumehood, and its log tells more")]
+    BrokenOff,
+    /// A checkpoint is larger than any may be.
+    #[error("a checkpoint of {size} bytes is larger than the {} that one may have", crate::MAX_CHECKPOINT)]
+    CheckpointTooLarge {
+        /// Its size.
+        size: usize,
     },
     /// The database is of a newer version than this program.
     #[error("the database {} is of version {found}, newer than the {known} that this program knows: use a newer fumehood", path.display())]
@@ -79,5 +118,17 @@ impl StoreError {
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
+    }
+
+    /// What an error of SQLite means for whoever runs the server.
+    pub(crate) fn database(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full { path, source },
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Corrupt { path, source }
+            }
+            _ => Self::Database { path, source },
+        }
     }
 }

@@ -52,18 +52,18 @@ impl Database {
     /// When the database fails.
     pub fn add_grant(&self, grant: &GrantRow, most: usize) -> Result<Added, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.with(|db| {
-            let transaction = db.unchecked_transaction()?;
+        let grant = grant.clone();
+        self.write(move |db| {
             let key = params![grant.module.as_str(), grant.function, grant.text];
             let known = "SELECT count(*) FROM grants WHERE module = ?1 AND function IS ?2 AND text = ?3";
-            if transaction.query_row(known, key, |row| row.get::<_, i64>(0))? > 0 {
+            if db.query_row(known, key, |row| row.get::<_, i64>(0))? > 0 {
                 return Ok(Added::Before);
             }
             let count = "SELECT count(*) FROM grants WHERE module = ?1";
-            if transaction.query_row(count, [grant.module.as_str()], |row| row.get::<_, i64>(0))? >= most {
+            if db.query_row(count, [grant.module.as_str()], |row| row.get::<_, i64>(0))? >= most {
                 return Ok(Added::Full);
             }
-            transaction.execute(
+            db.execute(
                 "INSERT INTO grants (module, function, text, granted_by, granted_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     grant.module.as_str(),
@@ -73,7 +73,6 @@ impl Database {
                     grant.granted_at.unix_ms.cast_signed()
                 ],
             )?;
-            transaction.commit()?;
             Ok(Added::New)
         })
     }
@@ -84,7 +83,8 @@ impl Database {
     ///
     /// When the database fails.
     pub fn remove_grant(&self, module: &ModuleName, function: Option<&str>, text: &str) -> Result<bool, StoreError> {
-        self.with(|db| {
+        let (module, function, text) = (module.clone(), function.map(str::to_owned), text.to_owned());
+        self.write(move |db| {
             let statement = "DELETE FROM grants WHERE module = ?1 AND function IS ?2 AND text = ?3";
             db.execute(statement, params![module.as_str(), function, text]).map(|rows| rows > 0)
         })

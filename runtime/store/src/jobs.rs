@@ -6,6 +6,16 @@
 //!
 //! Time comes in with every verb. Nothing here looks at a clock, so that a test can be a year long.
 
+mod claim;
+mod ending;
+mod operator;
+mod reading;
+mod reports;
+mod rows;
+mod sqlite;
+mod submit;
+mod sweep;
+
 use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;

@@ -112,10 +112,11 @@ impl KeyRing {
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
         let limits = (limits != Lowered::default()).then(|| serde_json::to_string(&limits).unwrap_or_default());
-        self.inner.database.with(|db| {
+        let (kept, row_id) = (key.clone(), id.clone());
+        self.inner.database.write(move |db| {
             db.execute(
                 "INSERT INTO keys (id, name, hash, roles, created_at_ms, limits) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![id, name, hash, roles.join(","), key.created_at.unix_ms.cast_signed(), limits],
+                params![row_id, kept.name, hash, roles.join(","), kept.created_at.unix_ms.cast_signed(), limits],
             )
         })?;
         let mut known_keys = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -146,8 +147,10 @@ impl KeyRing {
     pub fn revoke(&self, id: &str) -> Result<bool, StoreError> {
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now().unix_ms.cast_signed();
-        let rows = self.inner.database.with(|db| {
-            db.execute("UPDATE keys SET revoked_at_ms = ?1 WHERE id = ?2 AND revoked_at_ms IS NULL", params![now, id])
+        let row_id = id.to_owned();
+        let rows = self.inner.database.write(move |db| {
+            let statement = "UPDATE keys SET revoked_at_ms = ?1 WHERE id = ?2 AND revoked_at_ms IS NULL";
+            db.execute(statement, params![now, row_id])
         })?;
         self.inner.known.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         Ok(rows > 0)

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use fumehood_model::{ByteSize, ModuleName, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{Database, StoreError};
+use crate::{Database, StoreError, writer::Undo};
 
 /// Most expired values that one write clears away; the rest is left to the next one.
 const SWEEP: i64 = 1_000;
@@ -59,8 +59,8 @@ struct Used {
     keys: i64,
 }
 
-/// What a change within a transaction says: `None` takes everything back, because there is no room.
-type Change<T> = rusqlite::Result<Option<T>>;
+/// Why a change is taken back.
+type Refusal = Undo<KeyValueError>;
 
 impl Database {
     /// The values of `keys` at `now`, in their order; none for each that is not there or has expired.
@@ -89,8 +89,9 @@ impl Database {
         room: Room,
         now: Timestamp,
     ) -> Result<(), KeyValueError> {
-        self.change(name, room, now, |db, used| {
-            values.iter().try_for_each(|(key, value)| put(db, name, key, value.as_ref(), room, now, used)).map(Some)
+        let values: Vec<_> = values.iter().map(|(key, value)| (key.clone(), value.as_ref().to_vec())).collect();
+        self.change_bucket(name, room, now, move |db, name, used| {
+            Ok(values.iter().try_for_each(|(key, value)| put(db, name, key, value, room, now, used))?)
         })
     }
 
@@ -100,12 +101,11 @@ impl Database {
     ///
     /// When the database fails.
     pub fn keyvalue_delete(&self, name: &BucketName, keys: &[String]) -> Result<(), StoreError> {
-        self.with(|db| {
-            let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-            let mut used = used(&transaction, name)?;
-            keys.iter().try_for_each(|key| take(&transaction, name, key, &mut used))?;
-            keep_used(&transaction, name, used)?;
-            transaction.commit()
+        let (name, keys) = (name.clone(), keys.to_vec());
+        self.write(move |db| {
+            let mut used = used(db, &name)?;
+            keys.iter().try_for_each(|key| take(db, &name, key, &mut used))?;
+            keep_used(db, &name, used)
         })
     }
 
@@ -153,15 +153,14 @@ impl Database {
         room: Room,
         now: Timestamp,
     ) -> Result<i64, KeyValueError> {
-        let sum = self.change(name, room, now, |db, used| {
-            let found = value(db, name, key, now)?;
+        let key = key.to_owned();
+        self.change_bucket(name, room, now, move |db, name, used| {
+            let found = value(db, name, &key, now)?;
             let sum = found.map_or(Some(0), |bytes| number(&bytes)).and_then(|number| number.checked_add(by));
-            if let Some(sum) = sum {
-                put(db, name, key, sum.to_string().as_bytes(), room, now, used)?;
-            }
-            Ok(Some(sum))
-        })?;
-        sum.ok_or(KeyValueError::NotANumber)
+            let sum = sum.ok_or(Undo::Refused(KeyValueError::NotANumber))?;
+            put(db, name, &key, sum.to_string().as_bytes(), room, now, used)?;
+            Ok(sum)
+        })
     }
 
     /// Write `to` under `key` if `from` is still there; whether it was.
@@ -178,39 +177,38 @@ impl Database {
         room: Room,
         now: Timestamp,
     ) -> Result<bool, KeyValueError> {
-        self.change(name, room, now, |db, used| {
-            let same = value(db, name, key, now)?.as_deref() == from;
+        let (key, from, to) = (key.to_owned(), from.map(<[u8]>::to_vec), to.to_vec());
+        self.change_bucket(name, room, now, move |db, name, used| {
+            let same = value(db, name, &key, now)? == from;
             if same {
-                put(db, name, key, to, room, now, used)?;
+                put(db, name, &key, &to, room, now, used)?;
             }
-            Ok(Some(same))
+            Ok(same)
         })
     }
 
-    /// Run `work` in one transaction that also clears away what has expired, and keeps the bucket within its room.
-    fn change<T>(
+    /// Run `work` as one change that also clears away what has expired, and keeps the bucket within its room.
+    fn change_bucket<T: Send + 'static>(
         &self,
         name: &BucketName,
         room: Room,
         now: Timestamp,
-        work: impl FnOnce(&Connection, &mut Used) -> Change<T>,
+        work: impl FnOnce(&Connection, &BucketName, &mut Used) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, KeyValueError> {
-        let done = self.with(|db| {
-            let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-            let mut used = used(&transaction, name)?;
-            sweep(&transaction, name, now, &mut used)?;
+        let name = name.clone();
+        self.change(move |db| {
+            let mut used = used(db, &name)?;
+            sweep(db, &name, now, &mut used)?;
             let before = used;
-            let Some(done) = work(&transaction, &mut used)? else { return Ok(None) };
+            let done = work(db, &name, &mut used)?;
             // A bucket whose room was made smaller can still shrink.
             let fits = |after: i64, before: i64, most: u64| after <= before || after.cast_unsigned() <= most;
             if !fits(used.bytes, before.bytes, room.bytes.0) || !fits(used.keys, before.keys, room.keys) {
-                return Ok(None);
+                return Err(Undo::Refused(KeyValueError::Full));
             }
-            keep_used(&transaction, name, used)?;
-            transaction.commit()?;
-            Ok(Some(done))
-        })?;
-        done.ok_or(KeyValueError::Full)
+            keep_used(db, &name, used)?;
+            Ok(done)
+        })
     }
 }
 

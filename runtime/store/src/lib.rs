@@ -26,15 +26,22 @@ mod history;
 mod jobs;
 mod keys;
 mod keyvalue;
+mod migrations;
+mod modules;
 mod observations;
+mod queue;
+mod readers;
 mod results;
 mod schedules;
 mod scratch;
 mod secrets;
+#[cfg(test)]
+mod waiting;
+mod writer;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};
-pub use database::{Database, ModuleRow, PendingRow};
+pub use database::Database;
 pub use directory::{Access, DataDirectory};
 pub use error::StoreError;
 pub use grants::{Added, GrantRow};
@@ -46,6 +53,7 @@ pub use jobs::{
 };
 pub use keys::{ApiKey, KeyRing, NewKey};
 pub use keyvalue::{BucketName, KeyPage, KeyValueError, Room};
+pub use modules::{ModuleRow, PendingRow};
 pub use observations::Observation;
 pub use results::{KEPT_FOR, KeepError, Results};
 pub use schedules::{Fire, Fired, Schedule, Schedules};

@@ -47,40 +47,38 @@ impl Database {
     /// When the database fails.
     pub fn add_observations(&self, seen: &[Observation], most: usize) -> Result<(), StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.with(|db| {
-            let transaction = db.unchecked_transaction()?;
-            for seen in seen {
-                transaction
-                    .prepare_cached(
-                        "INSERT INTO observed (module, text, allowed_count, denied_count, first_ms, last_ms)
+        let seen = seen.to_vec();
+        self.write(move |db| {
+            for seen in &seen {
+                db.prepare_cached(
+                    "INSERT INTO observed (module, text, allowed_count, denied_count, first_ms, last_ms)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT (module, text) DO UPDATE SET
                         allowed_count = allowed_count + excluded.allowed_count,
                         denied_count = denied_count + excluded.denied_count,
                         last_ms = max(last_ms, excluded.last_ms)",
-                    )?
-                    .execute(params![
-                        seen.module.as_str(),
-                        seen.text,
-                        seen.allowed.cast_signed(),
-                        seen.denied.cast_signed(),
-                        seen.first.unix_ms.cast_signed(),
-                        seen.last.unix_ms.cast_signed(),
-                    ])?;
+                )?
+                .execute(params![
+                    seen.module.as_str(),
+                    seen.text,
+                    seen.allowed.cast_signed(),
+                    seen.denied.cast_signed(),
+                    seen.first.unix_ms.cast_signed(),
+                    seen.last.unix_ms.cast_signed(),
+                ])?;
             }
             let mut modules: Vec<_> = seen.iter().map(|seen| seen.module.as_str()).collect();
             modules.sort_unstable();
             modules.dedup();
             for module in modules {
-                transaction
-                    .prepare_cached(
-                        "DELETE FROM observed WHERE module = ?1 AND text NOT IN (
+                db.prepare_cached(
+                    "DELETE FROM observed WHERE module = ?1 AND text NOT IN (
                         SELECT text FROM observed WHERE module = ?1
                         ORDER BY allowed_count > 0 DESC, last_ms DESC, text LIMIT ?2)",
-                    )?
-                    .execute(params![module, most])?;
+                )?
+                .execute(params![module, most])?;
             }
-            transaction.commit()
+            Ok(())
         })
     }
 }

@@ -60,8 +60,8 @@ impl Secrets {
     pub fn set(&self, name: &str, value: &str, by: &str) -> Result<bool, StoreError> {
         let sealed = self.seal(name, value)?;
         let now = Timestamp::now().unix_ms.cast_signed();
-        // The owner of the database writes alone, and both statements run under its one lock.
-        self.database.with(|db| {
+        let (name, by) = (name.to_owned(), by.to_owned());
+        self.database.write(move |db| {
             let replaced = db.execute(
                 "UPDATE secrets SET sealed = ?2, set_by = ?3, set_at_ms = ?4 WHERE name = ?1",
                 params![name, sealed, by, now],
@@ -82,7 +82,8 @@ impl Secrets {
     ///
     /// When the database fails.
     pub fn remove(&self, name: &str) -> Result<bool, StoreError> {
-        self.database.with(|db| db.execute("DELETE FROM secrets WHERE name = ?1", [name]).map(|rows| rows > 0))
+        let name = name.to_owned();
+        self.database.write(move |db| db.execute("DELETE FROM secrets WHERE name = ?1", [name]).map(|rows| rows > 0))
     }
 
     /// All secrets by name, without their values.
@@ -193,7 +194,7 @@ mod tests {
         let (directory, secrets) = secrets(&folder);
         secrets.set("A", "one", "k").unwrap();
         secrets.set("B", "two", "k").unwrap();
-        let change = |sql: &str| directory.database().unwrap().with(|db| db.execute(sql, [])).unwrap();
+        let change = |sql: &'static str| directory.database().unwrap().write(|db| db.execute(sql, [])).unwrap();
 
         change("UPDATE secrets SET sealed = (SELECT sealed FROM secrets WHERE name = 'A') WHERE name = 'B'");
         change("UPDATE secrets SET sealed = x'00' WHERE name = 'A'");

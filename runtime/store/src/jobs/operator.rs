@@ -1,0 +1,106 @@
+//! What people do to jobs: cancel them, try them again, forget them.
+
+use fumehood_model::{Job, JobId, JobState, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
+
+use super::{
+    Prune, Signal,
+    ending::{Ending, end},
+    reading,
+    rows::{self, Apart, ms},
+};
+
+pub(super) fn cancel(
+    db: &Connection,
+    id: JobId,
+    now: Timestamp,
+    signals: &mut Vec<Signal>,
+) -> rusqlite::Result<Option<Job>> {
+    let found = db
+        .prepare_cached("SELECT seq, state, is_cancelled FROM jobs WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| Ok((row.get(0)?, rows::state(row, 1)?, row.get(2)?)))
+        .optional()?;
+    match found {
+        Some((_, state, _)) if state.is_final() => {}
+        Some((seq, JobState::Running, false)) => {
+            db.prepare_cached(
+                "UPDATE jobs SET is_cancelled = 1, updated_at_ms = ?2, version = version + 1 WHERE seq = ?1",
+            )?
+            .execute([seq, ms(now)])?;
+            signals.extend([Signal::Cancel(id), Signal::Job(id)]);
+        }
+        // Said once more: whoever missed it hears it now.
+        Some((_, JobState::Running, true)) => signals.push(Signal::Cancel(id)),
+        Some((seq, ..)) => {
+            end(db, seq, &Ending::plain(JobState::Cancelled), now)?;
+            db.prepare_cached("UPDATE jobs SET is_cancelled = 1 WHERE seq = ?1")?.execute([seq])?;
+            signals.push(Signal::Job(id));
+        }
+        None => {}
+    }
+    reading::job(db, id)
+}
+
+pub(super) fn retry(
+    db: &Connection,
+    id: JobId,
+    now: Timestamp,
+    signals: &mut Vec<Signal>,
+) -> rusqlite::Result<Option<Job>> {
+    // A time to begin that is over would end it at once; whoever tries it again still wants it. A checkpoint stays: the
+    // work that it stands for was done.
+    let retried: Option<i64> = db
+        .prepare_cached(
+            "UPDATE jobs SET state = 0, attempt = 0, crashes = 0, is_cancelled = 0, rank = ?2 - priority * ?3,
+                since_ms = ?2, run_at_ms = ?2, expires_at_ms = NULL, started_at_ms = NULL, finished_at_ms = NULL,
+                updated_at_ms = ?2, version = version + 1, progress = NULL, fuel_units = NULL, memory_bytes = NULL,
+                duration_us = NULL, outcome = NULL, result_bytes = NULL
+             WHERE id = ?1 AND state IN (6, 8, 9) RETURNING seq",
+        )?
+        .query_row(params![id.as_bytes(), ms(now), fumehood_model::Priority::STEP_MS], |row| row.get(0))
+        .optional()?;
+    if let Some(seq) = retried {
+        rows::drop_body(db, seq, Apart::Result)?;
+        signals.extend([Signal::Job(id), Signal::Available]);
+    }
+    reading::job(db, id)
+}
+
+/// Forget ended jobs, those first that ended first.
+pub(super) fn prune(db: &Connection, prune: &Prune, signals: &mut Vec<Signal>) -> rusqlite::Result<u64> {
+    let mut fits = "finished_at_ms IS NOT NULL".to_owned();
+    let mut values = Vec::new();
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        fits.push_str(&format!(" AND {condition} ?{}", values.len()));
+    };
+    if let Some(id) = prune.id {
+        and("id =", Value::Blob(id.as_bytes().to_vec()));
+    }
+    if let Some(owner) = &prune.owner {
+        and("owner =", Value::Text(owner.to_string()));
+    }
+    if let Some(before) = prune.ended_before {
+        and("finished_at_ms <", Value::Integer(ms(before)));
+    }
+    if !prune.states.is_empty() {
+        fits.push_str(&format!(" AND state IN ({})", reading::numbers(&prune.states)));
+    }
+    if prune.keep > 0 {
+        let keep = prune.keep;
+        fits.push_str(&format!(
+            " AND (finished_at_ms, seq) <= (
+                 SELECT finished_at_ms, seq FROM jobs WHERE {fits} ORDER BY finished_at_ms DESC, seq DESC LIMIT 1 OFFSET {keep})"
+        ));
+    }
+    let sql = format!(
+        "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE {fits} ORDER BY finished_at_ms, seq LIMIT {})
+         RETURNING id",
+        prune.most
+    );
+    let gone = db.prepare(&sql)?.query_map(params_from_iter(values), |row| rows::id(row, 0))?.collect::<Vec<_>>();
+    let count = gone.len() as u64;
+    // What cannot be named is forgotten all the same.
+    signals.extend(gone.into_iter().flatten().map(Signal::Job));
+    Ok(count)
+}

@@ -1,0 +1,96 @@
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::StoreError;
+
+/// Each step brings the database from the version of its position to the next.
+const MIGRATIONS: [&str; 4] = [
+    "
+    CREATE TABLE modules (
+        name TEXT PRIMARY KEY NOT NULL,
+        digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        installed_by TEXT NOT NULL,
+        installed_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        roles TEXT NOT NULL,
+        created_at_ms INTEGER NOT NULL,
+        revoked_at_ms INTEGER
+    ) STRICT;
+    ",
+    "
+    ALTER TABLE modules ADD COLUMN manifest TEXT;
+    ALTER TABLE modules ADD COLUMN pending_digest TEXT;
+    ALTER TABLE modules ADD COLUMN pending_size_bytes INTEGER;
+    ALTER TABLE modules ADD COLUMN pending_manifest TEXT;
+    ALTER TABLE modules ADD COLUMN pending_by TEXT;
+    ALTER TABLE modules ADD COLUMN pending_at_ms INTEGER;
+    ALTER TABLE modules ADD COLUMN asked_before TEXT;
+    ALTER TABLE keys ADD COLUMN limits TEXT;
+    CREATE TABLE grants (
+        module TEXT NOT NULL,
+        function TEXT,
+        text TEXT NOT NULL,
+        granted_by TEXT NOT NULL,
+        granted_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX grants_once ON grants (module, ifnull(function, ''), text);
+    CREATE TABLE observed (
+        module TEXT NOT NULL,
+        text TEXT NOT NULL,
+        allowed_count INTEGER NOT NULL,
+        denied_count INTEGER NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        PRIMARY KEY (module, text)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY NOT NULL,
+        sealed BLOB NOT NULL,
+        set_by TEXT NOT NULL,
+        set_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE keyvalue (
+        module TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        expires_at_ms INTEGER,
+        PRIMARY KEY (module, bucket, key)
+    ) STRICT;
+    ",
+    "
+    CREATE INDEX keyvalue_expiry ON keyvalue (module, bucket, expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+    CREATE TABLE keyvalue_used (
+        module TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        keys INTEGER NOT NULL,
+        PRIMARY KEY (module, bucket)
+    ) STRICT, WITHOUT ROWID;
+    ",
+    include_str!("migrations/jobs.sql"),
+];
+
+/// Bring the database to the version that this program knows.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let error = |source| StoreError::database(path, source);
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    // Immediate: of two processes that find an old database, one migrates and the other then finds it done.
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(error)?;
+    let found: i64 =
+        transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).optional().map_err(error)?.unwrap_or(0);
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step).map_err(error)?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(error)?;
+    transaction.commit().map_err(error)
+}
