@@ -22,7 +22,7 @@ use crate::{
 ///
 /// Two at a time, one of a key: compiling takes a core each, up to its bound of CPU time.
 const UPLOADS: fumehood_scheduler::Config =
-    fumehood_scheduler::Config { calls: 2, waiting: 64, per_key: 1, waiting_per_key: 16 };
+    fumehood_scheduler::Config { calls: 2, jobs: 1, waiting: 64, per_key: 1, waiting_per_key: 16 };
 
 /// What the dispatcher holds callers to.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
 use fumehood_policy::{Action, OnNewPermissions};
 use fumehood_registry::{AdmitError, Manifest, Module, Origin};
+use fumehood_scheduler::Kind;
 use fumehood_store::{ModuleRow, PendingRow};
 use std::sync::Arc;
 
@@ -98,7 +99,7 @@ impl Dispatcher {
             });
         }
         self.check_name(&name, overwrite)?;
-        let _place = self.inner.uploads.enter(&principal.key).await?;
+        let _place = self.inner.uploads.enter(&principal.key, Kind::Call).await?;
         let pin = self.keep(bytes).await?;
         let digest = pin.digest;
         let kept = Kept { size_bytes, manifest, digest };

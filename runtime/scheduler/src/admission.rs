@@ -1,33 +1,74 @@
+//! The places that calls and jobs run in, and who gets the next one.
+
+mod order;
+mod share;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use fumehood_model::KeyId;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
+
+use self::{
+    order::{Entry, Order},
+    share::{Ticket, micros},
+};
 
 /// How many calls may run and wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// Calls that run at a time.
+    /// Calls and jobs that run at a time.
     pub calls: usize,
-    /// Calls that wait at a time.
+    /// Of these, jobs at the most: so long ones leave room for direct calls.
+    pub jobs: usize,
+    /// Calls that wait at a time; how many jobs do is up to whoever claims them.
     pub waiting: usize,
-    /// Calls of one key that run at a time.
+    /// Calls and jobs of one key that run at a time.
     pub per_key: usize,
     /// Calls of one key that wait at a time.
     pub waiting_per_key: usize,
 }
 
 impl Config {
-    /// The defaults for a machine of `cores`: twice as many calls as cores, a hundred waiting, and no key may take
-    /// more than three quarters of either.
+    /// The defaults for a machine of `cores`: twice as many calls as cores, a hundred waiting, and neither a key nor
+    /// the jobs may take more than three quarters.
     #[must_use]
     pub fn for_cores(cores: usize) -> Self {
         let calls = (2 * cores).max(2);
-        Self { calls, waiting: 100, per_key: (calls * 3 / 4).max(1), waiting_per_key: 75 }
+        Self { calls, jobs: Self::jobs_of(calls), waiting: 100, per_key: (calls * 3 / 4).max(1), waiting_per_key: 75 }
     }
+
+    /// How many of `calls` places jobs may have unless somebody says otherwise: three quarters, and at least one.
+    #[must_use]
+    pub fn jobs_of(calls: usize) -> usize {
+        (calls * 3 / 4).max(1)
+    }
+
+    /// Jobs of one key that run at a time: of its places as large a part as jobs may have of all, so that a key's own
+    /// jobs leave room for its own calls.
+    #[must_use]
+    pub fn jobs_per_key(&self) -> usize {
+        (self.per_key * self.jobs / self.calls.max(1)).max(1)
+    }
+}
+
+/// What asks for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A call that somebody waits for. So many may wait, and no more.
+    Call,
+    /// A job that was claimed. It waits as long as it must: whoever claims bounds how many do.
+    Job,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Call, Self::Job];
 }
 
 /// No place, and no room to wait for one.
@@ -35,30 +76,55 @@ impl Config {
 #[non_exhaustive]
 pub enum Refused {
     /// The whole queue is full.
-    #[error("all {calls} places are taken and {waiting} calls are waiting already")]
+    // The first words are what callers of an older system look for.
+    #[error("Queue is full: all {calls} places are taken and {waiting} calls are waiting")]
     QueueFull {
         /// Places there are.
         calls: usize,
         /// Calls that wait.
         waiting: usize,
+        /// See [`Refused::retry_after`].
+        retry_after: Duration,
     },
     /// This key has its share of the queue.
-    #[error("{waiting} calls of this key are waiting already")]
+    #[error("Queue is full: {waiting} calls of this key are waiting")]
     ShareUsed {
         /// Its calls that wait.
         waiting: usize,
+        /// See [`Refused::retry_after`].
+        retry_after: Duration,
     },
 }
 
 impl Refused {
-    /// When trying again may help. Rough on purpose: callers that all came back at the same moment would meet again.
+    /// When trying again may help: about when those who wait now will have run, between 1 and 30 seconds.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
-        Duration::from_secs(1)
+        match self {
+            Self::QueueFull { retry_after, .. } | Self::ShareUsed { retry_after, .. } => *retry_after,
+        }
     }
 }
 
+/// What runs and what waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Direct calls that run.
+    pub running_calls: usize,
+    /// Jobs that run.
+    pub running_jobs: usize,
+    /// Direct calls that wait.
+    pub waiting_calls: usize,
+    /// Jobs that were claimed and wait.
+    pub waiting_jobs: usize,
+}
+
 /// The places. Cloning is cheap.
+///
+/// Keys are served by what they have used: of those who wait, the one that held places for the least time goes next.
+/// An entry counts as long as its key's entries usually are until it ends, and as long as it was from then on; so a key
+/// with slow calls does not keep one with quick calls waiting for longer than one slow call takes. Idleness earns
+/// nothing: a key that comes back stands where those stand that were served meanwhile.
 #[derive(Debug, Clone)]
 pub struct Admission {
     inner: Arc<Inner>,
@@ -68,266 +134,128 @@ pub struct Admission {
 struct Inner {
     config: Config,
     // Held for some dozens of nanoseconds, never across an await.
-    state: Mutex<State>,
+    order: Mutex<Order>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    running: usize,
-    waiting: usize,
-    keys: HashMap<KeyId, Share>,
-    /// Keys with waiting calls, in the order in which their turn comes.
-    turns: VecDeque<KeyId>,
-}
-
-#[derive(Debug, Default)]
-struct Share {
-    running: usize,
-    waiting: VecDeque<oneshot::Sender<Place>>,
-}
-
-/// The right to run one call. Dropping it lets the next one run.
+/// The right to run one call or job. Dropping it lets the next one run.
 #[derive(Debug)]
 pub struct Place {
     inner: Arc<Inner>,
-    key: Option<KeyId>,
+    ticket: Option<Ticket>,
+    since: Instant,
+}
+
+/// Gives up the turn of a call that is not waited for any more.
+struct Turn<'a> {
+    inner: &'a Inner,
+    turn: Option<order::Turn>,
 }
 
 impl Admission {
     /// Places for so many calls.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { inner: Arc::new(Inner { config, state: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { config, order: Mutex::default() }) }
     }
 
-    /// Wait for a place for a call of `key`.
+    /// Wait for a place for something of `key`.
     ///
     /// # Errors
     ///
-    /// When the queue, or the key's share of it, is full.
+    /// When the queue, or the key's share of it, is full. Never for a job.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future gives up the turn.
-    pub async fn enter(&self, key: &KeyId) -> Result<Place, Refused> {
-        let turn = {
-            let mut state = self.inner.lock();
-            if state.running < self.inner.config.calls
-                && state.turns.is_empty()
-                && state.may_run(key, &self.inner.config)
-            {
-                state.start(key);
-                return Ok(Place { inner: Arc::clone(&self.inner), key: Some(key.clone()) });
-            }
-            state.queue(key, &self.inner.config)?
+    /// Dropping the future gives up the turn at once.
+    pub async fn enter(&self, key: &KeyId, kind: Kind) -> Result<Place, Refused> {
+        let entry = self.inner.lock().enter(key, kind, &self.inner.config)?;
+        let (turn, place) = match entry {
+            Entry::Admitted(ticket) => return Ok(Place::new(&self.inner, ticket, Instant::now())),
+            Entry::Waits(turn, place) => (turn, place),
         };
-        // A key may be waiting only for its own share while places are free.
-        self.inner.admit();
-        Ok(turn.await.expect("a waiting call is never dropped before it is admitted"))
+        let mut turn = Turn { inner: &self.inner, turn: Some(turn) };
+        let place = place.await.expect("whoever waits is never dropped before being admitted");
+        turn.turn = None;
+        Ok(place)
     }
 
-    /// Calls that run, and calls that wait.
+    /// How many run, and how many wait.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {
-        let state = self.inner.lock();
-        (state.running, state.waiting)
-    }
-}
-
-impl State {
-    fn may_run(&self, key: &KeyId, config: &Config) -> bool {
-        self.keys.get(key).is_none_or(|share| share.running < config.per_key)
+        let Occupancy { running_calls, running_jobs, waiting_calls, waiting_jobs } = self.occupancy();
+        (running_calls + running_jobs, waiting_calls + waiting_jobs)
     }
 
-    fn start(&mut self, key: &KeyId) {
-        self.running += 1;
-        if let Some(share) = self.keys.get_mut(key) {
-            share.running += 1;
-        } else {
-            self.keys.insert(key.clone(), Share { running: 1, waiting: VecDeque::new() });
-        }
+    /// What runs and what waits, by kind.
+    #[must_use]
+    pub fn occupancy(&self) -> Occupancy {
+        self.inner.lock().occupancy()
     }
 
-    fn queue(&mut self, key: &KeyId, config: &Config) -> Result<oneshot::Receiver<Place>, Refused> {
-        let share = self.keys.entry(key.clone()).or_default();
-        // Those who went away still stand in the queue until their turn comes; they must not count against others.
-        if share.waiting.len() >= config.waiting_per_key || self.waiting >= config.waiting {
-            let before = share.waiting.len();
-            share.waiting.retain(|turn| !turn.is_closed());
-            self.waiting -= before - share.waiting.len();
-        }
-        if share.waiting.len() >= config.waiting_per_key {
-            return Err(Refused::ShareUsed { waiting: share.waiting.len() });
-        }
-        if self.waiting >= config.waiting {
-            return Err(Refused::QueueFull { calls: config.calls, waiting: self.waiting });
-        }
-        let (turn, waiter) = oneshot::channel();
-        if share.waiting.is_empty() && !self.turns.contains(key) {
-            self.turns.push_back(key.clone());
-        }
-        share.waiting.push_back(turn);
-        self.waiting += 1;
-        Ok(waiter)
-    }
-
-    /// The next waiting call that may run now.
-    fn next(&mut self, config: &Config) -> Option<(KeyId, oneshot::Sender<Place>)> {
-        for _ in 0..self.turns.len() {
-            let key = self.turns.pop_front()?;
-            let Some(share) = self.keys.get_mut(&key) else { continue };
-            if share.running >= config.per_key {
-                self.turns.push_back(key);
-                continue;
-            }
-            let turn = share.waiting.pop_front();
-            if !share.waiting.is_empty() {
-                self.turns.push_back(key.clone());
-            }
-            let Some(turn) = turn else { continue };
-            self.waiting -= 1;
-            return Some((key, turn));
-        }
-        None
+    /// What the places were made for.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Let waiting calls run while there are places.
-    fn admit(self: &Arc<Self>) {
+    /// Take a place back and give what is free to those who wait.
+    fn pass_on(self: &Arc<Self>, ticket: Ticket, held: Duration, now: Instant) {
+        let mut leaving = Some((ticket, micros(held)));
         loop {
-            let (key, turn) = {
-                let mut state = self.lock();
-                if state.running >= self.config.calls {
-                    return;
+            let next = {
+                let mut order = self.lock();
+                if let Some((ticket, held)) = leaving.take() {
+                    order.leave(&ticket, held, &self.config);
                 }
-                let Some((key, turn)) = state.next(&self.config) else { return };
-                state.start(&key);
-                (key, turn)
+                order.next(&self.config)
             };
-            let place = Place { inner: Arc::clone(self), key: Some(key) };
-            if let Err(mut unwanted) = turn.send(place) {
-                // Whoever waited has gone. Leave here rather than in `drop`, which would come back to this loop.
-                if let Some(key) = unwanted.key.take() {
-                    self.leave(&key);
-                }
+            let Some(next) = next else { return };
+            // Outside of the lock: sending wakes a task, which may have to take locks of its runtime.
+            if let Err(mut unwanted) = next.place.send(Place::new(self, next.ticket, now)) {
+                // Whoever waited has gone this very moment. Leave here rather than in `drop`, which would come back to
+                // this loop from inside of it.
+                leaving = unwanted.ticket.take().map(|ticket| (ticket, 0));
+            } else if !next.is_more {
+                return;
             }
         }
     }
+}
 
-    fn leave(&self, key: &KeyId) {
-        let mut state = self.lock();
-        state.running -= 1;
-        let Some(share) = state.keys.get_mut(key) else { return };
-        share.running -= 1;
-        if share.running == 0 && share.waiting.is_empty() {
-            state.keys.remove(key);
-        }
+impl Place {
+    fn new(inner: &Arc<Inner>, ticket: Ticket, since: Instant) -> Self {
+        Self { inner: Arc::clone(inner), ticket: Some(ticket), since }
+    }
+
+    /// How long it has been held: what its key will have used.
+    #[must_use]
+    pub fn held_for(&self) -> Duration {
+        self.since.elapsed()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.inner.leave(&key);
-            self.inner.admit();
+        if let Some(ticket) = self.ticket.take() {
+            let now = Instant::now();
+            self.inner.pass_on(ticket, now.saturating_duration_since(self.since), now);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::{
-        future::Future,
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
-
-    use super::*;
-
-    fn key(name: &str) -> KeyId {
-        KeyId(name.into())
-    }
-
-    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-        future.poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn admission(calls: usize, per_key: usize) -> Admission {
-        Admission::new(Config { calls, waiting: 4, per_key, waiting_per_key: 3 })
-    }
-
-    #[test]
-    fn keys_take_turns_however_much_one_sends() {
-        let places = admission(1, 1);
-        let (flood, light) = (key("flood"), key("light"));
-        let Poll::Ready(Ok(running)) = poll(pin!(places.enter(&flood))) else { panic!("the first must run") };
-        let (mut one, mut two, mut three) =
-            (pin!(places.enter(&flood)), pin!(places.enter(&flood)), pin!(places.enter(&light)));
-        assert!(poll(one.as_mut()).is_pending());
-        assert!(poll(two.as_mut()).is_pending());
-        assert!(poll(three.as_mut()).is_pending());
-
-        drop(running);
-        let Poll::Ready(Ok(first)) = poll(one.as_mut()) else { panic!("the flooder's next is first in turn") };
-        drop(first);
-
-        assert!(poll(two.as_mut()).is_pending(), "the flooder has had its turn");
-        assert!(poll(three.as_mut()).is_ready(), "the other key must be next");
-    }
-
-    #[test]
-    fn one_key_cannot_hold_every_place() {
-        let places = admission(2, 1);
-        let (flood, light) = (key("flood"), key("light"));
-        let _running = poll(pin!(places.enter(&flood)));
-        let mut second = pin!(places.enter(&flood));
-
-        assert!(poll(second.as_mut()).is_pending());
-        let Poll::Ready(Ok(_place)) = poll(pin!(places.enter(&light))) else {
-            let mut light = pin!(places.enter(&light));
-            assert!(poll(light.as_mut()).is_ready(), "a place is free for another key");
-            return;
-        };
-    }
-
-    #[test]
-    fn a_full_queue_refuses_and_leaves_room_for_others() {
-        let places = admission(1, 1);
-        let (flood, light) = (key("flood"), key("light"));
-        let _running = poll(pin!(places.enter(&flood)));
-        let (mut a, mut b, mut c) =
-            (pin!(places.enter(&flood)), pin!(places.enter(&flood)), pin!(places.enter(&flood)));
-        assert!(poll(a.as_mut()).is_pending() && poll(b.as_mut()).is_pending() && poll(c.as_mut()).is_pending());
-
-        let refused = poll(pin!(places.enter(&flood)));
-        assert!(matches!(refused, Poll::Ready(Err(Refused::ShareUsed { waiting: 3 }))));
-        let mut other = pin!(places.enter(&light));
-        assert!(poll(other.as_mut()).is_pending(), "another key may still wait");
-        assert!(matches!(poll(pin!(places.enter(&light))), Poll::Ready(Err(Refused::QueueFull { .. }))));
-    }
-
-    #[test]
-    fn whoever_goes_away_gives_up_place_and_turn() {
-        let places = admission(1, 1);
-        let (one, two) = (key("one"), key("two"));
-        let Poll::Ready(Ok(running)) = poll(pin!(places.enter(&one))) else { panic!("the first must run") };
-        {
-            let mut gone = pin!(places.enter(&one));
-            assert!(poll(gone.as_mut()).is_pending());
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.inner.lock().give_up(&turn, &self.inner.config);
         }
-        let mut waits = pin!(places.enter(&two));
-        assert!(poll(waits.as_mut()).is_pending());
-
-        drop(running);
-        let Poll::Ready(Ok(place)) = poll(waits.as_mut()) else { panic!("the one who stayed must run") };
-        drop(place);
-
-        assert_eq!(places.load(), (0, 0));
-        assert!(places.inner.lock().keys.is_empty(), "nothing is kept of keys that are done");
     }
 }
+
+/// The sender through which a place reaches whoever waits for it.
+type Waiter = oneshot::Sender<Place>;

@@ -1,0 +1,86 @@
+//! How jobs come into hand.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use fumehood_store::{Claim, Claimed, Signal};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    hand::{Pull, Stage},
+    shared::{Shared, Wanted},
+    work::work,
+};
+use crate::outside::later;
+
+/// How long to leave a store alone that has just failed.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// Claim jobs while there is room and while there are any, one claim at a time: the room that comes free meanwhile is
+/// what the next one asks for, so a slow disk makes claims larger and not more.
+pub(super) async fn claim(shared: Arc<Shared>) {
+    let mut poll = Instant::now() + shared.config.poll;
+    while !shared.is_stopping() {
+        let wanted = shared.wanted();
+        if wanted.most == 0 || !shared.is_hungry.swap(false, Ordering::AcqRel) {
+            tokio::select! {
+                () = shared.look.notified() => {}
+                // Signals may be lost.
+                () = sleep_until(poll) => {
+                    shared.is_hungry.store(true, Ordering::Release);
+                    poll = Instant::now() + shared.config.poll;
+                }
+            }
+            continue;
+        }
+        poll = Instant::now() + shared.config.poll;
+        if let Some(claimed) = ask(&shared, wanted).await {
+            if claimed.len() >= wanted.most {
+                shared.is_hungry.store(true, Ordering::Release);
+            }
+            claimed.into_iter().for_each(|claimed| take(&shared, claimed));
+        } else {
+            shared.is_hungry.store(true, Ordering::Release);
+            sleep(AFTER_FAILURE).await;
+        }
+    }
+}
+
+async fn ask(shared: &Shared, Wanted { most, per_key }: Wanted) -> Option<Vec<Claimed>> {
+    shared.hand.expect();
+    let now = shared.outside.now();
+    let claim = Claim { node: shared.node, most, per_key, until: later(now, shared.config.lease) };
+    shared.outage.note("give out jobs", shared.jobs.claim(claim, now).await)
+}
+
+fn take(shared: &Arc<Shared>, claimed: Claimed) {
+    let owner = Some(claimed.job.owner.clone());
+    let reins = shared.hand.take(claimed.lease, owner, Stage::Waiting);
+    if shared.is_stopping() {
+        reins.pull(Pull::GiveBack);
+    }
+    shared.spawn(work(Arc::clone(shared), claimed, reins));
+}
+
+/// Pass on what the store tells. Whatever is missed here is found later: by a poll, a heartbeat, a sweep.
+pub(super) async fn listen(shared: Arc<Shared>, mut signals: Receiver<Signal>) {
+    loop {
+        match signals.recv().await {
+            Ok(Signal::Available) => shared.look_again(),
+            Ok(Signal::Due) => shared.sweep_now(),
+            Ok(Signal::Cancel(id)) => shared.hand.pull(id, Pull::Cancel),
+            Ok(Signal::Job(_)) => {}
+            Err(RecvError::Lagged(_)) => {
+                shared.look_again();
+                shared.renew_now();
+                shared.sweep_now();
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
