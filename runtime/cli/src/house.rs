@@ -27,8 +27,6 @@ pub(crate) struct House {
     pub(crate) key_file: PathBuf,
     /// Where tools run.
     pub(crate) sandbox: Sandbox,
-    /// Who works on jobs here.
-    node: NodeId,
     directory: DataDirectory,
 }
 
@@ -85,7 +83,7 @@ impl House {
         let blobs = directory.blobs()?;
         let parts = Parts { sandbox: sandbox.clone(), admission, database, blobs, keys, secrets, egress, records };
         let dispatcher = Dispatcher::new(door, parts);
-        Ok(Self { dispatcher, first_key, key_file, sandbox, node, directory })
+        Ok(Self { dispatcher, first_key, key_file, sandbox, directory })
     }
 
     /// Start the worker processes, and say loudly what does not isolate them.
@@ -116,7 +114,7 @@ impl House {
         self.dispatcher.load().await?;
         let lease = Duration::from_secs(config.jobs.lease_s);
         // One process owns the data directory: what others held there is held by nobody.
-        self.dispatcher.start_work(RunnerConfig { lease, is_alone: true, ..RunnerConfig::new(self.node) });
+        self.dispatcher.start_work(RunnerConfig { lease, is_alone: true, ..RunnerConfig::default() });
         Ok(())
     }
 

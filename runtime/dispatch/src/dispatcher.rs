@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use fumehood_capabilities::{Desk, Witness, http::Egress, keyvalue::Buckets, secrets::Safe};
-use fumehood_model::{ByteSize, Principal};
+use fumehood_model::{ByteSize, KeyId, Principal};
 use fumehood_policy::{Action, Limits, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
@@ -214,6 +214,12 @@ impl Dispatcher {
     #[must_use]
     pub fn principal(&self, text: &str) -> Option<Principal> {
         self.inner.keys.verify(text)
+    }
+
+    /// Whose the key is, if it is in force; without authentication there is only the operator.
+    pub(crate) fn principal_of(&self, key: &KeyId) -> Option<Principal> {
+        let local = Principal::local();
+        if *key == local.key { Some(local) } else { self.inner.keys.principal(key) }
     }
 
     /// Tells when modules or tools have changed; the value grows with each change.

@@ -8,7 +8,7 @@ mod order;
 mod watchers;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -62,7 +62,8 @@ pub(crate) struct Queue {
     pub(crate) store: Arc<dyn Jobs>,
     pub(crate) node: NodeId,
     pub(crate) runner: OnceLock<Runner>,
-    pub(crate) ticker: OnceLock<Ticker>,
+    /// Fires schedules as long as it is there.
+    pub(crate) ticker: Mutex<Option<Arc<Ticker>>>,
     pub(crate) watchers: Watchers,
 }
 
@@ -78,7 +79,19 @@ pub struct Ticket {
 impl Queue {
     pub(crate) fn new(config: JobsConfig, store: Arc<dyn Jobs>, node: NodeId) -> Self {
         let watchers = Watchers::default();
-        Self { config, store, node, runner: OnceLock::new(), ticker: OnceLock::new(), watchers }
+        Self { config, store, node, runner: OnceLock::new(), ticker: Mutex::default(), watchers }
+    }
+}
+
+impl Queue {
+    /// Who fires schedules, between the beginning and the end of the work.
+    pub(crate) fn ticker(&self) -> Option<Arc<Ticker>> {
+        self.ticker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Fire schedules with this one from now on; with none, not at all.
+    pub(crate) fn set_ticker(&self, ticker: Option<Ticker>) {
+        *self.ticker.lock().unwrap_or_else(PoisonError::into_inner) = ticker.map(Arc::new);
     }
 }
 
@@ -331,7 +344,7 @@ pub(crate) fn new_id(now: Timestamp) -> Result<JobId, DispatchError> {
 }
 
 /// Whether the arguments fit, before anything is kept.
-async fn check_input(tool: &Arc<Tool>, input: &Bytes) -> Result<(), DispatchError> {
+pub(crate) async fn check_input(tool: &Arc<Tool>, input: &Bytes) -> Result<(), DispatchError> {
     if input.len() <= QUICK {
         tool.plan.accept(Arguments::Text(input.clone()))?;
         return Ok(());

@@ -31,6 +31,7 @@ pub use error::DispatchError;
 pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, Wish};
 pub use fumehood_capabilities::Listener;
 pub use fumehood_registry::Mode;
+pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_sandbox::is_offered;
 pub use fumehood_store::{
     ApiKey, Body, CallFilter, Counts, Filter, JobEvent, NewKey, Observation, Prune, Schedule, SecretEntry, StoredCall, Told,

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fumehood_scheduler::{Runner, RunnerConfig, Ticker};
+use fumehood_scheduler::{Outside, Runner, RunnerConfig, RunnerParts, Ticker, TickerParts};
+use tokio::time::Instant;
 
 use crate::{DispatchError, Dispatcher, jobs::Executor, schedules::Submitter};
 
@@ -21,12 +22,23 @@ impl Dispatcher {
             return;
         }
         tokio::spawn(queue.watchers.clone().pass_on(queue.store.signals()));
-        let executor = Arc::new(Executor(self.clone()));
-        let runner = Runner::start(config, Arc::clone(&queue.store), self.inner.admission.clone(), executor);
-        let submitter = Arc::new(Submitter(self.clone()));
-        let ticker = Ticker::start(schedules, Arc::clone(&queue.store), submitter, queue.config.bounds);
+        let parts = RunnerParts {
+            node: queue.node,
+            jobs: Arc::clone(&queue.store),
+            execute: Arc::new(Executor(self.clone())),
+            admission: self.inner.admission.clone(),
+            outside: Outside::machine(),
+        };
+        let runner = Runner::start(config, parts);
+        let ticker = Ticker::start(TickerParts {
+            schedules,
+            jobs: Arc::clone(&queue.store),
+            prepare: Arc::new(Submitter(self.clone())),
+            bounds: queue.config.bounds,
+            outside: Outside::machine(),
+        });
         let _ = queue.runner.set(runner);
-        let _ = queue.ticker.set(ticker);
+        queue.set_ticker(Some(ticker));
         let inner = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
             loop {
@@ -41,11 +53,9 @@ impl Dispatcher {
     /// has not been written down yet.
     pub async fn stop_work(&self, patience: Duration) {
         if let Some(queue) = &self.inner.queue {
-            if let Some(ticker) = queue.ticker.get() {
-                ticker.stop();
-            }
+            queue.set_ticker(None);
             if let Some(runner) = queue.runner.get() {
-                runner.stop(patience).await;
+                runner.stop(Instant::now() + patience).await;
             }
         }
         self.write_history().await;

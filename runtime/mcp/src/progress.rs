@@ -1,9 +1,8 @@
 //! Progress of calls, for clients that gave a token for it.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use fumehood_dispatch::{Listener, ToldLive};
+use fumehood_dispatch::Listener;
 use fumehood_model::Progress;
 use rmcp::{
     Peer, RoleServer,
@@ -56,25 +55,7 @@ impl Reports {
 }
 
 impl Listener for Sink {
-    fn wants_told(&self) -> bool {
-        false
-    }
-
     fn progress(&self, progress: Progress) {
         let _ = self.0.try_send(progress);
-    }
-
-    fn told(&self, _: Vec<ToldLive>) {}
-
-    fn checkpoint(&self, _: Bytes) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(std::future::ready(false))
-    }
-
-    fn resumed(&self) -> Option<Bytes> {
-        None
-    }
-
-    fn attempt(&self) -> u32 {
-        1
     }
 }

@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use fumehood_model::Timestamp;
 use fumehood_store::{Jobs, Lease, NodeId};
 use tokio::{
     sync::Mutex,
@@ -40,7 +41,7 @@ pub use self::{
     hand::InHand,
     telling::{NotKept, Telling},
 };
-use crate::{Admission, Outside};
+use crate::{Admission, Outside, outside::later};
 
 /// How long what is given back at the end may take to be recorded.
 const GRACE: Duration = Duration::from_secs(5);
@@ -124,11 +125,20 @@ impl Runner {
     /// came of it. The call holds its place itself.
     ///
     /// The job was submitted as held by this node, which `lease` is the right to; `is_repeatable` as it was submitted.
-    pub fn adopt(&self, lease: Lease, is_repeatable: bool, call: impl Future<Output = Attempted> + Send + 'static) {
+    ///
+    /// What comes back is for what the call tells from now on.
+    pub fn adopt(
+        &self,
+        lease: Lease,
+        is_repeatable: bool,
+        call: impl Future<Output = Attempted> + Send + 'static,
+    ) -> Telling {
         let reins = self.shared.hand.take(lease, None, Stage::Running);
-        self.shared.spawn(work::see_to(Arc::clone(&self.shared), call, is_repeatable, reins));
+        let telling = Telling::new(lease, None);
+        self.shared.spawn(work::see_to(Arc::clone(&self.shared), call, is_repeatable, telling.clone(), reins));
         // It may have been cancelled before it was known here.
         self.shared.renew_now();
+        telling
     }
 
     /// How many jobs are in hand.
@@ -141,6 +151,12 @@ impl Runner {
     #[must_use]
     pub fn node(&self) -> NodeId {
         self.shared.node
+    }
+
+    /// Until when a job is held that is submitted at `now` as held by this node.
+    #[must_use]
+    pub fn lease_from(&self, now: Timestamp) -> Timestamp {
+        later(now, self.shared.config.lease)
     }
 
     /// Claim no more, give back at once what has not begun, and wait for what runs until `deadline`; then give back

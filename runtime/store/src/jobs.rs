@@ -327,8 +327,11 @@ pub enum End {
         /// Whether the process that it ran in died; after [`MAX_CRASHES`] of these it is not tried again.
         crashed: bool,
     },
-    /// It did not run at all, and waits for its turn as before: the attempt does not count.
-    Unrun,
+    /// It did not run at all: the attempt does not count.
+    Unrun {
+        /// When it may run: it waits for its turn from then on.
+        at: Timestamp,
+    },
 }
 
 /// What is taken back.

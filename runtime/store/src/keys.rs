@@ -92,6 +92,13 @@ impl KeyRing {
         bool::from(hash.ct_eq(&known.hash)).then(|| known.principal.clone())
     }
 
+    /// Whose the key `id` is, if it is in force.
+    #[must_use]
+    pub fn principal(&self, id: &KeyId) -> Option<Principal> {
+        let known = self.inner.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&*id.0).map(|known| known.principal.clone())
+    }
+
     /// Make a key with these roles, whose calls are held to `limits`.
     ///
     /// # Errors

@@ -49,13 +49,11 @@ fn wanted(client: &Client, args: &ScheduleArgs) -> anyhow::Result<Map<String, Va
     let job = jobs::order(client, &args.target, &args.words, args.json.as_deref(), &args.order)?;
     let millis = |span: Duration| json!(span.as_millis().to_string().parse::<u64>().unwrap_or(u64::MAX));
     let mut wanted = Map::new();
-    if let Some(cron) = &args.cron {
-        wanted.insert("cron".to_owned(), cron.as_str().into());
-        wanted.insert("time_zone".to_owned(), args.zone.as_str().into());
-    }
-    if let Some(every) = args.every {
-        wanted.insert("every_ms".to_owned(), millis(every));
-    }
+    let when = match (&args.cron, args.every) {
+        (Some(cron), _) => json!({ "cron": cron, "zone": args.zone }),
+        (None, every) => json!({ "every_ms": every.map(millis) }),
+    };
+    wanted.insert("when".to_owned(), when);
     if let Some(jitter) = args.jitter {
         wanted.insert("jitter_ms".to_owned(), millis(jitter));
     }
@@ -80,11 +78,11 @@ fn rendered(schedules: &[Value]) -> String {
     let rows = schedules.iter().map(|schedule| {
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         let spec = &schedule["spec"];
-        let when = match spec["every_ms"].as_u64() {
+        let when = match spec["when"]["every_ms"].as_u64() {
             Some(every) => format!("every {} s", every as f64 / 1000.0),
-            None => format!("{} {}", text(&spec["cron"]), text(&spec["time_zone"])),
+            None => format!("{} {}", text(&spec["when"]["cron"]), text(&spec["when"]["zone"])),
         };
-        let next = if spec["paused"] == true { "paused".to_owned() } else { text(&schedule["next_at"]) };
+        let next = if schedule["paused"] == true { "paused".to_owned() } else { text(&schedule["next_at"]) };
         vec![text(&schedule["name"]), text(&spec["job"]["tool"]), when, next, text(&schedule["last_at"])]
     });
     table(&["NAME", "TOOL", "WHEN", "NEXT", "LAST"], rows)

@@ -43,7 +43,7 @@ impl Dispatcher {
     async fn attempt(&self, claimed: Claimed, telling: Telling) -> Attempted {
         let (at, arrived) = (Timestamp::now(), Instant::now());
         let (job, repeatable) = (claimed.job.id, claimed.job.is_repeatable);
-        let Some(principal) = self.owner(&claimed) else {
+        let Some(principal) = self.principal_of(&claimed.job.owner) else {
             let message = "the key that submitted the job was revoked before it ran".to_owned();
             return failed(Code::Forbidden, message, Mend::Never);
         };
@@ -52,7 +52,7 @@ impl Dispatcher {
             Err(error) => return refused(&error),
         };
         let Ok(Some(turn)) = self.turn_now(&tool).await else {
-            return failed(Code::Unavailable, "the module runs as many calls as it may".into(), Mend::Postpone(TURN));
+            return failed(Code::Unavailable, "the module runs as many calls as it may".into(), Mend::NotYet(TURN));
         };
         let limits = self.job_limits(&claimed);
         let place = telling.place();
@@ -95,12 +95,6 @@ impl Dispatcher {
         let deadline_ms = deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
         let limits = self.inner.config.limits;
         Limits { deadline_ms: deadline_ms.unwrap_or(limits.deadline_ms), ..limits }
-    }
-
-    /// Whoever submitted the job, as far as the key is still in force.
-    fn owner(&self, claimed: &Claimed) -> Option<Principal> {
-        let (owner, local) = (&claimed.job.owner, Principal::local());
-        if *owner == local.key { Some(local) } else { self.inner.keys.principal(owner) }
     }
 
     /// The tool of a job, on the component that it was submitted for.
@@ -206,8 +200,8 @@ impl Listener for Watched {
         self.checkpoint.clone()
     }
 
-    fn attempt(&self) -> u32 {
-        self.attempt
+    fn attempt(&self) -> Option<u32> {
+        Some(self.attempt)
     }
 }
 

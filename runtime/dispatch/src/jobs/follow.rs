@@ -75,6 +75,9 @@ impl Follow {
     /// When the job was forgotten, or `principal` may not see it any more.
     pub async fn next(&mut self) -> Result<Option<Vec<Update>>, DispatchError> {
         while !self.has_ended {
+            // A key that was revoked meanwhile hears nothing more.
+            let principal = self.dispatcher.principal_of(&self.principal.key);
+            self.principal = principal.ok_or_else(|| super::no_job(&self.id))?;
             let job = self.dispatcher.job(&self.principal, &self.id).await?;
             let events = self.dispatcher.queue()?.store.events(job.id, self.after, BATCH).await?;
             let is_all = events.len() < BATCH;

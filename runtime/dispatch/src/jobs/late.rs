@@ -2,13 +2,13 @@
 
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use fumehood_capabilities::{Listener, Told};
+use fumehood_capabilities::Listener;
 use fumehood_model::{Principal, Progress, Timestamp};
 use fumehood_registry::Tool;
-use fumehood_scheduler::{Attempted, Telling};
+use fumehood_scheduler::Telling;
 use fumehood_store::{Lease, Report};
 use fumehood_value::Arguments;
 
@@ -73,7 +73,7 @@ impl Dispatcher {
                 Err(error) => execute::refused(&error),
             }
         };
-        let telling = runner.adopt(Lease { id, token: FIRST_TOKEN }, Instant::now(), Box::pin(attempt) as _);
+        let telling = runner.adopt(Lease { id, token: FIRST_TOKEN }, repeatable, attempt);
         switch.to(telling);
         Ok(Called::Deferred(Ticket { id, is_new: true }))
     }
@@ -98,10 +98,6 @@ impl Switch {
 }
 
 impl Listener for Switch {
-    fn wants_told(&self) -> bool {
-        false
-    }
-
     fn progress(&self, progress: Progress) {
         if let Some(job) = self.job.get() {
             return job.tell(Report::Progress(progress));
@@ -110,27 +106,5 @@ impl Listener for Switch {
             first.progress(progress.clone());
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
-    }
-
-    fn told(&self, _: Vec<Told>) {}
-
-    fn checkpoint(
-        &self,
-        state: bytes::Bytes,
-    ) -> std::pin::Pin<Box<dyn std::future::Future<Output = bool> + Send + '_>> {
-        Box::pin(async move {
-            match self.job.get() {
-                Some(job) => job.checkpoint(state).await.is_ok(),
-                None => false,
-            }
-        })
-    }
-
-    fn resumed(&self) -> Option<bytes::Bytes> {
-        None
-    }
-
-    fn attempt(&self) -> u32 {
-        1
     }
 }

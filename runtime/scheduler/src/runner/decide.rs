@@ -55,6 +55,7 @@ pub(super) fn follow(attempted: Attempted, facts: Facts, now: Timestamp, chance:
         Mend::Never => End::Final { state: state_of(&outcome), outcome: Some(outcome) },
         Mend::Later => End::Again { at, outcome, crashed: false },
         Mend::Crashed if facts.is_repeatable => End::Again { at, outcome, crashed: true },
+        Mend::NotYet(wait) => End::Unrun { at: later(now, wait) },
         Mend::Crashed => End::Final { state: JobState::Interrupted, outcome: Some(outcome) },
     }
 }

@@ -187,7 +187,7 @@ impl Row {
                 self.job.run_at = at;
                 JobState::Retryable
             }
-            End::Unrun => {
+            End::Unrun { .. } => {
                 self.job.attempt -= 1;
                 JobState::Available
             }

@@ -1,4 +1,4 @@
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use fumehood_model::{JobOutcome, Usage};
 use fumehood_store::Claimed;
@@ -34,4 +34,6 @@ pub enum Mend {
     Later,
     /// The process that it ran in died, and nobody knows how far it was.
     Crashed,
+    /// It did not begin, for want of something that it will have soon: another try after so long, which does not count.
+    NotYet(Duration),
 }

@@ -77,8 +77,9 @@ pub(super) enum Kept {
 }
 
 impl Telling {
-    pub(super) fn new(lease: Lease, place: Arc<Place>) -> Self {
-        let buffer = Buffer { place: Some(place), ..Buffer::default() };
+    /// For a job in this place; in none of ours for a call that holds one itself.
+    pub(super) fn new(lease: Lease, place: Option<Arc<Place>>) -> Self {
+        let buffer = Buffer { place, ..Buffer::default() };
         Self { inner: Arc::new(Inner { lease, buffer: Mutex::new(buffer), wake: Notify::new() }) }
     }
 

@@ -46,40 +46,47 @@ pub(super) async fn see_to(
     shared: Arc<Shared>,
     call: impl Future<Output = Attempted> + Send,
     is_repeatable: bool,
+    telling: Telling,
     reins: Arc<Reins>,
 ) {
     let held = Held { shared: &shared, reins: &reins };
     let (facts, began) = (Facts { is_repeatable, attempt: 1 }, Instant::now());
+    let mut storing = pin!(telling.store(&shared));
     let ended = {
         let mut call = pin!(unpanicked(call));
         tokio::select! {
             biased;
             pull = reins.told(Pull::GiveBack) => Err(pull),
+            _ = &mut storing => Err(Pull::Lost),
             attempted = &mut call => Ok(attempted),
         }
     };
-    held.record(shared.conclude(ended, facts, began.elapsed())).await;
+    telling.close();
+    // What was told last must stand before the end does.
+    let kept = if ended == Err(Pull::Lost) { Kept::Lost } else { storing.await };
+    let recorded = if kept == Kept::Lost { None } else { shared.conclude(ended, facts, began.elapsed()) };
+    held.record(recorded).await;
 }
 
 async fn run(shared: &Shared, claimed: Claimed, reins: &Reins) -> Recorded {
     let job = &claimed.job;
     if job.is_cancelled {
-        return unrun(Pull::Cancel);
+        return shared.unrun(Pull::Cancel);
     }
     let facts = Facts { is_repeatable: job.is_repeatable, attempt: job.attempt };
     let place = tokio::select! {
         biased;
-        pull = reins.told(Pull::GiveBack) => return unrun(pull),
+        pull = reins.told(Pull::GiveBack) => return shared.unrun(pull),
         place = shared.admission.enter(&job.owner, Kind::Job) => place,
     };
     // A job is never refused; if it were, it would wait in the store as before.
-    let Ok::<Place, Refused>(place) = place else { return unrun(Pull::GiveBack) };
+    let Ok::<Place, Refused>(place) = place else { return shared.unrun(Pull::GiveBack) };
     if let Some(pull) = reins.current() {
-        return unrun(pull);
+        return shared.unrun(pull);
     }
     shared.hand.advance(reins, Stage::Running);
     let place = Arc::new(place);
-    let telling = Telling::new(reins.lease, Arc::clone(&place));
+    let telling = Telling::new(reins.lease, Some(Arc::clone(&place)));
     let mut storing = pin!(telling.store(shared));
     let ended = {
         let mut attempt = pin!(unpanicked(shared.execute.execute(claimed, telling.clone())));
@@ -112,16 +119,16 @@ async fn run(shared: &Shared, claimed: Claimed, reins: &Reins) -> Recorded {
     shared.conclude(ended, facts, held_for)
 }
 
-/// What becomes of a job that has not begun.
-fn unrun(pull: Pull) -> Recorded {
-    match pull {
-        Pull::GiveBack => Some((End::Unrun, None, Duration::ZERO)),
-        Pull::Cancel => Some((cancelled(), None, Duration::ZERO)),
-        Pull::Lost => None,
-    }
-}
-
 impl Shared {
+    /// What becomes of a job that has not begun.
+    fn unrun(&self, pull: Pull) -> Recorded {
+        match pull {
+            Pull::GiveBack => Some((End::Unrun { at: self.outside.now() }, None, Duration::ZERO)),
+            Pull::Cancel => Some((cancelled(), None, Duration::ZERO)),
+            Pull::Lost => None,
+        }
+    }
+
     /// What becomes of a job that has begun.
     fn conclude(&self, ended: Result<Attempted, Pull>, facts: Facts, held_for: Duration) -> Recorded {
         let now = self.outside.now();

@@ -124,21 +124,23 @@ pub(super) fn end(db: &Connection, seq: i64, ending: &Ending, now: Timestamp) ->
     outcome.map_or(Ok(()), |outcome| outcome.put_apart(db, seq, ending.had_result))
 }
 
-/// Let a job that ran wait for its turn as before; the attempt counts if it `crashed`.
+/// Let a job that ran wait for its turn, from `at` on; the attempt counts if it `crashed`. The state that follows.
 pub(super) fn back(
     db: &Connection,
     job: &Running,
     crashed: bool,
     charged_us: Option<i64>,
+    at: Timestamp,
     now: Timestamp,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<JobState> {
+    let state = if at > now { JobState::Scheduled } else { JobState::Available };
     db.prepare_cached(
-        "UPDATE jobs SET state = 0, attempt = attempt - ?2, crashes = crashes + ?3, since_ms = ?4, updated_at_ms = ?4,
+        "UPDATE jobs SET state = ?6, attempt = attempt - ?2, crashes = crashes + ?3, since_ms = ?7, updated_at_ms = ?4,
             version = version + 1, node = NULL, lease_until_ms = NULL, charged_us = ifnull(?5, charged_us)
          WHERE seq = ?1",
     )?
-    .execute(params![job.seq, !crashed, crashed, ms(now), charged_us])
-    .map(drop)
+    .execute(params![job.seq, !crashed, crashed, ms(now), charged_us, rows::state_number(state), ms(at.max(now))])?;
+    Ok(state)
 }
 
 /// Record what came of an attempt, if its lease still holds.
@@ -171,14 +173,14 @@ pub(super) fn finish(
             signals.push(Signal::Due);
             JobState::Retryable
         }
-        End::Unrun if job.is_cancelled => {
+        End::Unrun { .. } if job.is_cancelled => {
             end(db, job.seq, &Ending { charged_us, ..Ending::plain(JobState::Cancelled) }, now)?;
             JobState::Cancelled
         }
-        End::Unrun => {
-            back(db, &job, false, charged_us, now)?;
-            signals.push(Signal::Available);
-            JobState::Available
+        End::Unrun { at } => {
+            let state = back(db, &job, false, charged_us, at, now)?;
+            signals.push(if state == JobState::Available { Signal::Available } else { Signal::Due });
+            state
         }
     };
     Ok(Some(state))

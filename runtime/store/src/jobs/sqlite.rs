@@ -107,7 +107,7 @@ impl End {
         let outcome = match self {
             Self::Final { outcome, .. } => outcome.as_ref()?,
             Self::Again { outcome, .. } => outcome,
-            Self::Unrun => return None,
+            Self::Unrun { .. } => return None,
         };
         match outcome {
             Ended(Value(text) | ToolError(text)) => Some(text),

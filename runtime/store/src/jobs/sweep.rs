@@ -100,7 +100,7 @@ fn take_back(
         if job.is_cancelled {
             end(db, job.seq, &Ending::plain(JobState::Cancelled), now)?;
         } else if job.is_repeatable && job.may_repeat(job.crashes + 1) {
-            back(db, &job, true, None, now)?;
+            back(db, &job, true, None, now, now)?;
             swept.recovered += 1;
         } else {
             end(db, job.seq, &Ending::crashed(&job)?, now)?;

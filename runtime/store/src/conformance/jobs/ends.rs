@@ -206,7 +206,7 @@ async fn a_cancelled_job_does_not_come_back(store: &impl Jobs) {
         done(store.cancel(id(number), NOW).await);
     }
 
-    assert_eq!(finish(store, claimed[0].lease, End::Unrun, NOW).await, Some(JobState::Cancelled));
+    assert_eq!(finish(store, claimed[0].lease, End::Unrun { at: NOW }, NOW).await, Some(JobState::Cancelled));
     assert_eq!(finish(store, claimed[1].lease, again(NOW, false), NOW).await, Some(JobState::Cancelled));
     sweep(store, false, after(LEASE_MS)).await;
     assert_eq!(state(store, 3).await, JobState::Cancelled);

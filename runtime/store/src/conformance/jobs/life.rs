@@ -223,7 +223,7 @@ async fn a_checkpoint_reaches_the_next_attempt(store: &impl Jobs) {
 
 async fn a_stale_lease_tells_nothing(store: &impl Jobs) {
     let lease = run(store, job(1)).await;
-    finish(store, lease, End::Unrun, NOW).await;
+    finish(store, lease, End::Unrun { at: NOW }, NOW).await;
     let current = claim(store, 1, NOW).await[0].lease;
 
     assert!(current.token > lease.token);

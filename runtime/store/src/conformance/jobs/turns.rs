@@ -140,7 +140,7 @@ async fn a_job_that_did_not_run_keeps_its_turn(store: &impl Jobs) {
     let lease = claim(store, 1, NOW).await[0].lease;
     done(store.submit(vec![job(3)], ROOMY, after(5)).await);
 
-    finish(store, lease, crate::End::Unrun, after(9)).await;
+    finish(store, lease, crate::End::Unrun { at: after(9) }, after(9)).await;
 
     assert_eq!(show(store, 1).await.attempt, 0);
     assert_eq!(ids(&claim(store, 3, after(9)).await), numbers([1, 2, 3]));
