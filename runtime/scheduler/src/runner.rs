@@ -3,12 +3,12 @@
 mod claims;
 mod decide;
 #[cfg(test)]
-mod double;
+pub(crate) mod double;
 mod execute;
 mod hand;
 mod outage;
 #[cfg(test)]
-mod script;
+pub(crate) mod script;
 mod shared;
 mod telling;
 #[cfg(test)]
