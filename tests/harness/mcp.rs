@@ -13,6 +13,8 @@ pub struct Mcp {
     client: Client,
     /// The session of the handshake eras.
     session: Option<String>,
+    /// What the client says that it can do, where there is no handshake in which to say it.
+    capabilities: Value,
     next: AtomicU64,
 }
 
@@ -24,7 +26,7 @@ impl Mcp {
     /// When the server does not.
     #[must_use]
     pub fn legacy(client: &Client) -> Self {
-        let mut mcp = Self { client: client.clone(), session: None, next: AtomicU64::new(1) };
+        let mut mcp = Self::modern(client);
         let hello = json!({
             "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": { "name": "fumehood-tests", "version": "0" },
         });
@@ -41,19 +43,26 @@ impl Mcp {
     /// A client without sessions.
     #[must_use]
     pub fn modern(client: &Client) -> Self {
-        Self { client: client.clone(), session: None, next: AtomicU64::new(1) }
+        Self { client: client.clone(), session: None, capabilities: json!({}), next: AtomicU64::new(1) }
+    }
+
+    /// A client without sessions that knows tasks.
+    #[must_use]
+    pub fn with_tasks(client: &Client) -> Self {
+        let capabilities = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+        Self { capabilities, ..Self::modern(client) }
     }
 
     /// Send a request and give its whole answer.
     #[must_use]
     pub fn send(&self, method: &str, mut params: Value) -> Answer {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = params["name"].as_str().map(str::to_owned);
+        let name = params["name"].as_str().or(params["taskId"].as_str()).map(str::to_owned);
         let mut headers = Vec::new();
         if self.session.is_none() {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": MODERN,
-                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientCapabilities": self.capabilities,
                 "io.modelcontextprotocol/clientInfo": { "name": "fumehood-tests", "version": "0" },
             });
             headers.push(("mcp-method", method));
