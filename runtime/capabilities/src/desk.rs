@@ -11,7 +11,7 @@ use fumehood_model::ModuleName;
 use fumehood_policy::{Grant, Limits};
 
 use crate::{
-    call::Progress,
+    call::{self, Progress},
     host::{Ask, Host, Reply},
     http, invoke, keyvalue, secrets,
 };
@@ -140,7 +140,7 @@ impl Host for Visit {
                 Ask::Secret(request) => Reply::Secret(self.desk.secrets.answer(self, request).await),
                 Ask::Invoke(request) => Reply::Invoke(invoke::answer(self, request).await),
                 Ask::Progress(progress) => {
-                    if let Some(progress) = progress.checked() {
+                    if let Some(progress) = call::checked(progress) {
                         self.about.witness.progress(&self.about.module, progress);
                     }
                     Reply::Progress
