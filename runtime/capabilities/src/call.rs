@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
+pub use fumehood_model::Progress;
 use tokio::task::JoinHandle;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -23,30 +23,6 @@ pub(crate) const IMPORTS: [&str; 1] = ["fumehood:host/call@0.1.0"];
 
 /// Longest message, in bytes: a line that a person reads while waiting.
 pub(crate) const MAX_MESSAGE: usize = 1 << 10;
-
-/// How far the work is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// How much is done, in the guest's own units.
-    pub done: f64,
-    /// Of how much, if it is known.
-    pub total: Option<f64>,
-    /// What it is doing, at most 1 KiB.
-    pub message: Option<String>,
-}
-
-impl Progress {
-    /// The same within its bounds, or nothing if it says nothing.
-    ///
-    /// Both sides look: a guest side in a process of its own may be in the hands of its guest.
-    pub(crate) fn checked(self) -> Option<Self> {
-        let Self { done, total, mut message } = self;
-        if let Some(message) = &mut message {
-            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        }
-        done.is_finite().then(|| Self { done, total: total.filter(|total| total.is_finite()), message })
-    }
-}
 
 /// Passes progress on to the host, not too often.
 pub(crate) struct Reporter {
@@ -131,10 +107,21 @@ impl<X: Send> call::Host for Guest<X> {
     }
 
     async fn progress(&mut self, done: f64, total: Option<f64>, message: Option<String>) {
-        if let Some(progress) = (Progress { done, total, message }).checked() {
+        if let Some(progress) = checked(Progress { done, total, message }) {
             self.progress.report(progress).await;
         }
     }
+}
+
+/// `progress` within its bounds, or nothing if it says nothing.
+///
+/// Both sides look: a guest side in a process of its own may be in the hands of its guest.
+pub(crate) fn checked(progress: Progress) -> Option<Progress> {
+    let Progress { done, total, mut message } = progress;
+    if let Some(message) = &mut message {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    }
+    done.is_finite().then(|| Progress { done, total: total.filter(|total| total.is_finite()), message })
 }
 
 pub(crate) fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Result<()> {
@@ -195,12 +182,13 @@ mod tests {
     #[test]
     fn a_message_is_cut_at_a_character_and_numbers_are_finite() {
         let long = "ä".repeat(600) + "x";
-        let told =
-            Progress { done: 1.0, total: Some(f64::INFINITY), message: Some(format!("x{long}")) }.checked().unwrap();
+        let long = Progress { done: 1.0, total: Some(f64::INFINITY), message: Some(format!("x{long}")) };
+
+        let told = checked(long).unwrap();
 
         assert_eq!((told.done, told.total), (1.0, None));
         assert_eq!(told.message.unwrap(), format!("x{}", "ä".repeat(511)));
-        assert_eq!(at(f64::NAN).checked(), None);
-        assert_eq!(at(f64::NEG_INFINITY).checked(), None);
+        assert_eq!(checked(at(f64::NAN)), None);
+        assert_eq!(checked(at(f64::NEG_INFINITY)), None);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
     /// How many calls of tools by tools stand between this call and the outside.
     pub(crate) depth: u64,
-    /// Who hears what its guest tells.
+    /// Who listens while it runs, if anybody does.
     pub(crate) listener: Option<Arc<dyn Listener>>,
 }
 
@@ -57,10 +57,12 @@ impl Dispatcher {
             deadline,
             granted,
             host: visit.clone(),
+            heard: visit.heard(),
             trusted: self.inner.config.trusted.covers(&tool.module),
         };
         // The scratch folder goes when the guest has gone, however the call ends.
         let mut finished = self.inner.sandbox.call(call, (place, scratch)).await?;
+        visit.over();
         let mut denied: Vec<_> = visit.denied().iter().map(Grant::kind).collect();
         denied.sort_unstable();
         denied.dedup();
