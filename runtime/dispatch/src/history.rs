@@ -72,6 +72,12 @@ pub struct HistoryConfig {
     pub keep_most: u64,
 }
 
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { keep_for: Duration::from_secs(30 * 24 * 3600), keep_most: 1_000_000 }
+    }
+}
+
 /// What the task that writes takes from; given away once.
 type Receivers = (mpsc::Receiver<CallRecord>, mpsc::Receiver<oneshot::Sender<()>>);
 

@@ -56,6 +56,19 @@ pub struct JobsConfig {
     pub keep_most: u64,
 }
 
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(300),
+            max_attempts: 3,
+            auto_after: Duration::from_secs(2),
+            bounds: Bounds { waiting: 1_000_000, waiting_per_key: 750_000 },
+            keep_for: Duration::from_secs(7 * 24 * 3600),
+            keep_most: 1_000_000,
+        }
+    }
+}
+
 /// Where jobs are kept and who works on them.
 pub(crate) struct Queue {
     pub(crate) config: JobsConfig,

@@ -7,7 +7,6 @@ use fumehood_policy::Action;
 use fumehood_registry::Tool;
 use fumehood_scheduler::{JobSpec, Prepare, Preparing, ScheduleSpec, Unprepared};
 use fumehood_store::{NewJob, Schedule, Schedules};
-use fumehood_value::Arguments;
 
 use crate::{DispatchError, Dispatcher, error::shown, jobs::Order};
 
@@ -148,12 +147,12 @@ pub(crate) struct Submitter(pub(crate) Dispatcher);
 impl Prepare for Submitter {
     fn prepare(&self, schedule: Schedule, job: JobSpec, slot: Timestamp) -> Preparing {
         let door = self.0.clone();
-        Box::pin(async move { door.prepare(&schedule, &job, slot).map_err(|why| Unprepared { why }) })
+        Box::pin(async move { door.job_of(&schedule, &job, slot).map_err(|why| Unprepared { why }) })
     }
 }
 
 impl Dispatcher {
-    fn prepare(&self, schedule: &Schedule, job: &JobSpec, slot: Timestamp) -> Result<NewJob, String> {
+    fn job_of(&self, schedule: &Schedule, job: &JobSpec, slot: Timestamp) -> Result<NewJob, String> {
         let owner = self.principal_of(&schedule.owner).ok_or("the key that made the schedule was revoked")?;
         Action::Call.check(&owner).map_err(|error| error.to_string())?;
         let (tool, order) = self.scheduled(&owner, job, slot).map_err(|error| error.to_string())?;

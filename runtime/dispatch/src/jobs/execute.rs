@@ -8,9 +8,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_capabilities::{Listener, Told};
+use fumehood_capabilities::{Listener, Told, logging::Level};
 use fumehood_model::{
-    Code, Crash, Failure, JobOutcome, JobTool, Outcome, Principal, Progress, StopReason, Stopped, Timestamp, Usage,
+    Code, Crash, Failure, JobOutcome, JobTool, Outcome, Progress, StopReason, Stopped, Timestamp, Usage,
 };
 use fumehood_policy::Limits;
 use fumehood_registry::{Manifest, Module, Origin, Tool};
@@ -209,7 +209,7 @@ impl Listener for Watched {
 fn shown(told: Told) -> fumehood_store::Told {
     match told {
         Told::Log { level, message, .. } => {
-            fumehood_store::Told::Log { level: level.as_str().to_owned(), message: one_line(&message) }
+            fumehood_store::Told::Log { level: level_name(level).to_owned(), message: one_line(&message) }
         }
         Told::Output { stream, text } => fumehood_store::Told::Output {
             stream: stream.as_str().to_owned(),
@@ -218,6 +218,17 @@ fn shown(told: Told) -> fumehood_store::Told {
                 one_line(bare) + end
             }).collect(),
         },
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+        Level::Critical => "critical",
     }
 }
 

@@ -83,6 +83,8 @@ mod tests {
             trusted: Trusted::default(),
             scratch: None,
             results: None,
+            jobs: crate::JobsConfig::default(),
+            history: crate::HistoryConfig::default(),
         };
         let check = |name: &str, mode: &str| {
             let text = format!("files:{},at=/d,mode={mode}", place(name).display());
@@ -113,6 +115,8 @@ mod tests {
             trusted: Trusted::default(),
             scratch: None,
             results: None,
+            jobs: crate::JobsConfig::default(),
+            history: crate::HistoryConfig::default(),
         };
 
         for text in ["env:A", "config:A", "files,at=/d"] {
