@@ -1,8 +1,15 @@
 //! What was called, by whom, and how it went.
 
+mod sqlite;
+
 use fumehood_model::{Code, Digest, JobId, KeyId, Timestamp, Usage};
 
 use crate::Verb;
+
+/// Most calls over which figures are taken: the newest that fit.
+///
+/// Percentiles are exact, for which all durations are sorted: of 200,000 calls in half a second.
+pub const STATISTICS_WINDOW: usize = 200_000;
 
 /// The history of calls in a durable store.
 pub trait History: Send + Sync + 'static {

@@ -24,6 +24,9 @@ use tokio::sync::broadcast;
 
 use crate::StoreError;
 
+pub(crate) use rows::{ms, timestamp};
+pub(crate) use submit::submit_one;
+
 /// Largest argument, result or checkpoint that stands in the row of its job; larger ones stand apart.
 ///
 /// 64 KiB: a page of a list stays small, and nearly every result is there with one read.

@@ -45,7 +45,7 @@ pub use database::Database;
 pub use directory::{Access, DataDirectory};
 pub use error::StoreError;
 pub use grants::{Added, GrantRow};
-pub use history::{CallFilter, CallRecord, History, StoredCall, ToolStatistics};
+pub use history::{CallFilter, CallRecord, History, STATISTICS_WINDOW, StoredCall, ToolStatistics};
 pub use jobs::{
     Body, Bounds, Claim, Claimed, Counts, End, Filter, Finish, Held, INLINE, Idempotency, JobEvent, Jobs, Lease,
     MAX_CHECKPOINT, MAX_CRASHES, MAX_EVENTS, NewJob, NodeId, Prune, Report, Signal, SubmitError, Submitted, Sweep,

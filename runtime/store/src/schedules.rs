@@ -1,5 +1,7 @@
 //! Jobs that come again: what a backend keeps of schedules.
 
+mod sqlite;
+
 use fumehood_model::{JobId, KeyId, Timestamp};
 
 use crate::{Bounds, NewJob, SubmitError, Verb};

@@ -112,12 +112,12 @@ pub(super) fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-pub(super) fn timestamp(ms: i64) -> Timestamp {
+pub(crate) fn timestamp(ms: i64) -> Timestamp {
     Timestamp { unix_ms: ms.cast_unsigned() }
 }
 
 /// A moment as a column holds it: none of ours is later than that.
-pub(super) fn ms(at: Timestamp) -> i64 {
+pub(crate) fn ms(at: Timestamp) -> i64 {
     i64::try_from(at.unix_ms).unwrap_or(i64::MAX)
 }
 
