@@ -18,6 +18,7 @@
 
 mod blobs;
 mod cache;
+pub mod conformance;
 mod database;
 mod directory;
 mod error;
