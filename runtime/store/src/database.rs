@@ -78,6 +78,8 @@ impl Database {
         // 32 MiB: what a million waiting jobs touch again and again stays in memory.
         connection.pragma_update(None, "cache_size", -(32 << 10)).map_err(error)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(error)?;
+        // What it takes to undo one change stays in memory: on disk it would be written for every change and never read.
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(error)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let writer = (access == Access::Own).then(|| Writer::start(connection, path)).transpose()?;
         let path: Arc<Path> = path.into();
