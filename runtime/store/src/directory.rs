@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Blobs, Cache, Database, KeyRing, Results, Scratch, Secrets, StoreError};
+use crate::{Blobs, Cache, Database, KeyRing, Results, Scratch, Secrets, StoreError, backup::DATABASE};
 
 /// What a process wants with a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl DataDirectory {
     ///
     /// When it cannot be opened or migrated.
     pub fn database(&self) -> Result<Database, StoreError> {
-        Database::open(&self.path.join("fumehood.db"), self.access)
+        Database::open(&self.path.join(DATABASE), self.access)
     }
 
     /// The bytes of components.
@@ -142,14 +142,15 @@ pub(crate) fn private_directory(path: &Path) -> Result<(), StoreError> {
 }
 
 /// How the names of files begin that are still being written.
-const UNFINISHED: &str = ".unfinished-";
+pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// Remove what a killed process left half written.
 fn sweep(folders: &[&Path]) {
     for folder in folders {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes())) {
-            let _ = fs::remove_file(entry.path());
+            // A folder is what is left of a backup.
+            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
         }
     }
 }

@@ -81,6 +81,12 @@ pub enum StoreError {
         /// The newest version known here.
         known: i64,
     },
+    /// Something is where something new was to be.
+    #[error("there is something at {} already: name a place where nothing is", path.display())]
+    Taken {
+        /// The place.
+        path: PathBuf,
+    },
     /// Stored bytes are not what they are named.
     #[error("the stored component {expected} is damaged: its bytes hash to {actual}")]
     Damaged {

@@ -8,6 +8,8 @@
 
 mod claim;
 mod ending;
+#[cfg(test)]
+mod model;
 mod operator;
 mod reading;
 mod reports;

@@ -16,6 +16,7 @@
 //! └── cache/               compiled code and read types, sealed; may be deleted at any time
 //! ```
 
+mod backup;
 mod blobs;
 mod cache;
 pub mod conformance;
@@ -33,6 +34,7 @@ mod observations;
 mod queue;
 mod readers;
 mod results;
+mod salvage;
 mod schedules;
 mod scratch;
 mod secrets;
@@ -57,6 +59,7 @@ pub use keyvalue::{BucketName, KeyPage, KeyValueError, Room};
 pub use modules::{ModuleRow, PendingRow};
 pub use observations::Observation;
 pub use results::{KEPT_FOR, KeepError, Results};
+pub use salvage::Salvaged;
 pub use schedules::{Fire, Fired, Schedule, Schedules};
 pub use scratch::{Scratch, ScratchFolder};
 pub use secrets::{MAX_SECRET, SecretEntry, Secrets, is_secret_name};

@@ -143,7 +143,7 @@ CREATE TRIGGER jobs_moved AFTER UPDATE OF state ON jobs WHEN NEW.state <> OLD.st
             ))
             ELSE used_us END,
         guess_us = CASE
-            WHEN OLD.state = 2 AND NEW.state <> 0 THEN (7 * guess_us + NEW.charged_us) / 8
+            WHEN OLD.state = 2 AND NEW.state <> 0 THEN max(1, (7 * guess_us + NEW.charged_us) / 8)
             ELSE guess_us END,
         waiting = waiting + (NEW.state IN (0, 1, 4)) - (OLD.state IN (0, 1, 4)),
         available = available + (NEW.state = 0) - (OLD.state = 0),

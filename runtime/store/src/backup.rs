@@ -1,0 +1,227 @@
+//! Copies of a data directory, and putting them back.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use crate::{
+    DataDirectory, Database, StoreError,
+    database::{check, connect},
+    directory::{UNFINISHED, private_directory, write_private},
+};
+
+/// The file of the database within a data directory.
+pub(crate) const DATABASE: &str = "fumehood.db";
+
+/// Files that are copied as they are. The first must be there.
+const FILES: [&str; 2] = ["secret", "admin.key"];
+
+/// The folder of components.
+const COMPONENTS: &str = "components";
+
+impl Database {
+    /// Write a copy of everything, as it is at one moment, to a new file `to`. Others read and write meanwhile. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When there is something at `to` already, or the copy cannot be written; then nothing is left of it.
+    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        copy_database(self.path(), to)
+    }
+}
+
+impl DataDirectory {
+    /// Write a copy of all that matters to a new folder `to`: the database, the secret, the administrator's key and the
+    /// components. A server may serve meanwhile. Blocks.
+    ///
+    /// The folder appears only once all of it is on disk. Whoever has it can open the secrets in it.
+    ///
+    /// # Errors
+    ///
+    /// When there is something at `to` already, or something cannot be read or written; then nothing is left of it.
+    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        refuse_taken(to)?;
+        let from = self.path();
+        let folder = beside(to)?;
+        copy_files(from, folder.path())?;
+        copy_components(from, folder.path())?;
+        copy_database(&from.join(DATABASE), &folder.path().join(DATABASE))?;
+        // Once more: those of modules that came after the first time and are in the copy of the database.
+        copy_components(from, folder.path())?;
+        put(folder, to)
+    }
+
+    /// Make a data directory `to` of the backup `from`. Nothing may be there but an empty folder. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When `from` is no backup or is damaged, something is at `to`, or it cannot be written; then nothing is left of it.
+    pub fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
+        let is_empty = fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_none());
+        if !is_empty {
+            refuse_taken(to)?;
+        }
+        let database = from.join(DATABASE);
+        if !database.is_file() {
+            return Err(StoreError::BadFile { path: from.to_owned(), what: "it is not a backup of a data directory" });
+        }
+        let folder = beside(to)?;
+        copy_files(from, folder.path())?;
+        copy_components(from, folder.path())?;
+        let copy = folder.path().join(DATABASE);
+        copy_file(&database, &copy)?;
+        check(&connect(&copy)?, &database)?;
+        put(folder, to)
+    }
+}
+
+fn copy_database(from: &Path, to: &Path) -> Result<(), StoreError> {
+    refuse_taken(to)?;
+    // An empty file that only its owner can read: SQLite fills it, and takes no other.
+    write_private(to, b"")?;
+    // A connection of its own: those of the readers refuse to write anything, also elsewhere.
+    let copied = connect(from).and_then(|db| {
+        let to =
+            to.to_str().ok_or_else(|| StoreError::BadFile { path: to.to_owned(), what: "its name is not UTF-8" })?;
+        db.execute("VACUUM INTO ?1", [to]).map_err(|error| StoreError::database(from, error))
+    });
+    let synced = copied.and_then(|_| sync(to));
+    if synced.is_err() {
+        let _ = fs::remove_file(to);
+    }
+    synced
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<(), StoreError> {
+    for (turn, name) in FILES.into_iter().enumerate() {
+        if turn == 0 || from.join(name).exists() {
+            copy_file(&from.join(name), &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copy components that are not there yet.
+fn copy_components(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let (from, to) = (from.join(COMPONENTS), to.join(COMPONENTS));
+    private_directory(&to)?;
+    let entries = match fs::read_dir(&from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(StoreError::io("read", &from))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(StoreError::io("read", &from))?;
+        let (name, target) = (entry.file_name(), to.join(entry.file_name()));
+        if !name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) && !target.exists() {
+            copy_file(&entry.path(), &target)?;
+        }
+    }
+    sync(&to)
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+    match fs::read(from) {
+        Ok(bytes) => write_private(to, &bytes),
+        Err(source) => Err(StoreError::io("read", from)(source)),
+    }
+}
+
+/// A folder beside `to` that only its owner can enter, and that is gone again unless it is put there.
+pub(crate) fn beside(to: &Path) -> Result<tempfile::TempDir, StoreError> {
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(StoreError::io("create directory", parent))?;
+    let mut fresh = tempfile::Builder::new();
+    let fresh = fresh.prefix(UNFINISHED).permissions(fs::Permissions::from_mode(0o700)).tempdir_in(parent);
+    fresh.map_err(StoreError::io("create a folder in", parent))
+}
+
+/// Give a finished folder its name.
+fn put(folder: tempfile::TempDir, to: &Path) -> Result<(), StoreError> {
+    sync(folder.path())?;
+    // Renaming takes the place of an empty folder and of nothing else.
+    fs::rename(folder.path(), to).map_err(StoreError::io("write", to))?;
+    drop(folder.keep());
+    sync(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+pub(crate) fn refuse_taken(path: &Path) -> Result<(), StoreError> {
+    // A link that leads nowhere is something as well.
+    if fs::symlink_metadata(path).is_ok() { Err(StoreError::Taken { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Bring a file or the names in a folder to disk.
+pub(crate) fn sync(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_model::{Digest, Role};
+
+    use super::*;
+    use crate::Access;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_backed_up_while_it_is_in_use_can_be_restored() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, copy, back) = (home.path().join("data"), home.path().join("copy"), home.path().join("back"));
+        let digest = Digest::of(b"component");
+        let directory = DataDirectory::open(&data, Access::Own).unwrap();
+        let database = directory.database().unwrap();
+        directory.secrets(&database).set("A", "value", "k").unwrap();
+        directory.blobs().unwrap().put(&digest, b"component").unwrap();
+        let key = directory.keys(&database).unwrap().create("ci", &[Role::Call], Default::default()).unwrap();
+
+        DataDirectory::open(&data, Access::Share).unwrap().backup(&copy).unwrap();
+        directory.secrets(&database).set("A", "later", "k").unwrap();
+        fs::create_dir(&back).unwrap();
+        DataDirectory::restore(&copy, &back).unwrap();
+
+        let restored = DataDirectory::open(&back, Access::Own).unwrap();
+        let database = restored.database().unwrap();
+        assert_eq!(restored.secrets(&database).read("A").unwrap().as_deref(), Some("value"));
+        assert_eq!(restored.blobs().unwrap().read(&digest).unwrap(), b"component");
+        assert!(restored.keys(&database).unwrap().verify(&key.text).is_some());
+        for folder in [&copy, &back] {
+            assert_eq!(
+                (mode(folder), mode(&folder.join("secret")), mode(&folder.join(DATABASE))),
+                (0o700, 0o600, 0o600)
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, copy) = (home.path().join("data"), home.path().join("copy"));
+        let directory = DataDirectory::open(&data, Access::Own).unwrap();
+        let database = directory.database().unwrap();
+        directory.backup(&copy).unwrap();
+
+        assert!(matches!(directory.backup(&copy), Err(StoreError::Taken { .. })));
+        assert!(matches!(database.backup(&copy.join(DATABASE)), Err(StoreError::Taken { .. })));
+        assert!(matches!(DataDirectory::restore(&copy, &data), Err(StoreError::Taken { .. })));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn a_folder_that_is_no_backup_or_is_damaged_is_not_restored() {
+        let home = tempfile::tempdir().unwrap();
+        let (copy, back) = (home.path().join("copy"), home.path().join("back"));
+        assert!(matches!(DataDirectory::restore(home.path(), &back), Err(StoreError::BadFile { .. })));
+        fs::create_dir(&copy).unwrap();
+        fs::write(copy.join("secret"), [0; 32]).unwrap();
+        fs::write(copy.join(DATABASE), "not a database at all".repeat(100)).unwrap();
+
+        assert!(matches!(DataDirectory::restore(&copy, &back), Err(StoreError::Corrupt { .. })));
+
+        assert!(!back.exists());
+    }
+}
