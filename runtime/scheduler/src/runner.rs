@@ -10,6 +10,8 @@ mod outage;
 #[cfg(test)]
 pub(crate) mod script;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod telling;
 #[cfg(test)]
 mod tests;

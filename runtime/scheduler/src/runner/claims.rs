@@ -12,8 +12,9 @@ use tokio::{
 };
 
 use super::{
+    decide::Wanted,
     hand::{Pull, Stage},
-    shared::{Shared, Wanted},
+    shared::Shared,
     work::work,
 };
 use crate::outside::later;
@@ -40,10 +41,12 @@ pub(super) async fn claim(shared: Arc<Shared>) {
         }
         poll = Instant::now() + shared.config.poll;
         if let Some(claimed) = ask(&shared, wanted).await {
-            if claimed.len() >= wanted.most {
+            let is_full = claimed.len() >= wanted.most;
+            claimed.into_iter().for_each(|claimed| take(&shared, claimed));
+            if is_full {
                 shared.is_hungry.store(true, Ordering::Release);
             }
-            claimed.into_iter().for_each(|claimed| take(&shared, claimed));
+            shared.is_bounded.store(!is_full && shared.hand.has_key_with(wanted.per_key), Ordering::Release);
         } else {
             shared.is_hungry.store(true, Ordering::Release);
             sleep(AFTER_FAILURE).await;

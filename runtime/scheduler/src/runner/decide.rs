@@ -5,7 +5,7 @@ use std::time::Duration;
 use fumehood_model::{Code, Failure, JobOutcome, JobState, Outcome, StopReason, Stopped, Timestamp};
 use fumehood_store::End;
 
-use super::{Attempted, Mend};
+use super::{Attempted, Mend, RunnerConfig, hand::Load};
 use crate::outside::later;
 
 /// Longest wait before a second attempt; it doubles with each further one.
@@ -20,8 +20,23 @@ const LAST_BACKOFF: Duration = Duration::from_secs(300);
 /// node, nor be overtaken by a more important job that comes later.
 const IN_HAND: Duration = Duration::from_millis(50);
 
+/// Longest time between the ends of two jobs that counts.
+///
+/// Two or three slow jobs in a row empty the hand, and after a pause some dozens of quick ones fill it again.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Most jobs that wait in hand, however quick they are.
 pub(super) const MAX_PREFETCH: usize = 256;
+
+/// Most jobs whose outcome is being recorded before more are claimed.
+const MAX_FINISHING: usize = 1_024;
+
+/// How much to ask the store for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) most: usize,
+    pub(super) per_key: u64,
+}
 
 /// What matters of a job when an attempt of it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +55,37 @@ pub(super) fn backoff(attempt: u32, chance: u64) -> Duration {
     Duration::from_millis(chance % (millis + 1))
 }
 
-/// How many jobs wait in hand for `places` when a job usually takes `usual`.
-pub(super) fn prefetch(places: usize, usual: Option<Duration>) -> usize {
-    let Some(usual) = usual.filter(|usual| *usual <= IN_HAND) else { return 0 };
-    let rounds = IN_HAND.as_micros() / usual.as_micros().max(1);
-    usize::try_from(rounds).unwrap_or(MAX_PREFETCH).saturating_mul(places).min(MAX_PREFETCH)
+/// How many jobs wait in hand when one usually ends `interval` after another: as many as will end in [`IN_HAND`].
+///
+/// What counts is how often one ends, not how long each takes: among slow jobs on some places quick ones on another must
+/// not run dry.
+pub(super) fn prefetch(interval: Option<Duration>) -> usize {
+    let Some(interval) = interval else { return 0 };
+    let many = IN_HAND.as_micros() / interval.as_micros().max(1);
+    usize::try_from(many).unwrap_or(MAX_PREFETCH).min(MAX_PREFETCH)
+}
+
+/// How often jobs end, after one more has: each new interval counts an eighth.
+pub(super) fn pace(interval: Option<Duration>, latest: Duration) -> Duration {
+    // At first jobs are taken for slow: two that happen to end together must not fill the hand.
+    let usual = interval.unwrap_or(LONGEST_INTERVAL);
+    usual - usual / 8 + latest.min(LONGEST_INTERVAL) / 8
+}
+
+/// How many jobs to ask for, and how many of one key may be in hand then.
+///
+/// Jobs that have to wait for their own key's bound take no room from those of others, and a node that is alone takes no
+/// more of a key than that one may run and may have waiting: else the jobs of one key would fill the hand and wait in
+/// it, while places stand empty and jobs of others wait in the store. Those whose outcome is on its way still count for
+/// the store. Among many nodes the bound counts for all of them together, so it cannot serve for this.
+pub(super) fn wanted(places: usize, own_places: usize, prefetch: usize, load: Load, config: &RunnerConfig) -> Wanted {
+    let Load { runnable, beyond, finishing } = load;
+    let room = places.saturating_sub(runnable) + prefetch.saturating_sub(beyond);
+    let soon = (own_places + prefetch + finishing) as u64;
+    Wanted {
+        most: if finishing < MAX_FINISHING { room } else { 0 },
+        per_key: if config.is_alone { config.per_key.min(soon) } else { config.per_key },
+    }
 }
 
 /// What becomes of a job after an attempt.
@@ -112,11 +153,38 @@ mod tests {
 
     #[test]
     fn what_waits_in_hand_is_worth_fifty_milliseconds() {
-        let at = |ms: f64| prefetch(4, Some(Duration::from_secs_f64(ms / 1_000.0)));
+        let at = |micros| prefetch(Some(Duration::from_micros(micros)));
 
-        assert_eq!((at(1_000.0), at(51.0), at(50.0), at(10.0), at(1.0)), (0, 0, 4, 20, 200));
-        assert_eq!((at(0.01), at(0.0)), (MAX_PREFETCH, MAX_PREFETCH));
-        assert_eq!(prefetch(4, None), 0, "nothing is taken in advance of jobs that nobody knows");
+        assert_eq!([1_000_000, 51_000, 50_000, 10_000, 1_000, 10, 0].map(at), [0, 0, 1, 5, 50, 256, 256]);
+        assert_eq!(prefetch(None), 0, "nothing is taken in advance of jobs that nobody knows");
+    }
+
+    #[test]
+    fn few_slow_jobs_empty_the_hand_and_few_quick_ones_fill_it() {
+        let (quick, slow) = (Duration::from_millis(1), Duration::from_secs(10));
+        let after = |first, then, many| {
+            let settled = (0..100).fold(None, |usual, _| Some(pace(usual, first)));
+            prefetch((0..many).fold(settled, |usual, _| Some(pace(usual, then))))
+        };
+
+        assert_eq!((after(slow, quick, 0), after(slow, quick, 12), after(slow, quick, 60)), (0, 1, 46));
+        assert_eq!((after(quick, slow, 0), after(quick, slow, 1), after(quick, slow, 3)), (50, 1, 0));
+    }
+
+    #[test]
+    fn what_waits_for_its_own_key_takes_no_room_from_others() {
+        let config = RunnerConfig::default();
+        let asked = |runnable, beyond, finishing| {
+            let Wanted { most, per_key } = wanted(3, 2, 4, Load { runnable, beyond, finishing }, &config);
+            (most, per_key)
+        };
+
+        assert_eq!(asked(0, 0, 0), (7, 6));
+        assert_eq!(asked(2, 4, 0), (1, 6), "a place is left for another key");
+        assert_eq!(asked(3, 9, 1), (0, 7));
+        assert_eq!(asked(0, 0, 2_000).0, 0, "what has run is recorded first");
+        let many_nodes = RunnerConfig { is_alone: false, per_key: 50, ..config };
+        assert_eq!(wanted(3, 2, 4, Load::default(), &many_nodes).per_key, 50);
     }
 
     #[test]

@@ -99,12 +99,30 @@ pub(super) struct Hand {
 struct Table {
     held: HashMap<JobId, (Arc<Reins>, Stage)>,
     /// Claimed jobs of each key.
-    owners: HashMap<KeyId, u64>,
-    /// Claimed jobs that wait or run.
-    claimed: usize,
+    owners: HashMap<KeyId, Owned>,
+    /// Jobs that are being recorded, of all keys and of none.
     finishing: usize,
     /// Jobs that were cancelled and are not in hand: a claim may be bringing them.
     early: HashSet<JobId>,
+}
+
+/// Claimed jobs of one key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Owned {
+    /// They wait or run.
+    active: usize,
+    finishing: usize,
+}
+
+/// How full the hand is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Claimed jobs that run, or could if there were places: of each key as many as may run at a time.
+    pub(super) runnable: usize,
+    /// Claimed jobs beyond these.
+    pub(super) beyond: usize,
+    /// Jobs that are being recorded.
+    pub(super) finishing: usize,
 }
 
 impl Hand {
@@ -117,8 +135,7 @@ impl Hand {
             earlier.pull(Pull::Lost);
         }
         if let Some(owner) = &reins.owner {
-            table.claimed += 1;
-            *table.owners.entry(owner.clone()).or_default() += 1;
+            table.owners.entry(owner.clone()).or_default().active += 1;
         }
         if table.early.remove(&lease.id) {
             reins.pull(Pull::Cancel);
@@ -136,24 +153,29 @@ impl Hand {
         let before = std::mem::replace(current, stage);
         if stage == Stage::Finishing && before != Stage::Finishing {
             table.finishing += 1;
-            table.claimed -= usize::from(reins.owner.is_some());
+            if let Some(owned) = reins.owner.as_ref().and_then(|owner| table.owners.get_mut(owner)) {
+                owned.active -= 1;
+                owned.finishing += 1;
+            }
         }
     }
 
-    /// A job is done with; how many claimed ones of its owner were in hand.
-    pub(super) fn release(&self, reins: &Reins) -> u64 {
+    /// A job is done with.
+    pub(super) fn release(&self, reins: &Reins) {
         let mut table = self.lock();
-        let mut of_owner = 0;
         if table.held.get(&reins.lease.id).is_some_and(|(held, _)| held.lease == reins.lease)
             && let Some((held, stage)) = table.held.remove(&reins.lease.id)
         {
-            of_owner = held.owner.as_ref().and_then(|owner| table.owners.get(owner)).copied().unwrap_or(0);
             table.uncount(&held, stage);
         }
         if table.held.is_empty() {
             self.emptied.notify_one();
         }
-        of_owner
+    }
+
+    /// Whether any key has so many claimed jobs in hand, those that are being recorded among them.
+    pub(super) fn has_key_with(&self, many: u64) -> bool {
+        self.lock().owners.values().any(|owned| (owned.active + owned.finishing) as u64 >= many)
     }
 
     /// Tell a job something, if it is here.
@@ -194,10 +216,15 @@ impl Hand {
         self.lock().held.values().map(|(reins, _)| reins.lease).collect()
     }
 
-    /// Claimed jobs that wait or run, and all those that are being recorded.
-    pub(super) fn numbers(&self) -> (usize, usize) {
+    /// How full it is when `per_key` jobs of a key may run at a time.
+    pub(super) fn load(&self, per_key: usize) -> Load {
         let table = self.lock();
-        (table.claimed, table.finishing)
+        let (mut runnable, mut active) = (0, 0);
+        for owned in table.owners.values() {
+            runnable += owned.active.min(per_key);
+            active += owned.active;
+        }
+        Load { runnable, beyond: active - runnable, finishing: table.finishing }
     }
 
     pub(super) fn in_hand(&self) -> InHand {
@@ -221,12 +248,10 @@ impl Table {
             self.finishing -= 1;
         }
         let Some(owner) = &reins.owner else { return };
-        if stage != Stage::Finishing {
-            self.claimed -= 1;
-        }
-        if let Some(count) = self.owners.get_mut(owner) {
+        if let Some(owned) = self.owners.get_mut(owner) {
+            let count = if stage == Stage::Finishing { &mut owned.finishing } else { &mut owned.active };
             *count -= 1;
-            if *count == 0 {
+            if *owned == Owned::default() {
                 self.owners.remove(owner);
             }
         }

@@ -10,13 +10,15 @@ use std::{
 };
 
 use fumehood_store::{Jobs, NodeId};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
-use super::{Execute, RunnerConfig, decide::prefetch, hand::Hand, outage::Outage};
+use super::{
+    Execute, RunnerConfig,
+    decide::{Wanted, pace, prefetch, wanted},
+    hand::Hand,
+    outage::Outage,
+};
 use crate::{Admission, Outside};
-
-/// Most jobs whose outcome is being recorded before more are claimed.
-const MAX_FINISHING: usize = 1_024;
 
 pub(super) struct Shared {
     pub(super) config: RunnerConfig,
@@ -29,6 +31,8 @@ pub(super) struct Shared {
     pub(super) outage: Outage,
     /// Whether the store may have jobs for us.
     pub(super) is_hungry: AtomicBool,
+    /// Whether the last claim may have passed over jobs of a key that had enough in hand.
+    pub(super) is_bounded: AtomicBool,
     /// Wakes the task that claims.
     pub(super) look: Notify,
     /// Whether all leases are to be renewed at once.
@@ -38,8 +42,7 @@ pub(super) struct Shared {
     /// Wakes the task that keeps leases and sweeps.
     pub(super) tend: Notify,
     pub(super) is_stopping: AtomicBool,
-    /// How long jobs usually run.
-    pace: Mutex<Option<Duration>>,
+    rhythm: Mutex<Rhythm>,
     work: Mutex<Work>,
 }
 
@@ -50,11 +53,11 @@ struct Work {
     is_over: bool,
 }
 
-/// How much to ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) most: usize,
-    pub(super) per_key: u64,
+/// How often jobs end.
+#[derive(Debug, Default)]
+struct Rhythm {
+    last: Option<Instant>,
+    interval: Option<Duration>,
 }
 
 impl Shared {
@@ -76,12 +79,13 @@ impl Shared {
             hand: Hand::default(),
             outage: Outage::default(),
             is_hungry: AtomicBool::new(true),
+            is_bounded: AtomicBool::new(false),
             look: Notify::new(),
             is_renewal_due: AtomicBool::new(false),
             is_sweep_due: AtomicBool::new(true),
             tend: Notify::new(),
             is_stopping: AtomicBool::new(false),
-            pace: Mutex::new(None),
+            rhythm: Mutex::default(),
             work: Mutex::default(),
         }
     }
@@ -89,6 +93,14 @@ impl Shared {
     /// The store may have jobs for us.
     pub(super) fn look_again(&self) {
         self.is_hungry.store(true, Ordering::Release);
+        self.look.notify_one();
+    }
+
+    /// There may be room for another job: look whether the store has one, unless it is known to have none.
+    pub(super) fn look_if_bounded(&self) {
+        if self.is_bounded.load(Ordering::Acquire) {
+            self.is_hungry.store(true, Ordering::Release);
+        }
         self.look.notify_one();
     }
 
@@ -106,40 +118,23 @@ impl Shared {
         self.is_stopping.load(Ordering::Acquire)
     }
 
-    /// A job has run for so long.
-    pub(super) fn learn(&self, ran: Duration) {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        *pace = Some(pace.map_or(ran, |usual| usual - usual / 8 + ran / 8));
+    /// A job has run.
+    pub(super) fn learn(&self) {
+        let (now, mut rhythm) = (Instant::now(), self.rhythm());
+        if let Some(before) = rhythm.last.replace(now) {
+            rhythm.interval = Some(pace(rhythm.interval, now.saturating_duration_since(before)));
+        }
     }
 
     /// How many jobs wait in hand beside those that run.
     pub(super) fn prefetch(&self) -> usize {
-        let usual = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        prefetch(self.admission.config().jobs, usual).min(self.config.max_prefetch)
+        prefetch(self.rhythm().interval).min(self.config.max_prefetch)
     }
 
     /// How many more jobs there is room for.
     pub(super) fn wanted(&self) -> Wanted {
-        let (places, prefetch) = (self.admission.config().jobs, self.prefetch());
-        let (claimed, finishing) = self.hand.numbers();
-        let room = (places + prefetch).saturating_sub(claimed);
-        let most = if finishing >= MAX_FINISHING { 0 } else { room };
-        Wanted { most, per_key: self.per_key(prefetch) }
-    }
-
-    /// How many jobs of one key are to be in hand.
-    ///
-    /// A node that is alone takes no more of a key than can run soon: else the jobs of one key would fill the hand and
-    /// wait in it for that key's own bound, while places stand empty and jobs of others wait in the store. Among many
-    /// nodes the bound counts for all of them together, so it cannot serve for this.
-    fn per_key(&self, prefetch: usize) -> u64 {
-        let soon = (self.admission.config().jobs_per_key() + (prefetch * 3).div_ceil(4)) as u64;
-        if self.config.is_alone { self.config.per_key.min(soon) } else { self.config.per_key }
-    }
-
-    /// Whether a key with so many jobs in hand may have been passed over by a claim.
-    pub(super) fn was_bounded(&self, in_hand: u64) -> bool {
-        in_hand >= self.per_key(self.prefetch())
+        let places = self.admission.config();
+        wanted(places.jobs, places.jobs_per_key(), self.prefetch(), self.hand.load(places.jobs_per_key()), &self.config)
     }
 
     /// Let a task run until it or the runner ends.
@@ -157,6 +152,10 @@ impl Shared {
         let mut work = self.work();
         work.is_over = true;
         work.tasks.abort_all();
+    }
+
+    fn rhythm(&self) -> MutexGuard<'_, Rhythm> {
+        self.rhythm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {

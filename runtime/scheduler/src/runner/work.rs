@@ -101,13 +101,13 @@ async fn run(shared: &Shared, claimed: Claimed, reins: &Reins) -> Recorded {
     let held_for = place.held_for();
     drop(place);
     telling.close();
-    shared.learn(held_for);
+    shared.learn();
     if ended == Err(Pull::Lost) {
         return None;
     }
     // Another job may be claimed while this one is being recorded.
     shared.hand.advance(reins, Stage::Finishing);
-    shared.look.notify_one();
+    shared.look_if_bounded();
     let kept = tokio::select! {
         biased;
         kept = &mut storing => kept,
@@ -151,7 +151,7 @@ impl Held<'_> {
         let Self { shared, reins } = &self;
         let Some((end, usage, held_for)) = recorded else { return };
         shared.hand.advance(reins, Stage::Finishing);
-        shared.look.notify_one();
+        shared.look_if_bounded();
         let finish = Finish { lease: reins.lease, end, usage, held_for };
         let mut wait = RETRY.0;
         loop {
@@ -169,12 +169,8 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let of_owner = self.shared.hand.release(self.reins);
-        if self.shared.was_bounded(of_owner) {
-            self.shared.look_again();
-        } else {
-            self.shared.look.notify_one();
-        }
+        self.shared.hand.release(self.reins);
+        self.shared.look_if_bounded();
     }
 }
 
