@@ -153,7 +153,7 @@ async fn drain(store: &Database, jobs: u64) -> f64 {
 async fn work(store: &Database, node: u64, most: usize) -> u64 {
     let now = Timestamp::now();
     let until = Timestamp { unix_ms: now.unix_ms + 30_000 };
-    let claim = Claim { node: NodeId(node), most, per_key: u64::MAX, until };
+    let claim = Claim { node: NodeId(node), most, at_once: most, per_key: u64::MAX, until };
     let claimed = store.claim(claim, now).await.expect("they are given out");
     let count = claimed.len() as u64;
     assert!(count > 0, "there are jobs left");

@@ -338,7 +338,7 @@ mod tests {
         let database = Database::open(&saved, Access::Own).unwrap();
         let counts = wait(database.counts(NOW)).unwrap();
         assert_eq!(counts.states, [(JobState::Available, jobs.saved)]);
-        let claim = Claim { node: NodeId(1), most: JOBS, per_key: u64::MAX, until: NOW };
+        let claim = Claim { node: NodeId(1), most: JOBS, at_once: JOBS, per_key: u64::MAX, until: NOW };
         assert_eq!(wait(database.claim(claim, NOW)).unwrap().len() as u64, jobs.saved);
         assert_eq!(wait(database.list(Filter { most: JOBS, ..Filter::default() })).unwrap().len() as u64, jobs.saved);
     }

@@ -42,11 +42,14 @@ pub(super) async fn claim(shared: Arc<Shared>) {
         poll = Instant::now() + shared.config.poll;
         if let Some(claimed) = ask(&shared, wanted).await {
             let is_full = claimed.len() >= wanted.most;
+            // More may wait that is not given ahead of its place.
+            let has_all_at_once = wanted.at_once < wanted.most && claimed.len() >= wanted.at_once;
             claimed.into_iter().for_each(|claimed| take(&shared, claimed));
             if is_full {
                 shared.is_hungry.store(true, Ordering::Release);
             }
-            shared.is_bounded.store(!is_full && shared.hand.has_key_with(wanted.per_key), Ordering::Release);
+            let is_bounded = !is_full && (has_all_at_once || shared.hand.has_key_with(wanted.per_key));
+            shared.is_bounded.store(is_bounded, Ordering::Release);
         } else {
             shared.is_hungry.store(true, Ordering::Release);
             sleep(AFTER_FAILURE).await;
@@ -54,10 +57,10 @@ pub(super) async fn claim(shared: Arc<Shared>) {
     }
 }
 
-async fn ask(shared: &Shared, Wanted { most, per_key }: Wanted) -> Option<Vec<Claimed>> {
+async fn ask(shared: &Shared, Wanted { most, at_once, per_key }: Wanted) -> Option<Vec<Claimed>> {
     shared.hand.expect();
     let now = shared.outside.now();
-    let claim = Claim { node: shared.node, most, per_key, until: later(now, shared.config.lease) };
+    let claim = Claim { node: shared.node, most, at_once, per_key, until: later(now, shared.config.lease) };
     shared.outage.note("give out jobs", shared.jobs.claim(claim, now).await)
 }
 

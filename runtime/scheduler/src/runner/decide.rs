@@ -35,6 +35,8 @@ const MAX_FINISHING: usize = 1_024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) most: usize,
+    /// How many of them begin at once.
+    pub(super) at_once: usize,
     pub(super) per_key: u64,
 }
 
@@ -80,10 +82,12 @@ pub(super) fn pace(interval: Option<Duration>, latest: Duration) -> Duration {
 /// the store. Among many nodes the bound counts for all of them together, so it cannot serve for this.
 pub(super) fn wanted(places: usize, own_places: usize, prefetch: usize, load: Load, config: &RunnerConfig) -> Wanted {
     let Load { runnable, beyond, finishing } = load;
-    let room = places.saturating_sub(runnable) + prefetch.saturating_sub(beyond);
+    let at_once = places.saturating_sub(runnable);
+    let room = at_once + prefetch.saturating_sub(beyond);
     let soon = (own_places + prefetch + finishing) as u64;
     Wanted {
         most: if finishing < MAX_FINISHING { room } else { 0 },
+        at_once,
         per_key: if config.is_alone { config.per_key.min(soon) } else { config.per_key },
     }
 }
@@ -175,7 +179,7 @@ mod tests {
     fn what_waits_for_its_own_key_takes_no_room_from_others() {
         let config = RunnerConfig::default();
         let asked = |runnable, beyond, finishing| {
-            let Wanted { most, per_key } = wanted(3, 2, 4, Load { runnable, beyond, finishing }, &config);
+            let Wanted { most, per_key, .. } = wanted(3, 2, 4, Load { runnable, beyond, finishing }, &config);
             (most, per_key)
         };
 

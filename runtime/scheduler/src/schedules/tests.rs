@@ -104,7 +104,7 @@ impl Bench {
 
     fn finish_all(&self) {
         let (at, until) = (self.outside().now(), Timestamp { unix_ms: u64::MAX / 4 });
-        let claim = Claim { node: NodeId(9), most: 1_000, per_key: 1_000, until };
+        let claim = Claim { node: NodeId(9), most: 1_000, at_once: 1_000, per_key: 1_000, until };
         for claimed in now(self.store.database.claim(claim, at)) {
             let end = End::Final { state: JobState::Completed, outcome: None };
             let lease: Lease = claimed.lease;

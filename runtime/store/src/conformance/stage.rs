@@ -86,7 +86,7 @@ pub(super) async fn claim_as(
     now: Timestamp,
 ) -> Vec<Claimed> {
     let until = Timestamp { unix_ms: now.unix_ms + LEASE_MS };
-    done(store.claim(Claim { node, most, per_key, until }, now).await)
+    done(store.claim(Claim { node, most, at_once: most, per_key, until }, now).await)
 }
 
 /// Submit a job and begin it.

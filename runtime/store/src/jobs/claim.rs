@@ -45,11 +45,16 @@ pub(super) fn claim(
         let left = claim.most - claimed.len();
         let at_a_time = if order.is_empty() { left } else { left.min(LOOKED_UP) };
         let Some(seq) = next(db, share, at_a_time)? else { continue };
-        let Some(job) = take(db, seq, claim, share.guess_us, now, signals)? else {
-            order.push(Reverse((used, turn)));
-            continue;
-        };
-        claimed.push(job);
+        let is_ahead = claimed.len() >= claim.at_once;
+        match take(db, seq, claim, is_ahead, share.guess_us, now, signals)? {
+            Taken::Job(job) => claimed.push(*job),
+            Taken::Ended => {
+                order.push(Reverse((used, turn)));
+                continue;
+            }
+            // It is the key's turn, and it waits: nothing of it goes before.
+            Taken::NotAhead => continue,
+        }
         served = Some(used);
         share.places -= 1;
         if share.places > 0 {
@@ -90,15 +95,24 @@ fn next(db: &Connection, share: &mut Share, at_a_time: usize) -> rusqlite::Resul
     Ok(share.next.pop_front())
 }
 
-/// Take one job; none if it ends instead: because its time to begin is over, or nobody can read it.
+/// What came of taking a job.
+enum Taken {
+    Job(Box<Claimed>),
+    /// It has ended instead: its time to begin is over, or nobody can read it.
+    Ended,
+    /// It may not run twice, and there is no place for it yet.
+    NotAhead,
+}
+
 fn take(
     db: &Connection,
     seq: i64,
     claim: Claim,
+    is_ahead: bool,
     charged_us: i64,
     now: Timestamp,
     signals: &mut Vec<Signal>,
-) -> rusqlite::Result<Option<Claimed>> {
+) -> rusqlite::Result<Taken> {
     let mut claimed = match read(db, seq) {
         Ok(claimed) => claimed,
         Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error),
@@ -106,13 +120,16 @@ fn take(
             tracing::error!(job.seq = seq, %error, blame = "host", "The job in row {seq} cannot be read and has failed");
             let ending = Ending::failed(JobState::Failed, Code::Internal, "what is stored of the job cannot be read")?;
             end(db, seq, &ending, now)?;
-            return Ok(None);
+            return Ok(Taken::Ended);
         }
     };
     if claimed.job.attempt == 0 && claimed.job.expires_at.is_some_and(|at| at <= now) {
         end(db, seq, &Ending::expired()?, now)?;
         signals.push(Signal::Job(claimed.job.id));
-        return Ok(None);
+        return Ok(Taken::Ended);
+    }
+    if is_ahead && !claimed.job.is_repeatable {
+        return Ok(Taken::NotAhead);
     }
     db.prepare_cached(
         "UPDATE jobs SET state = 2, token = token + 1, attempt = attempt + 1, node = ?2, lease_until_ms = ?3,
@@ -124,7 +141,7 @@ fn take(
     (job.state, job.started_at, job.updated_at) = (JobState::Running, Some(now), now);
     job.attempt += 1;
     job.version += 1;
-    Ok(Some(claimed))
+    Ok(Taken::Job(Box::new(claimed)))
 }
 
 fn read(db: &Connection, seq: i64) -> rusqlite::Result<Claimed> {

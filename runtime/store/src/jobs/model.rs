@@ -282,7 +282,7 @@ impl Model {
         let outcome = match &finish.end {
             End::Final { outcome, .. } => Some(outcome.clone()),
             End::Again { outcome, .. } => Some(Some(outcome.clone())),
-            End::Unrun => None,
+            End::Unrun { .. } => None,
         };
         if let Some(outcome) = outcome {
             row.job.usage = finish.usage;
@@ -294,7 +294,7 @@ impl Model {
         }
         let state = match &finish.end {
             End::Final { state, .. } => *state,
-            End::Again { .. } | End::Unrun if cancelled => JobState::Cancelled,
+            End::Again { .. } | End::Unrun { .. } if cancelled => JobState::Cancelled,
             End::Again { crashed: true, .. } if !row.job.is_repeatable => JobState::Interrupted,
             End::Again { .. } if row.job.attempt >= row.job.max_attempts || row.crashes >= MAX_CRASHES => {
                 JobState::Discarded
@@ -304,10 +304,10 @@ impl Model {
                 row.rank = rows::rank(*at, row.job.priority);
                 JobState::Retryable
             }
-            End::Unrun => {
-                row.since = now.unix_ms;
+            End::Unrun { at } => {
+                row.since = at.unix_ms.max(now.unix_ms);
                 row.job.attempt -= 1;
-                JobState::Available
+                if *at > now { JobState::Scheduled } else { JobState::Available }
             }
         };
         row.job.finished_at = state.is_final().then_some(now);

@@ -205,7 +205,7 @@ impl Driver {
     fn claim(&mut self) {
         let until = Timestamp { unix_ms: self.now.unix_ms + 1 + self.random.below(30_000) };
         let most = usize::try_from(self.random.below(6)).unwrap();
-        let claim = Claim { node: self.node(), most, per_key: 1 + self.random.below(5), until };
+        let claim = Claim { node: self.node(), most, at_once: most, per_key: 1 + self.random.below(5), until };
         let expected = self.model.claim(claim, self.now);
         let actual = wait(self.database().claim(claim, self.now)).unwrap();
         self.leases.extend(actual.iter().map(|claimed| claimed.lease));
@@ -243,16 +243,16 @@ impl Driver {
             5..8 => {
                 End::Again { at: self.soon(), outcome: self.outcome(), crashed: !may_repeat || self.random.one_in(3) }
             }
-            8 => End::Unrun,
+            8 => End::Unrun { at: self.soon() },
             _ => End::Final { state: JobState::Failed, outcome: None },
         };
         let usage = Usage { fuel_units: 1, memory_bytes: 2, duration_us: self.random.below(9) };
-        let usage = (end != End::Unrun).then_some(usage);
+        let usage = (!matches!(end, End::Unrun { .. })).then_some(usage);
         let held_for = Duration::from_micros(self.random.below(40_000));
         let finish = Finish { lease, end, usage, held_for };
         let expected = self.model.finish(&finish, self.now);
         assert_eq!(wait(self.database().finish(finish.clone(), self.now)).unwrap(), expected);
-        if expected.is_some() && finish.end == End::Unrun {
+        if expected.is_some() && matches!(finish.end, End::Unrun { .. }) {
             *self.begun.get_mut(&lease.id).unwrap() -= 1;
         }
         if expected.is_some() && self.random.one_in(2) {
