@@ -26,7 +26,7 @@ const MAX_WARNINGS: usize = 10;
 ///
 /// Counts are in memory until they are taken, which the dispatcher does every second: a crash loses a second of them.
 #[derive(Debug, Clone, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     modules: Arc<Mutex<HashMap<ModuleName, Page>>>,
 }
 

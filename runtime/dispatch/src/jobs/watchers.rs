@@ -42,7 +42,7 @@ impl Watchers {
                 Ok(Signal::Available | Signal::Due) => {}
                 // Something was missed: everyone looks.
                 Err(broadcast::error::RecvError::Lagged(_)) => {
-                    self.lock().values().for_each(|sender| drop(sender.send_replace(())));
+                    self.lock().values().for_each(|sender| sender.send_replace(()));
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
