@@ -19,7 +19,8 @@ pub trait History: Send + Sync + 'static {
     /// Calls, the newest first.
     fn calls(&self, filter: CallFilter) -> Verb<'_, Vec<StoredCall>>;
 
-    /// Figures for each tool, by name.
+    /// Figures for each tool, by name: of the newest calls that fit, at most `most` or, if that is zero,
+    /// [`STATISTICS_WINDOW`].
     fn statistics(&self, filter: CallFilter) -> Verb<'_, Vec<ToolStatistics>>;
 
     /// Forget calls that began before, at most `most`, and all but the newest `keep`; how many.

@@ -72,6 +72,8 @@ pub trait Jobs: Send + Sync + 'static {
     fn cancel(&self, id: JobId, now: Timestamp) -> Verb<'_, Option<Job>>;
 
     /// Try a dead letter again, with its attempts counted anew. The job as it then stands, whether that was possible or not.
+    ///
+    /// It need not begin in time any more, and goes on from its last checkpoint.
     fn retry(&self, id: JobId, now: Timestamp) -> Verb<'_, Option<Job>>;
 
     /// Forget ended jobs with everything that is kept of them; how many.
@@ -142,7 +144,8 @@ pub struct NewJob {
     pub idempotency: Option<Idempotency>,
     /// The schedule that submits it, if one does.
     pub schedule: Option<String>,
-    /// Who runs it already: for a call that became a job on the way.
+    /// Who runs it already, and until when: for a call that became a job on the way. It does not wait, and its lease has
+    /// the token 1.
     pub held_by: Option<(NodeId, Timestamp)>,
     /// What came of it already: for jobs of another system.
     pub ended: Option<(JobState, Option<JobOutcome>)>,
@@ -323,7 +326,11 @@ pub enum End {
         /// What came of it.
         outcome: Option<JobOutcome>,
     },
-    /// Another attempt may mend it: `retryable`, or `discarded` when this was the last one.
+    /// Another attempt may mend it: `retryable`, or `discarded` when this was the last one, or `cancelled` when somebody
+    /// wanted that meanwhile.
+    ///
+    /// Whoever says so of a job that may not run twice knows that this attempt had no effects. After a crash nobody knows:
+    /// then such a job is `interrupted`.
     Again {
         /// When.
         at: Timestamp,

@@ -1,13 +1,14 @@
-//! What survives a restart: the data directory with its components, modules, keys and caches.
+//! What survives a restart: the data directory with its components, modules, keys, jobs and caches.
 //!
-//! One process serves from a data directory at a time and holds its lock; others may read. Everything here is
-//! blocking: callers on an async runtime use a blocking thread. This crate knows nothing of what a component offers
-//! or how a key travels.
+//! One process serves from a data directory at a time and holds its lock; others may read. The verbs of [`Jobs`],
+//! [`Schedules`] and [`History`] are futures that need no runtime. Everything else here is blocking: callers on an async
+//! runtime use a blocking thread. One thread writes the database, many changes a sync; see [`Database`]. This crate knows
+//! nothing of what a component offers, how a key travels or what a schedule means.
 //!
 //! ```text
 //! <data directory>         0700
 //! ├── lock                 held by the one process that serves
-//! ├── fumehood.db          modules, keys, sealed secrets, what guests keep (SQLite)
+//! ├── fumehood.db          modules, keys, sealed secrets, what guests keep, jobs, history (SQLite)
 //! ├── secret               0600: 32 random bytes; seals caches and secrets, hashes keys
 //! ├── admin.key            0600: the first administrator's key
 //! ├── components/          the bytes of components, named by digest

@@ -46,7 +46,7 @@ pub struct Schedule {
     pub last_job: Option<JobId>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Grows with each change.
+    /// Grows with each change; chosen by the store, whatever is put.
     pub version: u64,
 }
 

@@ -90,11 +90,13 @@ pub(super) fn prune(db: &Connection, prune: &Prune, signals: &mut Vec<Signal>) -
         let keep = prune.keep;
         fits.push_str(&format!(
             " AND (finished_at_ms, seq) <= (
-                 SELECT finished_at_ms, seq FROM jobs WHERE {fits} ORDER BY finished_at_ms DESC, seq DESC LIMIT 1 OFFSET {keep})"
+                 SELECT finished_at_ms, seq FROM jobs INDEXED BY jobs_ended WHERE {fits} ORDER BY finished_at_ms DESC, seq DESC LIMIT 1 OFFSET {keep})"
         ));
     }
+    // In the order in which they ended, whatever else they must fit: by their state, all of them would be sorted first.
+    let index = if prune.id.is_some() { "jobs_id" } else { "jobs_ended" };
     let sql = format!(
-        "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE {fits} ORDER BY finished_at_ms, seq LIMIT {})
+        "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs INDEXED BY {index} WHERE {fits} ORDER BY finished_at_ms, seq LIMIT {})
          RETURNING id",
         prune.most
     );

@@ -86,12 +86,14 @@ fn take_back(
     signals: &mut Vec<Signal>,
 ) -> rusqlite::Result<()> {
     let columns = Running::COLUMNS;
+    // Only a server that starts alone looks at all that run; afterwards what has run out stands first in its index.
+    let fits = if sweep.is_alone { "(lease_until_ms <= ?1 OR node IS NOT ?2)" } else { "lease_until_ms <= ?1" };
     let lost: Vec<(Running, JobId)> = db
         .prepare_cached(&format!(
             "SELECT {columns}, id FROM jobs INDEXED BY jobs_held
-             WHERE state = 2 AND (lease_until_ms <= ?1 OR (?2 AND node IS NOT ?3)) ORDER BY lease_until_ms, seq LIMIT ?4"
+             WHERE state = 2 AND {fits} ORDER BY lease_until_ms, seq LIMIT ?3"
         ))?
-        .query_map(params![ms(now), sweep.is_alone, sweep.node.0.cast_signed(), most(sweep)], |row| {
+        .query_map(params![ms(now), sweep.node.0.cast_signed(), most(sweep)], |row| {
             Ok((Running::of(row)?, rows::id(row, 8)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
