@@ -120,7 +120,7 @@ fn has_target() -> bool {
 }
 
 /// Say loudly that something is not tested, and why.
-fn skip(what: &str, reason: &str) {
+pub fn skip(what: &str, reason: &str) {
     let line = format!("SKIPPED: {what}, because {reason}\n");
     // Past the capture of the test runner: who reads only the summary must see this too.
     let _ = std::io::stderr().write_all(line.as_bytes());

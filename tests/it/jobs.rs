@@ -27,7 +27,9 @@ fn setup() -> Option<Setup> {
 
 fn workshop() -> Option<Arc<Server>> {
     let setup = setup()?;
-    Some(WORKSHOP.get(|| setup.set("concurrency.calls", 8).set("concurrency.per_key", 8).set("jobs.running", 6).start()))
+    Some(
+        WORKSHOP.get(|| setup.set("concurrency.calls", 8).set("concurrency.per_key", 8).set("jobs.running", 6).start()),
+    )
 }
 
 /// Submit a job, which must be taken in; its id.
@@ -158,7 +160,12 @@ fn the_same_submission_under_the_same_name_is_one_job() {
     let Some(server) = workshop() else { return };
     let (_, client) = server.admin().new_key("twice", "call");
     let send = |name: &str, job: &Value| {
-        client.send("POST", "/api/v1/jobs", &[("content-type", "application/json"), ("idempotency-key", name)], job.to_string().as_bytes())
+        client.send(
+            "POST",
+            "/api/v1/jobs",
+            &[("content-type", "application/json"), ("idempotency-key", name)],
+            job.to_string().as_bytes(),
+        )
     };
 
     let first = send("one", &add(1, 1));

@@ -100,7 +100,9 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = "Example: fumehood schedules add nightly --cron '0 3 * * *' reports.build")]
     Schedules(SchedulesCommand),
     /// List calls that have ended
-    #[command(after_help = "Example: fumehood calls --tool calculator__add --outcome error\nExample: fumehood calls --csv --limit 10000 > calls.csv")]
+    #[command(
+        after_help = "Example: fumehood calls --tool calculator__add --outcome error\nExample: fumehood calls --csv --limit 10000 > calls.csv"
+    )]
     Calls(CallsArgs),
     /// Show counts, error rates, durations and fuel of each tool
     #[command(after_help = "Example: fumehood stats --since 2026-11-20T00:00:00Z")]
@@ -371,7 +373,10 @@ pub(crate) enum JobsCommand {
     #[command(after_help = "Example: fumehood jobs submit reports.build year=2026 --priority 5 --tag monthly")]
     Submit(SubmitArgs),
     /// List jobs, the newest first
-    #[command(alias = "list", after_help = "Example: fumehood jobs ls --state running,available\nExample: fumehood jobs ls --state dead")]
+    #[command(
+        alias = "list",
+        after_help = "Example: fumehood jobs ls --state running,available\nExample: fumehood jobs ls --state dead"
+    )]
     Ls {
         /// Only in these states, joined by commas; `dead` stands for failed, interrupted and discarded
         #[arg(long, value_name = "STATES")]
@@ -416,7 +421,10 @@ pub(crate) enum JobsCommand {
         ids: Vec<String>,
     },
     /// Forget jobs that have ended, with their results
-    #[command(alias = "rm", after_help = "Example: fumehood jobs prune --state dead --older-than 30d\nExample: fumehood jobs prune 0199a3c4-5b6d-7e8f-9012-3456789abcde")]
+    #[command(
+        alias = "rm",
+        after_help = "Example: fumehood jobs prune --state dead --older-than 30d\nExample: fumehood jobs prune 0199a3c4-5b6d-7e8f-9012-3456789abcde"
+    )]
     Prune {
         /// These jobs, and no others
         #[arg(conflicts_with_all = ["state", "older_than", "keep"])]

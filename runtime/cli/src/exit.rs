@@ -126,6 +126,11 @@ impl Failure {
         self.0.code == code.as_str()
     }
 
+    /// Whether nobody answered at all.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.0.code == "unreachable"
+    }
+
     fn to_json(&self) -> Value {
         let own =
             || json!({ "error": self.0.code, "message": self.0.message, "details": self.0.lines, "hint": self.0.hint });

@@ -31,8 +31,6 @@ pub struct Terms {
     pub via: Via,
     /// Who hears how far it is.
     pub listener: Option<Arc<dyn Listener>>,
-    /// What it may use at the most, where that is not what direct calls may.
-    pub(crate) ceiling: Option<Limits>,
 }
 
 impl Dispatcher {
@@ -53,8 +51,20 @@ impl Dispatcher {
         arguments: Arguments,
         terms: Terms,
     ) -> Result<Answer, DispatchError> {
+        self.call_within(self.inner.config.limits, principal, tool, arguments, terms).await
+    }
+
+    /// The same with other limits than those of direct calls.
+    pub(crate) async fn call_within(
+        &self,
+        ceiling: Limits,
+        principal: &Principal,
+        tool: &Tool,
+        arguments: Arguments,
+        terms: Terms,
+    ) -> Result<Answer, DispatchError> {
         let (at, via) = (Timestamp::now(), terms.via);
-        let result = self.call_at(principal, tool, arguments, terms).await;
+        let result = self.take_place(ceiling, principal, tool, arguments, terms).await;
         match &result {
             Ok(answer) => self.inner.history.note(tool, principal, via, at, Ok(&answer.outcome), answer.usage),
             Err(error) => {
@@ -65,8 +75,9 @@ impl Dispatcher {
         result
     }
 
-    async fn call_at(
+    async fn take_place(
         &self,
+        ceiling: Limits,
         principal: &Principal,
         tool: &Tool,
         arguments: Arguments,
@@ -74,7 +85,6 @@ impl Dispatcher {
     ) -> Result<Answer, DispatchError> {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
-        let ceiling = terms.ceiling.unwrap_or(self.inner.config.limits);
         let limits = ceiling.lowered_by(tool.limits).lowered_by(principal.limits).lowered_by(terms.lowered);
         let deadline = arrived + limits.deadline();
         let turn = self.turn(tool, &limits, deadline).await?;

@@ -139,7 +139,10 @@ impl Recorder {
     fn lost(&self) {
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            tracing::warn!(calls = dropped, "{dropped} calls are missing from the history: they came faster than it is written");
+            tracing::warn!(
+                calls = dropped,
+                "{dropped} calls are missing from the history: they came faster than it is written"
+            );
         }
     }
 }

@@ -22,20 +22,20 @@ mod run;
 mod said;
 mod schedules;
 mod secrets;
-mod work;
 mod witness;
+mod work;
 
 pub use call::{Answer, Terms};
-pub use dispatcher::{Config, Dispatcher, Records, Parts};
+pub use dispatcher::{Config, Dispatcher, Parts, Records};
 pub use error::DispatchError;
-pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, Wish};
 pub use fumehood_capabilities::Listener;
 pub use fumehood_registry::Mode;
-pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
+pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, Wish};
 pub use fumehood_sandbox::is_offered;
+pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_store::{
-    ApiKey, Body, CallFilter, Counts, Filter, JobEvent, NewKey, Observation, Prune, Schedule, SecretEntry, StoredCall, Told,
-    ToolStatistics,
+    ApiKey, Body, CallFilter, Counts, Filter, JobEvent, NewKey, Observation, Prune, Schedule, SecretEntry, StoredCall,
+    Told, ToolStatistics,
 };
 pub use fumehood_value::Arguments;
 pub use history::{HistoryConfig, MAX_CALLS, Via};

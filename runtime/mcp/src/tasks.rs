@@ -6,9 +6,7 @@ use fumehood_dispatch::{Body, DispatchError, Dispatcher, Ticket, Tool};
 use fumehood_model::{Code, Failure, Job, JobOutcome, JobState, Outcome, Principal};
 use rmcp::{
     ErrorData,
-    model::{
-        CreateTaskResult, DetailedTask, ErrorCode, GetTaskResult, JsonObject, Task, TaskPayload, TaskStatus,
-    },
+    model::{CreateTaskResult, DetailedTask, ErrorCode, GetTaskResult, JsonObject, Task, TaskPayload, TaskStatus},
 };
 use serde_json::Value;
 
@@ -82,8 +80,7 @@ pub(crate) async fn result(
 }
 
 fn task(door: &Dispatcher, job: &Job) -> Task {
-    let mut task =
-        Task::new(job.id.to_string(), status(job), job.created_at.to_string(), job.updated_at.to_string());
+    let mut task = Task::new(job.id.to_string(), status(job), job.created_at.to_string(), job.updated_at.to_string());
     task.status_message = message(job);
     // Counted from the moment of its making, as the extension counts: at least this long.
     task.ttl_ms = door.jobs_kept_ms();

@@ -69,7 +69,7 @@ pub(crate) struct CallEntry {
     digest: Digest,
     /// The job that it was an attempt of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     job: Option<JobId>,
     usage: UsageEntry,
 }

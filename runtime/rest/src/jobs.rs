@@ -1,8 +1,8 @@
 //! Jobs over REST: submit, see, follow, cancel, try again, forget.
 
 mod entry;
-mod events;
 mod queue;
+pub(crate) mod stream;
 
 use std::time::Duration;
 
@@ -26,7 +26,6 @@ use crate::{
 };
 
 pub(crate) use entry::{JobEntry, answer};
-pub(crate) use events::events;
 pub(crate) use queue::{accepted, queue};
 
 /// Most jobs on one page.
@@ -84,7 +83,7 @@ pub(crate) struct JobList {
     jobs: Vec<JobEntry>,
     /// Where the next page begins: its parameter `before`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     next: Option<JobId>,
 }
 

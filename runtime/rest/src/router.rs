@@ -5,7 +5,9 @@ use fumehood_model::Code;
 use http::{Method, Uri};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{calls, docs, health, history, jobs, keys, modules, openapi, permissions, results, schedules, secrets, tools};
+use crate::{
+    calls, docs, health, history, jobs, keys, modules, openapi, permissions, results, schedules, secrets, tools,
+};
 
 /// What handlers work with. Cloning is cheap.
 #[derive(Clone)]
@@ -58,7 +60,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(jobs::show, jobs::cancel))
         .routes(routes!(jobs::result))
         .routes(routes!(jobs::input))
-        .routes(routes!(jobs::events))
+        .routes(routes!(jobs::stream::events))
         .routes(routes!(jobs::retry))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::show, schedules::put, schedules::remove))

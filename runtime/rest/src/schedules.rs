@@ -39,7 +39,7 @@ pub(crate) struct ScheduleEntry {
     last_at: Option<Timestamp>,
     /// The job that it submitted last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = Uuid)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     last_job: Option<JobId>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

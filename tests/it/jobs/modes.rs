@@ -114,4 +114,3 @@ fn the_openapi_document_tells_of_both_ways() {
     assert_eq!(of(direct, "202"), of(queue, "202"));
     assert!(document["paths"]["/api/v1/jobs/{id}/events"]["get"].is_object());
 }
-

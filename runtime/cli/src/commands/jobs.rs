@@ -68,9 +68,8 @@ pub(crate) fn run(session: &Session<'_>, command: &JobsCommand) -> anyhow::Resul
             })?;
         }
         JobsCommand::Import { file } => {
-            let text = fs::read(file).map_err(|error| {
-                Failure::new(Code::NotFound, format!("{} cannot be read: {error}", file.display()))
-            })?;
+            let text = fs::read(file)
+                .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", file.display())))?;
             let jobs: Value = serde_json::from_slice(&text).map_err(|error| {
                 Failure::new(Code::InvalidInput, format!("{} is not JSON: {error}", file.display()))
             })?;
@@ -128,11 +127,7 @@ pub(crate) fn order(
 }
 
 /// Do the same with each; with one, its document is what is written, with several a list of them.
-fn each(
-    session: &Session<'_>,
-    ids: &[String],
-    work: impl Fn(&str) -> Result<Value, Failure>,
-) -> anyhow::Result<()> {
+fn each(session: &Session<'_>, ids: &[String], work: impl Fn(&str) -> Result<Value, Failure>) -> anyhow::Result<()> {
     let documents = ids.iter().map(|id| work(id)).collect::<Result<Vec<_>, _>>()?;
     let document = if let [only] = &documents[..] { only.clone() } else { json!({ "jobs": documents }) };
     session.output.data(&document, String::new)?;
@@ -159,7 +154,9 @@ fn list(client: &Client, query: &[(&str, &str)], limit: usize) -> Result<Vec<Val
 
 fn states(names: &str) -> Vec<&str> {
     let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.flat_map(|name| if name == "dead" { vec!["failed", "interrupted", "discarded"] } else { vec![name] }).collect()
+    names
+        .flat_map(|name| if name == "dead" { vec!["failed", "interrupted", "discarded"] } else { vec![name] })
+        .collect()
 }
 
 fn rendered(jobs: &[Value]) -> String {

@@ -19,12 +19,7 @@ use fumehood_scheduler::{Attempted, Execute, Mend, Telling};
 use fumehood_store::{Claimed, Report};
 use fumehood_value::Arguments;
 
-use crate::{
-    DispatchError, Dispatcher,
-    history::Via,
-    run::Run,
-    said::one_line,
-};
+use crate::{DispatchError, Dispatcher, history::Via, run::Run, said::one_line};
 
 /// How soon a job is looked at again whose module runs as many calls as it may.
 const TURN: Duration = Duration::from_millis(250);
@@ -57,11 +52,7 @@ impl Dispatcher {
         let limits = self.job_limits(&claimed);
         let place = telling.place();
         let deadline = arrived + limits.deadline();
-        let listener = Arc::new(Watched {
-            telling,
-            attempt: claimed.job.attempt,
-            checkpoint: claimed.checkpoint,
-        });
+        let listener = Arc::new(Watched { telling, attempt: claimed.job.attempt, checkpoint: claimed.checkpoint });
         let run = Run {
             principal: &principal,
             tool: &tool,
@@ -213,10 +204,13 @@ fn shown(told: Told) -> fumehood_store::Told {
         }
         Told::Output { stream, text } => fumehood_store::Told::Output {
             stream: stream.as_str().to_owned(),
-            text: text.split_inclusive('\n').map(|line| {
-                let (bare, end) = line.strip_suffix('\n').map_or((line, ""), |bare| (bare, "\n"));
-                one_line(bare) + end
-            }).collect(),
+            text: text
+                .split_inclusive('\n')
+                .map(|line| {
+                    let (bare, end) = line.strip_suffix('\n').map_or((line, ""), |bare| (bare, "\n"));
+                    one_line(bare) + end
+                })
+                .collect(),
         },
     }
 }

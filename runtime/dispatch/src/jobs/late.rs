@@ -54,10 +54,11 @@ impl Dispatcher {
         let input = arguments.into_text();
         let order = Order { lowered: terms.lowered, ..Order::default() };
         let switch = Arc::new(Switch { first: terms.listener.clone(), ..Switch::default() });
-        let terms = Terms { listener: Some(switch.clone()), ceiling: Some(self.limits_of_jobs()), ..terms };
+        let terms = Terms { listener: Some(switch.clone()), ..terms };
+        let ceiling = self.limits_of_jobs();
         let (this, caller, called) = (self.clone(), principal.clone(), Arc::clone(tool));
         let text = Arguments::Text(input.clone());
-        let mut call = Box::pin(async move { this.call(&caller, &called, text, terms).await });
+        let mut call = Box::pin(async move { this.call_within(ceiling, &caller, &called, text, terms).await });
         if let Ok(answer) = tokio::time::timeout(patience, &mut call).await {
             return answer.map(Called::Answered);
         }

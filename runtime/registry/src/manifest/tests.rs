@@ -53,7 +53,10 @@ expect_error = '{"tag": "unknown"}'
     assert_eq!(manifest.limits.fuel_units, Some(1_000));
     assert_eq!(manifest.limits.result, Some(fumehood_model::ByteSize(1_024)));
     assert_eq!(manifest.functions["forecast"].params["place"], "Name of the place.");
-    assert_eq!((manifest.functions["forecast"].mode, manifest.functions["forecast"].is_idempotent), (Some(Mode::Auto), true));
+    assert_eq!(
+        (manifest.functions["forecast"].mode, manifest.functions["forecast"].is_idempotent),
+        (Some(Mode::Auto), true)
+    );
     assert_eq!(manifest.asks(), ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"]);
     assert_eq!(manifest.permissions[1].reason, "How much to log.");
     assert_eq!(manifest.examples[0].args, serde_json::json!({ "place": "Bonn" }));

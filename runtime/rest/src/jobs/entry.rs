@@ -16,7 +16,7 @@ use crate::{
 /// A job as it stands.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobEntry {
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String, format = "uuid")]
     id: JobId,
     module: String,
     function: String,

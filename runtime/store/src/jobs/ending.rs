@@ -139,7 +139,15 @@ pub(super) fn back(
             version = version + 1, node = NULL, lease_until_ms = NULL, charged_us = ifnull(?5, charged_us)
          WHERE seq = ?1",
     )?
-    .execute(params![job.seq, !crashed, crashed, ms(now), charged_us, rows::state_number(state), ms(at.max(now))])?;
+    .execute(params![
+        job.seq,
+        !crashed,
+        crashed,
+        ms(now),
+        charged_us,
+        rows::state_number(state),
+        ms(at.max(now))
+    ])?;
     Ok(state)
 }
 

@@ -134,7 +134,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp { unix_ms: 1_000_000 };
     const MANY: Bounds = Bounds { waiting: 1_000, waiting_per_key: 1_000 };
-    const CLAIM: Claim = Claim { node: NodeId(1), most: 10, at_once: 10, per_key: 10, until: Timestamp { unix_ms: 2_000_000 } };
+    const CLAIM: Claim =
+        Claim { node: NodeId(1), most: 10, at_once: 10, per_key: 10, until: Timestamp { unix_ms: 2_000_000 } };
 
     fn open(folder: &tempfile::TempDir) -> Database {
         Database::open_with(&folder.path().join("db"), Access::Own, Durability::Process).unwrap()

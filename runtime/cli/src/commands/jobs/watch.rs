@@ -64,7 +64,7 @@ fn follow(client: &Client, id: &str, shown: &mut Shown<'_, '_>) -> Result<Value,
                 }
             }
             // The server may be starting again: the job is not lost with it.
-            Err(failure) if seen.is_none() || failure.is_answer() || left == 0 => return Err(failure),
+            Err(failure) if seen.is_none() || !failure.is_unreachable() || left == 0 => return Err(failure),
             Err(_) => {}
         }
         left = left.saturating_sub(1);

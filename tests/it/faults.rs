@@ -1,0 +1,167 @@
+//! Full disks, damaged files, directories that nobody may write to, two servers in one place.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{Seek, SeekFrom, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
+
+use fumehood_tests::{Server, Setup, command, eventually, guest};
+use serde_json::json;
+
+fn setup() -> Option<Setup> {
+    Some(Server::setup().patient().guest("calculator", &guest("calculator")?))
+}
+
+fn add() -> serde_json::Value {
+    json!({ "tool": "calculator.add", "input": { "a": 20, "b": 3 } })
+}
+
+#[test]
+fn a_second_server_on_one_data_directory_is_refused_and_the_first_goes_on() {
+    let Some(setup) = setup() else { return };
+    let server = setup.clone().start();
+
+    let second = setup.command().output().unwrap();
+
+    assert_eq!(second.status.code(), Some(6));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("is in use by another fumehood server"), "{said}");
+    assert_eq!(server.admin().post("/api/v1/jobs", &add()).status, 202);
+}
+
+#[test]
+fn a_damaged_database_is_refused_with_the_ways_out_and_can_be_salvaged() {
+    let Some(setup) = setup() else { return };
+    let server = setup.start();
+    let jobs: Vec<String> = (0..50)
+        .map(|_| server.admin().post("/api/v1/jobs", &add()).json()["id"].as_str().unwrap().to_owned())
+        .collect();
+    eventually("all have ended", || {
+        server.admin().get("/api/v1/jobs?state=completed&limit=500").expect(200)["jobs"].as_array().unwrap().len() == 50
+    });
+    let setup = server.stop();
+    let database = setup.data().join("fumehood.db");
+    spoil(&database);
+
+    let refused = setup.command().output().unwrap();
+
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(said.contains("fumehood salvage") && said.contains("fumehood.db"), "{said}");
+    let salvaged = command().args(["salvage", "-o", "json"]).arg("--data-dir").arg(setup.data()).output().unwrap();
+    assert_eq!(salvaged.status.code(), Some(0), "{}", String::from_utf8_lossy(&salvaged.stderr));
+    let server = setup.start();
+    let listed = server.admin().get("/api/v1/jobs?limit=500").expect(200);
+    let left = listed["jobs"].as_array().unwrap().len();
+    assert!(left > 0 && left <= jobs.len(), "{left} of {} jobs are there", jobs.len());
+    assert_eq!(server.admin().post("/api/v1/jobs", &add()).status, 202, "it works on");
+}
+
+/// Overwrite a page in the middle of a file.
+fn spoil(path: &Path) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    let pages = file.metadata().unwrap().len() / 4096;
+    file.seek(SeekFrom::Start(pages / 2 * 4096)).unwrap();
+    file.write_all(&[0xff; 4096]).unwrap();
+}
+
+#[test]
+fn a_backup_of_a_running_server_becomes_a_server_elsewhere() {
+    let Some(setup) = setup() else { return };
+    let server = setup.start();
+    let job = server.admin().post("/api/v1/jobs", &add()).json();
+    let path = format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());
+    server.admin().get(&format!("{path}?wait_s=20")).expect(200);
+    let place = tempfile::tempdir().unwrap();
+    let copy = place.path().join("copy");
+
+    let made = server.command(&["backup", copy.to_str().unwrap()]).output().unwrap();
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o077, 0, "it is for its owner alone");
+    let other = Server::setup();
+    let restored = command().arg("restore").arg(&copy).arg("--data-dir").arg(other.data()).output().unwrap();
+    assert_eq!(restored.status.code(), Some(0), "{}", String::from_utf8_lossy(&restored.stderr));
+    let other = other.start();
+
+    assert_eq!(other.admin().get(&path).expect(200)["result"], 23);
+    let again = command().arg("restore").arg(&copy).arg("--data-dir").arg(other.data()).output().unwrap();
+    assert!(!again.status.success(), "nothing is overwritten");
+}
+
+#[test]
+fn a_directory_that_nobody_may_write_to_is_told_at_the_start() {
+    let Some(setup) = setup() else { return };
+    let data = setup.data();
+    fs::create_dir_all(&data).unwrap();
+    // Root writes where it likes, but not through a file.
+    fs::remove_dir(&data).unwrap();
+    fs::write(&data, b"in the way").unwrap();
+
+    let refused = setup.command().output().unwrap();
+
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(said.contains(data.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_full_disk_refuses_new_jobs_loses_none_and_needs_no_restart() {
+    let Some(setup) = setup() else { return };
+    let data = setup.data();
+    fs::create_dir_all(&data).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "none"]).arg(&data).output();
+    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+        return fumehood_tests::skip("a full disk", "only root can mount a small one");
+    }
+    let _mount = Mount(data.clone());
+    let server = setup.start();
+    let admin = server.admin();
+    let ballast = data.join("ballast");
+    let filled = fill(&ballast);
+
+    let mut full = None;
+    for _ in 0..2_000 {
+        let answer = admin.post("/api/v1/jobs", &add());
+        if answer.status != 202 {
+            full = Some(answer);
+            break;
+        }
+    }
+    let full = full.unwrap_or_else(|| panic!("the disk with {filled} bytes of ballast is never full"));
+    full.refused(507, "storage_full");
+    assert_eq!(admin.call("calculator/add", &json!({ "a": 1, "b": 1 })).status, 200, "direct calls go on");
+    fs::remove_file(&ballast).unwrap();
+
+    eventually("there is room again", || admin.post("/api/v1/jobs", &add()).status == 202);
+    eventually("every job that was accepted ends", || {
+        let left = admin.get("/api/v1/jobs?state=available,running,retryable&limit=500").expect(200);
+        left["jobs"] == json!([])
+    });
+    assert_eq!(admin.get("/api/v1/jobs?state=dead").expect(200)["jobs"], json!([]));
+    drop(server);
+}
+
+/// Write until nothing more fits.
+fn fill(path: &Path) -> u64 {
+    let mut file = fs::File::create(path).unwrap();
+    let mut written = 0;
+    for size in [1 << 20, 64 << 10, 4 << 10] {
+        let block = vec![0; size];
+        while file.write_all(&block).is_ok() {
+            written += size as u64;
+        }
+    }
+    written
+}
+
+/// A small disk, gone when this is.
+struct Mount(std::path::PathBuf);
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l"]).arg(&self.0).output();
+    }
+}
