@@ -5,8 +5,10 @@ wasmtime::component::bindgen!({
     world: "fumehood:host/imports",
     imports: {
         "fumehood:host/call.progress": async,
+        "fumehood:host/job.checkpoint": async,
+        "fumehood:host/job.resumed": async,
         "fumehood:host/secrets.get": async,
     },
 });
 
-pub(crate) use fumehood::host::{call, invoke, secrets};
+pub(crate) use fumehood::host::{call, invoke, job, secrets};

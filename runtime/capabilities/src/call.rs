@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 pub use fumehood_model::Progress;
@@ -15,16 +15,14 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::{
     Ask, Guest, Host,
     bindings::call::{self, add_to_linker},
+    pace::PERIOD,
 };
 
 /// The imports that this module links.
 pub(crate) const IMPORTS: [&str; 1] = ["fumehood:host/call@0.1.0"];
 
 /// Longest message, in bytes: a line that a person reads while waiting.
-const MAX_MESSAGE: usize = 1 << 10;
-
-/// Time between two reports: ten a second look like movement, and more are only work.
-const PERIOD: Duration = Duration::from_millis(100);
+pub(crate) const MAX_MESSAGE: usize = 1 << 10;
 
 /// Passes progress on to the host, not too often.
 pub(crate) struct Reporter {

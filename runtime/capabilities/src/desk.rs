@@ -11,9 +11,13 @@ use fumehood_model::ModuleName;
 use fumehood_policy::{Grant, Limits};
 
 use crate::{
-    call::{self, Progress},
+    call::Progress,
     host::{Ask, Host, Reply},
-    http, invoke, keyvalue, secrets,
+    http, invoke, job, keyvalue,
+    listener::{Heard, Listener},
+    listening::Listening,
+    secrets,
+    told::Piece,
 };
 
 /// Most different denials that are remembered of one call.
@@ -34,6 +38,8 @@ pub struct Desk {
 pub struct Visit {
     desk: Desk,
     about: About,
+    /// Who listens, and what was heard.
+    listening: Option<Box<Listening>>,
     denied: Mutex<Vec<Grant>>,
     pub(crate) used: Mutex<Used>,
 }
@@ -52,6 +58,8 @@ pub struct About {
     pub witness: Arc<dyn Witness>,
     /// The way to other tools, with the rights of the caller.
     pub invoke: Arc<dyn Invoke>,
+    /// Who listens to the call while it runs, if anybody does.
+    pub listener: Option<Arc<dyn Listener>>,
 }
 
 /// What a call has used of the bounds that the host side keeps.
@@ -71,9 +79,6 @@ pub trait Witness: Send + Sync {
     ///
     /// The grant is the narrowest that would cover the use.
     fn note(&self, module: &ModuleName, grant: &Grant, allowed: bool);
-
-    /// A guest told how far it is.
-    fn progress(&self, module: &ModuleName, progress: Progress);
 }
 
 /// Calls other tools for a guest, as whoever called the guest.
@@ -89,7 +94,8 @@ impl Desk {
     /// The host side of one call.
     #[must_use]
     pub fn visit(&self, about: About) -> Arc<Visit> {
-        Arc::new(Visit { desk: self.clone(), about, denied: Mutex::default(), used: Mutex::default() })
+        let listening = about.listener.clone().map(|listener| Box::new(Listening::new(listener, &about.limits)));
+        Arc::new(Visit { desk: self.clone(), about, listening, denied: Mutex::default(), used: Mutex::default() })
     }
 }
 
@@ -118,6 +124,48 @@ impl Visit {
         }
     }
 
+    /// What the guest side must know of who listens.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        self.listening.as_ref().map(|listening| listening.heard()).unwrap_or_default()
+    }
+
+    /// Say that the call is over: whoever listens hears what was held back.
+    pub fn over(&self) {
+        if let Some(listening) = &self.listening {
+            listening.over(self.secrets());
+        }
+    }
+
+    /// Who keeps the checkpoints of the call, if it is an attempt of a job.
+    pub(crate) fn job(&self) -> Option<&Listening> {
+        self.listening.as_deref().filter(|listening| listening.heard().attempt.is_some())
+    }
+
+    async fn progress(&self, progress: Progress) {
+        tracing::trace!(module.name = %self.about.module, "Module {} told how far it is", self.about.module);
+        if let Some(listening) = &self.listening {
+            let secrets = self.secrets_of(listening).await;
+            listening.progress(progress, &secrets).await;
+        }
+    }
+
+    async fn told(&self, pieces: Vec<Piece>) {
+        let Some(listening) = self.listening.as_ref().filter(|listening| listening.heard().told) else { return };
+        let secrets = self.secrets_of(listening).await;
+        listening.told(pieces, &secrets).await;
+    }
+
+    /// What is struck out of all that is passed on to who listens.
+    async fn secrets_of(&self, listening: &Listening) -> Vec<String> {
+        let granted = self.about.grants.iter().filter_map(|grant| match grant {
+            Grant::Secret(name) => Some(name.as_str()),
+            _ => None,
+        });
+        let granted = listening.granted(&self.desk.secrets, granted).await;
+        [granted, &self.secrets()].concat()
+    }
+
     /// What the call was refused, each once.
     #[must_use]
     pub fn denied(&self) -> Vec<Grant> {
@@ -140,11 +188,15 @@ impl Host for Visit {
                 Ask::Secret(request) => Reply::Secret(self.desk.secrets.answer(self, request).await),
                 Ask::Invoke(request) => Reply::Invoke(invoke::answer(self, request).await),
                 Ask::Progress(progress) => {
-                    if let Some(progress) = call::checked(progress) {
-                        self.about.witness.progress(&self.about.module, progress);
-                    }
+                    self.progress(progress).await;
                     Reply::Progress
                 }
+                Ask::Told(pieces) => {
+                    self.told(pieces).await;
+                    Reply::Told
+                }
+                Ask::Checkpoint(state) => Reply::Checkpoint(job::checkpoint(self, state).await),
+                Ask::Resumed => Reply::Resumed(job::resumed(self)),
             }
         })
     }

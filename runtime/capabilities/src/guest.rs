@@ -16,10 +16,12 @@ use crate::{
     call, clocks, config, files,
     granted::Granted,
     host::Host,
-    http, invoke, keyvalue,
+    http, invoke, job, keyvalue,
+    listener::{Heard, Stream},
     logging::{self, Log, Logged},
     output::Output,
     random, secrets,
+    told::{Teller, Telling},
 };
 
 /// The state of one call: what its imports work on, and what `X` the sandbox adds to it.
@@ -34,6 +36,7 @@ pub struct Guest<X> {
     pub(crate) keyvalue: keyvalue::State,
     pub(crate) log: Log,
     pub(crate) progress: call::Reporter,
+    telling: Telling,
     pub(crate) http: http::Outgoing,
     /// Where everything outside is asked for.
     pub(crate) host: Arc<dyn Host>,
@@ -41,6 +44,8 @@ pub struct Guest<X> {
     pub(crate) deadline: Instant,
     /// Whether its caller wants it to end.
     pub(crate) cancelled: Cancelled,
+    /// Who listens.
+    pub(crate) heard: Heard,
     /// What the sandbox keeps beside it.
     pub extra: X,
 }
@@ -57,6 +62,8 @@ pub struct Setup {
     pub deadline: Instant,
     /// Tells it that its caller wants it to end.
     pub cancelled: Cancelled,
+    /// Who listens to it.
+    pub heard: Heard,
 }
 
 /// Bounds on what the imports of one call hand out or keep.
@@ -102,8 +109,10 @@ impl<X> Guest<X> {
     /// The state of a call.
     #[must_use]
     pub fn new(setup: Setup, extra: X) -> Self {
-        let Setup { bounds, granted, host, deadline, cancelled } = setup;
-        let (stdout, stderr) = (Output::new(bounds.output), Output::new(bounds.output));
+        let Setup { bounds, granted, host, deadline, cancelled, heard } = setup;
+        let teller = heard.told.then(|| Teller::new(Arc::clone(&host)));
+        let output = |stream| Output::new(bounds.output, teller.clone().map(|teller| (teller, stream)));
+        let (stdout, stderr) = (output(Stream::Stdout), output(Stream::Stderr));
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(bounds.handles).unwrap_or(usize::MAX));
         let mut wasi = WasiCtx::builder();
@@ -129,12 +138,14 @@ impl<X> Guest<X> {
             random,
             config: config::variables(&granted.config),
             keyvalue: keyvalue::State::default(),
-            log: Log::new(bounds.log),
+            log: Log::new(bounds.log, teller.clone()),
             progress: call::Reporter::new(Arc::clone(&host)),
+            telling: Telling(teller),
             http: http::Outgoing::new(Arc::clone(&host), deadline, bounds.http),
             host,
             deadline,
             cancelled,
+            heard,
             extra,
         }
     }
@@ -145,9 +156,12 @@ impl<X> Guest<X> {
         self.log.logged()
     }
 
-    /// Tell the host what the guest has told last of its progress, if that still waits.
-    pub async fn flush_progress(&mut self) {
+    /// Tell the host what the guest has told last, if that still waits: of its progress, what it logged and printed.
+    pub async fn flush(&mut self) {
         self.progress.flush().await;
+        if let Some(teller) = &self.telling.0 {
+            teller.flush().await;
+        }
     }
 
     /// What the guest has printed so far: standard output, then standard error.
@@ -189,7 +203,8 @@ pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Resul
     call::link(linker)?;
     secrets::link(linker)?;
     keyvalue::link(linker)?;
-    invoke::link(linker)
+    invoke::link(linker)?;
+    job::link(linker)
 }
 
 /// The status with which a guest exited, if that is what ended it.

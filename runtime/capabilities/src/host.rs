@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{call, http, invoke, keyvalue, secrets};
+use crate::{call, http, invoke, job, keyvalue, secrets, told};
 
 /// Something that a guest wants from outside its sandbox.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +19,12 @@ pub enum Ask {
     Invoke(invoke::Request),
     /// Tell the caller how far the work is.
     Progress(call::Progress),
+    /// Tell the caller what was logged and printed.
+    Told(Vec<told::Piece>),
+    /// Keep what a later attempt is to go on from.
+    Checkpoint(job::State),
+    /// Read what an earlier attempt left.
+    Resumed,
 }
 
 /// What the host side says to an [`Ask`]; always of the same kind.
@@ -34,6 +40,12 @@ pub enum Reply {
     Invoke(Result<invoke::Response, invoke::Refused>),
     /// To [`Ask::Progress`].
     Progress,
+    /// To [`Ask::Told`].
+    Told,
+    /// To [`Ask::Checkpoint`].
+    Checkpoint(Result<(), job::Refused>),
+    /// To [`Ask::Resumed`].
+    Resumed(Option<job::State>),
 }
 
 /// The host side of one call: decides what the call may have, and gets it.
@@ -56,6 +68,9 @@ impl Host for Nothing {
             Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Denied)),
             Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Denied)),
             Ask::Progress(_) => Reply::Progress,
+            Ask::Told(_) => Reply::Told,
+            Ask::Checkpoint(_) => Reply::Checkpoint(Err(job::Refused::NotAJob)),
+            Ask::Resumed => Reply::Resumed(None),
         }))
     }
 }

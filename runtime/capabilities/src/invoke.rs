@@ -139,7 +139,10 @@ async fn call<X: Send + 'static>(
         | Reply::Http(_)
         | Reply::KeyValue(_)
         | Reply::Secret(_)
-        | Reply::Progress => (0, Err(wit::Error::Unavailable)),
+        | Reply::Progress
+        | Reply::Told
+        | Reply::Checkpoint(_)
+        | Reply::Resumed(_) => (0, Err(wit::Error::Unavailable)),
     };
     // Nobody else burns fuel of this store while it waits. Without any left, the guest stops at its next step.
     store.set_fuel(fuel_units.saturating_sub(burnt))?;

@@ -3,6 +3,8 @@
 //! They are kept with the call, within a bound, and handed over when it ends. Nothing of them is written here: whoever
 //! logs them knows which tool they belong to, and escapes them.
 
+use std::sync::Arc;
+
 use fumehood_model::ByteSize;
 use serde::{Deserialize, Serialize};
 use wasmtime::{
@@ -10,17 +12,17 @@ use wasmtime::{
     component::{ComponentType, Lift, Linker},
 };
 
-use crate::Guest;
+use crate::{Guest, told::Teller};
 
 /// The imports that this module links: the proposal as it is, as it was, and as it is often written.
 pub(crate) const IMPORTS: [&str; 3] =
     ["wasi:logging/logging", "wasi:logging/logging@0.1.0-draft", "wasi:logging/logging@0.1.0"];
 
 /// Longest message that is kept, in bytes: a long stack trace.
-const MAX_MESSAGE: usize = 8 << 10;
+pub(crate) const MAX_MESSAGE: usize = 8 << 10;
 
 /// Longest context that is kept, in bytes: the path of a module in a program.
-const MAX_CONTEXT: usize = 256;
+pub(crate) const MAX_CONTEXT: usize = 256;
 
 /// What each line costs beside its text, so that empty lines are bounded too.
 const LINE: usize = 32;
@@ -74,29 +76,53 @@ pub struct Logged {
 ///
 /// Dropping rather than failing: a tool should not crash because it talks too much.
 pub(crate) struct Log {
-    left: usize,
+    room: Room,
     logged: Logged,
+    /// Who tells of the lines while the call runs.
+    teller: Option<Arc<Teller>>,
+}
+
+/// Room for the lines of a call.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    left: usize,
 }
 
 impl Log {
-    pub(crate) fn new(most: ByteSize) -> Self {
-        Self { left: most.as_usize(), logged: Logged::default() }
+    pub(crate) fn new(most: ByteSize, teller: Option<Arc<Teller>>) -> Self {
+        Self { room: Room::new(most), logged: Logged::default(), teller }
     }
 
     pub(crate) fn logged(&self) -> &Logged {
         &self.logged
     }
 
-    fn keep(&mut self, level: Level, mut context: String, mut message: String) {
-        self.logged.truncated |= cut(&mut context, MAX_CONTEXT) | cut(&mut message, MAX_MESSAGE);
-        let Some(left) = self.left.checked_sub(LINE + context.len() + message.len()) else {
+    fn keep(&mut self, level: Level, context: String, message: String) {
+        let (line, was_cut) = self.room.take(LogLine { level, context, message });
+        self.logged.truncated |= was_cut;
+        let Some(line) = line else { return };
+        if let Some(teller) = &self.teller {
+            teller.log(line.clone());
+        }
+        self.logged.lines.push(line);
+    }
+}
+
+impl Room {
+    pub(crate) fn new(most: ByteSize) -> Self {
+        Self { left: most.as_usize() }
+    }
+
+    /// The line as far as it is kept, if there is room for it; and whether anything of it is lost.
+    pub(crate) fn take(&mut self, mut line: LogLine) -> (Option<LogLine>, bool) {
+        let was_cut = cut(&mut line.context, MAX_CONTEXT) | cut(&mut line.message, MAX_MESSAGE);
+        let Some(left) = self.left.checked_sub(LINE + line.context.len() + line.message.len()) else {
             // One short line after many long ones would look as if nothing were missing between them.
             self.left = 0;
-            self.logged.truncated = true;
-            return;
+            return (None, true);
         };
         self.left = left;
-        self.logged.lines.push(LogLine { level, context, message });
+        (Some(line), was_cut)
     }
 }
 
@@ -128,7 +154,7 @@ mod tests {
 
     #[test]
     fn lines_are_kept_in_order_until_there_is_no_room() {
-        let mut log = Log::new(ByteSize(2 * LINE as u64 + 12));
+        let mut log = Log::new(ByteSize(2 * LINE as u64 + 12), None);
         let line =
             |level, context: &str, message: &str| LogLine { level, context: context.into(), message: message.into() };
 
@@ -142,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_at_a_character() {
-        let mut log = Log::new(ByteSize::mib(1));
+        let mut log = Log::new(ByteSize::mib(1), None);
 
         log.keep(Level::Error, "ä".repeat(MAX_CONTEXT), format!("x{}", "ä".repeat(MAX_MESSAGE)));
 
@@ -153,7 +179,7 @@ mod tests {
 
     #[test]
     fn empty_lines_are_bounded_too() {
-        let mut log = Log::new(ByteSize::kib(64));
+        let mut log = Log::new(ByteSize::kib(64), None);
 
         for _ in 0..100_000 {
             log.keep(Level::Trace, String::new(), String::new());

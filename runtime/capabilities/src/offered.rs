@@ -1,4 +1,4 @@
-use crate::{call, config, http, invoke, keyvalue, logging, secrets};
+use crate::{call, config, http, invoke, job, keyvalue, logging, secrets};
 
 /// The WASI 0.2 interfaces that are linked.
 const OFFERED: [&str; 27] = [
@@ -32,8 +32,15 @@ const OFFERED: [&str; 27] = [
 ];
 
 /// What is linked under exactly these names: proposals without a stable version, and what is ours.
-const EXACTLY: [&[&str]; 6] =
-    [&call::IMPORTS, &config::IMPORTS, &invoke::IMPORTS, &keyvalue::IMPORTS, &logging::IMPORTS, &secrets::IMPORTS];
+const EXACTLY: [&[&str]; 7] = [
+    &call::IMPORTS,
+    &config::IMPORTS,
+    &invoke::IMPORTS,
+    &job::IMPORTS,
+    &keyvalue::IMPORTS,
+    &logging::IMPORTS,
+    &secrets::IMPORTS,
+];
 
 /// Whether an import of this name can be satisfied: `wasi:io/streams@0.2.6` and any other version 0.2.
 #[must_use]

@@ -13,6 +13,8 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
+use crate::{Stream, told::Teller};
+
 /// How much a guest may hand over in one write.
 const WRITE: usize = 64 << 10;
 
@@ -23,11 +25,13 @@ const WRITE: usize = 64 << 10;
 pub(crate) struct Output {
     most: usize,
     kept: Arc<Mutex<Captured>>,
+    /// Who tells of it while the call runs, and as what.
+    teller: Option<(Arc<Teller>, Stream)>,
 }
 
 impl Output {
-    pub(crate) fn new(most: ByteSize) -> Self {
-        Self { most: most.as_usize(), kept: Arc::default() }
+    pub(crate) fn new(most: ByteSize, teller: Option<(Arc<Teller>, Stream)>) -> Self {
+        Self { most: most.as_usize(), kept: Arc::default(), teller }
     }
 
     pub(crate) fn captured(&self) -> Captured {
@@ -37,8 +41,12 @@ impl Output {
     fn keep(&self, bytes: &[u8]) {
         let mut kept = self.kept();
         let room = self.most.saturating_sub(kept.bytes.len());
-        kept.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let fits = &bytes[..bytes.len().min(room)];
+        kept.bytes.extend_from_slice(fits);
         kept.truncated |= bytes.len() > room;
+        if let Some((teller, stream)) = &self.teller {
+            teller.print(*stream, fits);
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Captured> {

@@ -3,6 +3,8 @@
 //! A value goes to a guest that is granted it, and nowhere else: no list, log, error or `Debug` form of ours shows it,
 //! and [`strike`] takes it out of what the guest prints.
 
+mod striker;
+
 use std::fmt;
 
 use fumehood_policy::Grant;
@@ -14,6 +16,8 @@ use crate::{
     Ask, Guest, Reply, Visit,
     bindings::secrets::{self as wit, add_to_linker},
 };
+
+pub(crate) use striker::Striker;
 
 /// The imports that this module links.
 pub(crate) const IMPORTS: [&str; 1] = ["fumehood:host/secrets@0.1.0"];
@@ -117,7 +121,10 @@ impl<X: Send> wit::Host for Guest<X> {
             | Reply::Http(_)
             | Reply::KeyValue(_)
             | Reply::Invoke(_)
-            | Reply::Progress => Err(wit::Error::Unavailable),
+            | Reply::Progress
+            | Reply::Told
+            | Reply::Checkpoint(_)
+            | Reply::Resumed(_) => Err(wit::Error::Unavailable),
         }
     }
 }
@@ -132,24 +139,39 @@ pub(crate) fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime
 /// encoded or taken apart is not recognised: a tool that is granted a secret can give it away.
 #[must_use]
 pub fn strike(bytes: &[u8], was_cut: bool, secrets: &[String]) -> Vec<u8> {
-    let lines = secrets.iter().flat_map(|secret| secret.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE));
-    let mut needles: Vec<_> = secrets.iter().map(|secret| secret.trim_end()).chain(lines).map(str::as_bytes).collect();
-    needles.retain(|needle| !needle.is_empty());
-    // The longest first: of two secrets, one may be the beginning of the other.
-    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-    needles.dedup();
+    let needles = needles(secrets);
     let mut struck = bytes.to_vec();
     for needle in &needles {
         struck = without(&struck, needle);
     }
     if was_cut {
-        let beginning = needles.iter().filter_map(|needle| beginning_at_end(&struck, needle)).max();
+        let beginning = needles.iter().filter_map(|needle| beginning_at_end(&struck, needle, MIN_BEGINNING)).max();
         if let Some(beginning) = beginning {
             struck.truncate(struck.len() - beginning);
             struck.extend_from_slice(STRUCK);
         }
     }
     struck
+}
+
+/// As [`strike`], for a text of at most `most` bytes that may have been cut there.
+pub(crate) fn strike_text(text: String, most: usize, secrets: &[String]) -> String {
+    if secrets.is_empty() {
+        return text;
+    }
+    // Whoever cuts at a character leaves up to three bytes.
+    let was_cut = text.len() + 3 >= most;
+    String::from_utf8_lossy(&strike(text.as_bytes(), was_cut, secrets)).into_owned()
+}
+
+/// What is looked for to strike `secrets` out: the longest first, because of two one may be the beginning of the other.
+pub(crate) fn needles(secrets: &[String]) -> Vec<&[u8]> {
+    let lines = secrets.iter().flat_map(|secret| secret.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE));
+    let mut needles: Vec<_> = secrets.iter().map(|secret| secret.trim_end()).chain(lines).map(str::as_bytes).collect();
+    needles.retain(|needle| !needle.is_empty());
+    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+    needles.dedup();
+    needles
 }
 
 fn without(bytes: &[u8], needle: &[u8]) -> Vec<u8> {
@@ -164,9 +186,9 @@ fn without(bytes: &[u8], needle: &[u8]) -> Vec<u8> {
     left
 }
 
-/// How many bytes at the end of `bytes` are the beginning of `needle`.
-fn beginning_at_end(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    (MIN_BEGINNING..needle.len()).rev().find(|length| bytes.ends_with(&needle[..*length]))
+/// How many bytes at the end of `bytes` are the beginning of `needle`, if they are at least so many.
+fn beginning_at_end(bytes: &[u8], needle: &[u8], least: usize) -> Option<usize> {
+    (least..needle.len()).rev().find(|length| bytes.ends_with(&needle[..*length]))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fumehood_capabilities::{Granted, Nothing};
+use fumehood_capabilities::{Granted, Heard, Nothing};
 use fumehood_dispatch::{Manifest, Module, Origin};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
 use fumehood_policy::Limits;
@@ -102,6 +102,7 @@ pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> 
             deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
             granted: Granted::default(),
             host: Arc::new(Nothing),
+            heard: Heard::default(),
             trusted: false,
         };
         let finished = sandbox.call(call, ()).await.map_err(|error| refused(path, error))?;

@@ -61,6 +61,8 @@ impl Onward {
             limits,
             deadline: self.deadline.min(now + limits.deadline()),
             depth: self.depth + 1,
+            // Whoever listens has called another tool, and knows nothing of this one.
+            listener: None,
         };
         match self.dispatcher.run(run, turn).await {
             Ok((Finished { outcome, usage, .. }, _)) => answered(outcome, usage.fuel_units),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use fumehood_capabilities::{About, Granted};
+use fumehood_capabilities::{About, Granted, Listener};
 use fumehood_model::{ByteSize, Outcome, Principal, StopReason, Stopped};
 use fumehood_policy::{Grant, Limits};
 use fumehood_registry::Tool;
@@ -24,6 +24,8 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
     /// How many calls of tools by tools stand between this call and the outside.
     pub(crate) depth: u64,
+    /// Who listens while it runs, if anybody does.
+    pub(crate) listener: Option<Arc<dyn Listener>>,
 }
 
 impl Dispatcher {
@@ -33,7 +35,7 @@ impl Dispatcher {
         run: Run<'_>,
         place: impl Send + 'static,
     ) -> Result<(Finished, Vec<&'static str>), DispatchError> {
-        let Run { principal, tool, arguments, limits, deadline, depth } = run;
+        let Run { principal, tool, arguments, limits, deadline, depth, listener } = run;
         let grants = self.grants_of(tool);
         let scratch = self.scratch(tool, &grants).await?;
         let granted = Granted::of(&grants, scratch.as_ref().map(ScratchFolder::path));
@@ -45,6 +47,7 @@ impl Dispatcher {
             deadline,
             witness: self.inner.witness.clone(),
             invoke: Arc::new(onward),
+            listener,
         });
         let call = Call {
             digest: tool.digest,
@@ -54,10 +57,12 @@ impl Dispatcher {
             deadline,
             granted,
             host: visit.clone(),
+            heard: visit.heard(),
             trusted: self.inner.config.trusted.covers(&tool.module),
         };
         // The scratch folder goes when the guest has gone, however the call ends.
         let mut finished = self.inner.sandbox.call(call, (place, scratch)).await?;
+        visit.over();
         let mut denied: Vec<_> = visit.denied().iter().map(Grant::kind).collect();
         denied.sort_unstable();
         denied.dedup();

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fumehood_capabilities::{Witness, call::Progress};
+use fumehood_capabilities::Witness;
 use fumehood_model::{ModuleName, Timestamp};
 use fumehood_policy::Grant;
 use fumehood_store::Observation;
@@ -132,10 +132,6 @@ impl Witness for Ledger {
                 module.name = %module, grant = %grant, "Module {module} was denied {grant}; to allow it: {command}"
             );
         }
-    }
-
-    fn progress(&self, module: &ModuleName, _: Progress) {
-        tracing::trace!(module.name = %module, "Module {module} told how far it is");
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_capabilities::{Granted, Host, logging::Logged};
+use fumehood_capabilities::{Granted, Heard, Host, logging::Logged};
 use fumehood_model::{Captured, Digest, Outcome, StopReason, Stopped, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::Arguments;
@@ -27,6 +27,8 @@ pub struct Call {
     pub granted: Granted,
     /// Where it asks for everything else.
     pub host: Arc<dyn Host>,
+    /// Who listens to it while it runs.
+    pub heard: Heard,
     /// Whether an operator trusts the component enough to run it inside the server.
     pub trusted: bool,
 }

@@ -39,7 +39,7 @@ const VALUE_BYTES_FOR_BYTES: usize = 24;
 /// Longest sentence of the engine that is kept, in characters.
 const MOST_CAUSE: usize = 300;
 
-/// Longest that the last word about a call's progress may take.
+/// Longest that the last word of a call, about its progress or by its guest, may take.
 const LAST_WORD: std::time::Duration = std::time::Duration::from_millis(100);
 
 impl Chamber {
@@ -81,6 +81,7 @@ impl Chamber {
             host: call.host,
             deadline: call.deadline,
             cancelled,
+            heard: call.heard,
         };
         let work = Work {
             engine: self.engine().clone(),
@@ -131,7 +132,7 @@ impl Work {
         let logged = store.data().logged().clone();
         let mut said = Said { stdout, stderr, logged, trace: None };
         // What is told last is told also when the guest was too quick for its turn.
-        let _ = tokio::time::timeout(LAST_WORD, store.data_mut().flush_progress()).await;
+        let _ = tokio::time::timeout(LAST_WORD, store.data_mut().flush()).await;
         let outcome = match answer {
             None => stopped(StopReason::Deadline { allowed: limits.deadline() }),
             Some(Ok(value)) => self.lifted(value.as_ref()),

@@ -161,7 +161,7 @@ impl Workers {
 
     /// Hand a call over to a worker. At once, for all but the first call of a component in a worker.
     async fn begin(&self, sandbox: &Sandbox, call: Call, place: impl Send + 'static) -> Result<Begun, SandboxError> {
-        let Call { digest, function, arguments, limits, deadline, granted, host, .. } = call;
+        let Call { digest, function, arguments, limits, deadline, granted, host, heard, .. } = call;
         let arguments = arguments.into_text();
         let mut place: Box<dyn Send> = Box::new(place);
         for _ in 0..ATTEMPTS {
@@ -177,6 +177,7 @@ impl Workers {
                 limits,
                 remaining_us: micros(deadline.saturating_duration_since(Instant::now())),
                 granted: granted.clone(),
+                heard,
             };
             match process.begin(order, Arc::clone(&host), place) {
                 Ok(begun) => return Ok(begun),

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use fumehood_capabilities::{Cancelled, Granted, Guest, Nothing, Setup};
+use fumehood_capabilities::{Cancelled, Granted, Guest, Heard, Nothing, Setup};
 use fumehood_model::{ByteSize, Digest};
 use fumehood_policy::Limits;
 use fumehood_sandbox::{Call, Compiler, CompilerLimits, Config, Isolation, Sandbox};
@@ -32,6 +32,7 @@ fn nothing() -> Setup {
         host: Arc::new(Nothing),
         deadline: Instant::now() + Duration::from_secs(30),
         cancelled: Cancelled::default(),
+        heard: Heard::default(),
     }
 }
 
@@ -90,6 +91,7 @@ fn ours(c: &mut Criterion) {
                 deadline: Instant::now() + Duration::from_secs(30),
                 granted: Granted::default(),
                 host: Arc::new(Nothing),
+                heard: Heard::default(),
                 trusted: true,
             };
             sandbox.call(call, ()).await.expect("the call takes place")

@@ -8,7 +8,7 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use fumehood_capabilities::{Granted, Nothing};
+use fumehood_capabilities::{Granted, Heard, Nothing};
 use fumehood_model::Digest;
 use fumehood_policy::Limits;
 use fumehood_sandbox::{Call, Compiler, CompilerLimits, Config, Isolation, Sandbox, Yield};
@@ -74,6 +74,7 @@ impl Bench {
             deadline: started + deadline,
             granted: Granted::default(),
             host: Arc::new(Nothing),
+            heard: Heard::default(),
             trusted: true,
         };
         self.sandbox.call(call, ()).await.expect("the call takes place");

@@ -134,7 +134,13 @@ const MIXED_UP: Fault = Fault::Other("the store failed");
 async fn ask(host: &Arc<dyn Host>, bucket: &str, verb: Verb) -> Result<Response, Fault> {
     match host.ask(Ask::KeyValue(Request { bucket: bucket.to_owned(), verb })).await {
         Reply::KeyValue(answer) => Ok(answer?),
-        Reply::Http(_) | Reply::Secret(_) | Reply::Invoke(_) | Reply::Progress => Err(MIXED_UP),
+        Reply::Http(_)
+        | Reply::Secret(_)
+        | Reply::Invoke(_)
+        | Reply::Progress
+        | Reply::Told
+        | Reply::Checkpoint(_)
+        | Reply::Resumed(_) => Err(MIXED_UP),
     }
 }
 

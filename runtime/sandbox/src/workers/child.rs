@@ -138,13 +138,16 @@ impl Host for Remote {
 
 /// What a guest hears when the server did not answer.
 fn refusal(what: &Ask) -> Reply {
-    use fumehood_capabilities::{http, invoke, keyvalue, secrets};
+    use fumehood_capabilities::{http, invoke, job, keyvalue, secrets};
     match what {
         Ask::Http(_) => Reply::Http(Err(http::Refused::Broken)),
         Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Failed)),
         Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Failed)),
         Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Unavailable)),
         Ask::Progress(_) => Reply::Progress,
+        Ask::Told(_) => Reply::Told,
+        Ask::Checkpoint(_) => Reply::Checkpoint(Err(job::Refused::Unavailable)),
+        Ask::Resumed => Reply::Resumed(None),
     }
 }
 
@@ -251,6 +254,7 @@ impl Worker {
             deadline: Instant::now() + Duration::from_micros(order.remaining_us),
             granted: order.granted,
             host,
+            heard: order.heard,
             trusted: false,
         };
         let cancelled = Cancelled::default();

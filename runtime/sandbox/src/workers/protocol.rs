@@ -6,7 +6,7 @@
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
-use fumehood_capabilities::{Ask, Granted, Reply};
+use fumehood_capabilities::{Ask, Granted, Heard, Reply};
 use fumehood_model::{ByteSize, Digest, Outcome, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::InputError;
@@ -85,6 +85,7 @@ pub(crate) struct CallOrder {
     pub(crate) limits: Limits,
     pub(crate) remaining_us: u64,
     pub(crate) granted: Granted,
+    pub(crate) heard: Heard,
 }
 
 /// From a worker.

@@ -18,7 +18,7 @@ use wasmtime::{Engine, component::Linker};
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView};
 
 use crate::{
-    Ask, Cancelled, Granted, Guest, Host, Reply, Setup,
+    Ask, Cancelled, Granted, Guest, Heard, Host, Reply, Setup,
     http::{Bounds, Refused, Response},
 };
 
@@ -59,6 +59,7 @@ fn guest(host: Arc<dyn Host>, bounds: Bounds) -> Guest<()> {
         host,
         deadline: Instant::now() + Duration::from_secs(20),
         cancelled: Cancelled::default(),
+        heard: Heard::default(),
     };
     Guest::new(setup, ())
 }

@@ -16,7 +16,6 @@ use tempfile::TempDir;
 
 use crate::{
     About, Ask, Desk, Host, Invoke, Reply, Visit, Witness,
-    call::Progress,
     http::{
         Config, Egress, Refused, Request, Response,
         egress::Admitted,
@@ -71,6 +70,7 @@ impl Stage {
             deadline: Instant::now() + patience,
             witness: Arc::clone(&notes) as Arc<dyn Witness>,
             invoke: Arc::new(NoTools),
+            listener: None,
         });
         Self { names, notes, egress, visit, _data: data }
     }
@@ -127,8 +127,6 @@ impl Witness for Notes {
     fn note(&self, _: &ModuleName, grant: &Grant, allowed: bool) {
         self.0.lock().unwrap().push((grant.clone(), allowed));
     }
-
-    fn progress(&self, _: &ModuleName, _: Progress) {}
 }
 
 struct NoTools;
