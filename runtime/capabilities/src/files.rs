@@ -43,7 +43,7 @@ use wasmtime_wasi::{
 };
 
 use self::ledger::{Lane, Ledger, Spent};
-use crate::{Guest, granted::Folder};
+use crate::{Guest, granted::Folder, handed::Handed};
 
 /// Most files and folders that one call has open at a time.
 ///
@@ -118,6 +118,7 @@ pub(crate) struct View<'a> {
     pub(crate) ctx: &'a mut WasiFilesystemCtx,
     pub(crate) table: &'a mut ResourceTable,
     pub(crate) files: &'a mut Files,
+    pub(crate) handed: &'a mut Handed,
 }
 
 struct HasFiles;

@@ -16,6 +16,7 @@ mod exhausted;
 mod files;
 mod granted;
 mod guest;
+mod handed;
 mod host;
 pub mod http;
 pub mod invoke;
@@ -25,6 +26,7 @@ mod offered;
 mod output;
 mod random;
 pub mod secrets;
+mod streams;
 
 pub use desk::{About, Desk, Invoke, Visit, Witness};
 pub use exhausted::{Exhausted, exhausted};

@@ -21,6 +21,7 @@ pub(crate) fn reason(error: &wasmtime::Error, refused_memory: bool, limits: &Lim
     if let Some(exhausted) = exhausted(error) {
         return End::Stopped(match exhausted {
             Exhausted::HostCalls { allowed } => StopReason::HostCalls { allowed },
+            Exhausted::HostBytes { allowed } => StopReason::HostBytes { allowed },
             Exhausted::Random { allowed } => StopReason::Random { allowed },
             Exhausted::HostMemory => StopReason::HostMemory { allowed: limits.host_memory },
             Exhausted::Handles => StopReason::Handles { allowed: limits.handles },
