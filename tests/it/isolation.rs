@@ -6,9 +6,10 @@ use std::{
     io::Write,
     net::TcpStream,
     thread,
+    time::Instant,
 };
 
-use fumehood_tests::{Client, Finished, Server, eventually, fumehood, wat};
+use fumehood_tests::{Client, Finished, Server, eventually, fumehood, wat, zoo::Guest};
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
@@ -92,6 +93,38 @@ fn a_neighbour_in_another_worker_goes_on() {
         }
         call.join().unwrap().refused(502, "trap");
     });
+}
+
+/// Calls of the host burn no fuel: a guest that does nothing else yields by the clock and ends by it.
+#[test]
+fn a_guest_that_only_calls_its_host_holds_nobody_up_and_ends_at_its_deadline_by_itself() {
+    let setup = Server::setup().set("limits.fuel_units", "9000000000000000000").set("limits.host_bytes", "100000 GiB");
+    let setup = setup.set("isolation.workers", 1).set("limits.output", "1 KiB");
+    let server = setup.api("add", wat("add")).api("flood", Guest::WriteWithoutAsking.component()).start();
+    let (_, neighbour) = server.admin().new_key("neighbour", "call");
+    assert_eq!(add(&neighbour), json!(42));
+    let flood =
+        |ms| server.admin().call_with("flood/flood", &[("fumehood-deadline-ms", ms)], &json!({ "times": u32::MAX }));
+    flood("5000").refused(504, "deadline");
+    let before = workers(&server);
+
+    let (answer, longest, during) = thread::scope(|scope| {
+        let flood = scope.spawn(|| flood("4000"));
+        wait_until_busy(&before);
+        let mut waits = Vec::new();
+        while !flood.is_finished() {
+            let started = Instant::now();
+            assert_eq!(add(&neighbour), json!(42));
+            waits.push(started.elapsed());
+        }
+        (flood.join().unwrap(), waits.iter().max().copied().unwrap_or_default(), waits.len())
+    });
+
+    answer.refused(504, "deadline");
+    // Held up, it would have waited for all four seconds.
+    assert!(longest.as_millis() < 2_000 && during > 4, "{during} calls, the longest took {longest:?}");
+    assert_eq!(add(&neighbour), json!(42));
+    assert_eq!(workers(&server), before, "no worker was replaced");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
     task::Poll,
     time::Instant,
 };
@@ -12,7 +11,7 @@ use fumehood_capabilities::{Cancelled, Guest, Setup};
 use fumehood_model::{Crash, Digest, Outcome, StopReason, Stopped, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::{Input, LiftError, Plan};
-use wasmtime::{CallHook, Engine, Store, component::Val};
+use wasmtime::{Engine, Store, component::Val};
 
 use crate::{
     call::{Call, Finished, Said, micros},
@@ -22,6 +21,7 @@ use crate::{
     limits::Held,
     stop::{End, reason},
     trace::frames,
+    turn::{Passage, Turn},
 };
 
 /// Fuel after which a call lets others run.
@@ -121,9 +121,10 @@ impl Work {
     ) -> Result<Finished, SandboxError> {
         let limits = &self.limits;
         let mut store = Store::new(&self.engine, Guest::new(setup, Held::new(limits)));
-        self.prepare(&mut store).map_err(|source| SandboxError::Engine { source })?;
+        let turn = Turn::first(self.started);
+        self.prepare(&mut store, turn.clone()).map_err(|source| SandboxError::Engine { source })?;
 
-        let answer = within(self.deadline, self.invoke(&mut store)).await;
+        let answer = turn.within(self.deadline, self.invoke(&mut store)).await;
 
         let fuel_units = limits.fuel_units.saturating_sub(store.get_fuel().unwrap_or(0));
         let memory_bytes = store.data().extra.peak_bytes();
@@ -149,7 +150,7 @@ impl Work {
         Ok(Finished { outcome, usage, said })
     }
 
-    fn prepare(&self, store: &mut Store<Guest<Held>>) -> wasmtime::Result<()> {
+    fn prepare(&self, store: &mut Store<Guest<Held>>, turn: Turn) -> wasmtime::Result<()> {
         store.limiter(|guest| &mut guest.extra);
         store.set_fuel(self.limits.fuel_units)?;
         match self.yields {
@@ -157,17 +158,7 @@ impl Work {
             Yield::Epoch => store.epoch_deadline_async_yield_and_update(1),
         }
         let (passing, answering) = (self.limits.host_memory.as_usize(), self.value_budget());
-        let two_budgets = passing != answering;
-        store.call_hook(move |mut store, hook| {
-            match hook {
-                CallHook::CallingHost => store.data_mut().extra.host_call()?,
-                // While the guest runs, what it hands to its host counts; when it has returned, its answer.
-                CallHook::CallingWasm | CallHook::ReturningFromHost if two_budgets => store.set_hostcall_fuel(passing),
-                CallHook::ReturningFromWasm if two_budgets => store.set_hostcall_fuel(answering),
-                CallHook::CallingWasm | CallHook::ReturningFromHost | CallHook::ReturningFromWasm => {}
-            }
-            Ok(())
-        });
+        store.call_hook_async(Passage { turn, deadline: self.deadline, passing, answering });
         store.set_max_component_handles(usize::try_from(self.limits.handles).unwrap_or(usize::MAX));
         store.set_hostcall_fuel(passing);
         Ok(())
@@ -217,24 +208,4 @@ fn trace(error: &wasmtime::Error) -> String {
 
 fn stopped(reason: StopReason) -> Outcome<Bytes> {
     Outcome::Stopped(Stopped { reason })
-}
-
-/// The output of `work`, or nothing if it is not there by `deadline`.
-///
-/// The clock is read on every turn: a timer alone fires late when threads are busy with guests. The timer is made only
-/// when the work first has to wait, which most calls never do.
-async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        if Instant::now() >= deadline {
-            return Poll::Ready(None);
-        }
-        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        timer.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }
