@@ -47,9 +47,6 @@ pub use wall::{Isolated, Strength};
 /// A worker that is busy is a few milliseconds late at the most.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Calls of each place for which a worker has room: a tool that calls tools holds its own place while they run.
-const NESTED: u32 = 3;
-
 /// Most processes for components with folders; beyond, the one that was idle longest ends.
 const MOST_CORDONS: usize = 16;
 
@@ -164,10 +161,14 @@ impl Workers {
         let Call { digest, function, arguments, limits, deadline, granted, host, .. } = call;
         let arguments = arguments.into_text();
         let mut place: Box<dyn Send> = Box::new(place);
-        for _ in 0..ATTEMPTS {
+        let mut attempts = ATTEMPTS;
+        while attempts > 0 {
             let process = self.slot(&granted).process().await?;
             match process.load(sandbox, &digest, false).await {
-                Err(SandboxError::Worker { .. }) if process.is_gone() => continue,
+                Err(SandboxError::Worker { .. }) if process.is_gone() => {
+                    attempts -= 1;
+                    continue;
+                }
                 loaded => loaded?,
             }
             let order = CallOrder {
@@ -178,11 +179,14 @@ impl Workers {
                 remaining_us: micros(deadline.saturating_duration_since(Instant::now())),
                 granted: granted.clone(),
             };
-            match process.begin(order, Arc::clone(&host), place) {
+            match Arc::clone(&process).begin(order, Arc::clone(&host), place) {
                 Ok(begun) => return Ok(begun),
-                // It had died, and has not seen the call.
+                // It has not seen the call: it had died or was replaced, or has let go of the component for another one,
+                // which is no attempt. The deadline of the call ends this.
                 Err(returned) => place = returned,
             }
+            attempts -= usize::from(process.is_gone());
+            tokio::task::yield_now().await;
         }
         Err(SandboxError::Worker { what: "all that were tried had died".to_owned() })
     }
@@ -230,7 +234,7 @@ fn setup(config: &Config, settings: &Settings, openings: Vec<Opening>) -> Setup 
     let max_bytes = calls.saturating_mul(config.max_memory.0 + VALUE_MEMORY).saturating_add(BASE_MEMORY);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Setup {
-        concurrent_calls: config.concurrent_calls.saturating_mul(NESTED),
+        places: config.places(),
         max_memory: config.max_memory,
         max_table_elements: config.max_table_elements,
         loaded_components: config.loaded_components,

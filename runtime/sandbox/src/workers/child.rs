@@ -177,7 +177,8 @@ struct Worker {
 impl Worker {
     fn new(setup: &Setup, link: Arc<Link>) -> Result<Self, SandboxError> {
         let config = Config {
-            concurrent_calls: setup.concurrent_calls,
+            concurrent_calls: setup.places,
+            invoke_depth: 0,
             max_memory: setup.max_memory,
             max_table_elements: setup.max_table_elements,
             loaded_components: setup.loaded_components,
@@ -308,7 +309,10 @@ async fn load_and_run(
             Err(error) => Result::<Finished, _>::Err(error).into(),
         };
     }
-    let Some(mut loading) = loading else { return End::NotLoaded("it was not sent".to_owned()) };
+    let Some(mut loading) = loading else {
+        // The server says what it has sent before it hands over a call.
+        return End::Failed("a component was not sent before it was called".to_owned());
+    };
     let loaded = match loading.wait_for(Option::is_some).await {
         Ok(loaded) => loaded.clone(),
         Err(_) => None,
