@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use fumehood_tests::{Client, Finished, Server, eventually, fumehood, wat, zoo::Guest};
+use fumehood_tests::{Client, Finished, Server, bombs, eventually, fumehood, wat, zoo::Guest};
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
@@ -92,6 +92,48 @@ fn a_neighbour_in_another_worker_goes_on() {
             eventually("an answer", || server.admin().call("add/add", &json!({ "a": 2, "b": 40 })).status == 200);
         }
         call.join().unwrap().refused(502, "trap");
+    });
+}
+
+/// Where a worker may hold one component, calls of two make each other's be let go.
+#[test]
+fn a_component_that_is_let_go_between_two_calls_is_sent_again() {
+    let setup = Server::setup().set("components.loaded", 1).set("isolation.workers", 1);
+    // The same under another digest.
+    let two = bombs::with_section(wat("add"), "another", b"one");
+    let server = setup.api("one", wat("add")).api("two", two).start();
+
+    thread::scope(|scope| {
+        for name in ["one", "two", "one", "two"] {
+            let client = server.admin().clone();
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    assert_eq!(client.call(&format!("{name}/add"), &json!({ "a": 2, "b": 40 })).value(), json!(42));
+                }
+            });
+        }
+    });
+}
+
+/// However long one component takes to compile, what is compiled runs.
+#[test]
+fn whoever_needs_another_component_does_not_wait_for_a_compiler() {
+    let setup = Server::setup().set("components.loaded", 1).set("isolation.workers", 1);
+    let setup = setup.set("components.compile_cpu_s", 8).api("add", wat("add")).api("trap", wat("trap"));
+    let server = setup.api("bomb", bombs::many_functions_of(79_000)).start();
+    assert_eq!(add(server.admin()), json!(42));
+    // Now the worker has let go of the first.
+    server.admin().call("trap/unreachable", &json!({})).refused(502, "trap");
+
+    thread::scope(|scope| {
+        let bomb = scope.spawn(|| server.admin().call("bomb/run", &json!({})));
+        eventually("the bomb to be called", || server.admin().calls_running() == 1);
+        for _ in 0..5 {
+            assert_eq!(add(server.admin()), json!(42));
+            server.admin().call("trap/unreachable", &json!({})).refused(502, "trap");
+        }
+        assert!(!bomb.is_finished(), "nobody waited for it");
+        bomb.join().unwrap().refused(422, "invalid_component");
     });
 }
 
