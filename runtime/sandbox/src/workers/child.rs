@@ -186,7 +186,7 @@ impl Worker {
         };
         // The engine looks at what the kernel offers: before the wall. Threads come after it, and inherit it.
         let engine = engine::running(&config)?;
-        let mut isolated = wall::raise_early(&setup.openings, setup.max_bytes);
+        let mut isolated = wall::raise_early(&setup.openings, setup.max_bytes, setup.max_memory.0);
         let background =
             Background::new(setup.threads).map_err(|error| SandboxError::Engine { source: error.into() })?;
         let chamber = Chamber::new(engine, &config, background)?;
