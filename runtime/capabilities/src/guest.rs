@@ -150,6 +150,12 @@ impl<X> Guest<X> {
         self.log.logged()
     }
 
+    /// What went wrong around the guest that is no fault of its own.
+    #[must_use]
+    pub fn faults(&self) -> &[String] {
+        &self.files.missing
+    }
+
     /// Tell the host what the guest has told last of its progress, if that still waits.
     pub async fn flush_progress(&mut self) {
         self.progress.flush().await;

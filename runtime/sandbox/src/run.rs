@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use fumehood_capabilities::{Cancelled, Guest, Setup};
-use fumehood_model::{Crash, Digest, Outcome, StopReason, Stopped, Usage};
+use fumehood_model::{Crash, Outcome, StopReason, Stopped, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::{Input, LiftError, Plan};
 use wasmtime::{Engine, Store, component::Val};
@@ -85,7 +85,6 @@ impl Chamber {
         let work = Work {
             engine: self.engine().clone(),
             yields: self.yields(),
-            digest: call.digest,
             function: call.function,
             ready,
             plan,
@@ -102,7 +101,6 @@ impl Chamber {
 struct Work {
     engine: Engine,
     yields: Yield,
-    digest: Digest,
     function: usize,
     ready: Ready,
     plan: Plan,
@@ -130,12 +128,12 @@ impl Work {
         let memory_bytes = store.data().extra.peak_bytes();
         let (stdout, stderr) = store.data().captured();
         let logged = store.data().logged().clone();
-        let mut said = Said { stdout, stderr, logged, trace: None };
+        let mut said = Said { stdout, stderr, logged, trace: None, faults: store.data().faults().to_vec() };
         // What is told last is told also when the guest was too quick for its turn.
         let _ = tokio::time::timeout(LAST_WORD, store.data_mut().flush_progress()).await;
         let outcome = match answer {
             None => stopped(StopReason::Deadline { allowed: limits.deadline() }),
-            Some(Ok(value)) => self.lifted(value.as_ref()),
+            Some(Ok(value)) => self.lifted(value.as_ref(), &mut said.faults),
             Some(Err(error)) => match reason(&error, store.data().extra.refused, limits) {
                 End::Full => return Err(SandboxError::Full),
                 End::Stopped(reason) => {
@@ -183,14 +181,14 @@ impl Work {
         Ok(results.first_mut().map(|value| std::mem::replace(value, Val::Bool(false))))
     }
 
-    fn lifted(&self, value: Option<&Val>) -> Outcome<Bytes> {
+    fn lifted(&self, value: Option<&Val>, faults: &mut Vec<String>) -> Outcome<Bytes> {
         match self.plan.lift(value, self.limits.result) {
             Ok(Outcome::Value(json)) => Outcome::Value(json.into()),
             Ok(Outcome::ToolError(json)) => Outcome::ToolError(json.into()),
             Ok(Outcome::Stopped(why)) => Outcome::Stopped(why),
             Err(LiftError::TooLarge { allowed }) => stopped(StopReason::ResultTooLarge { allowed }),
             Err(error) => {
-                tracing::error!(component.digest = %self.digest, %error, blame = "host", "An answer could not be written as JSON");
+                faults.push(format!("its answer could not be written as JSON: {error}"));
                 stopped(StopReason::Trap { crash: Crash::Value })
             }
         }

@@ -61,6 +61,10 @@ const LOADING: Duration = Duration::from_secs(60);
 const MOST_LINES: usize = 4_096;
 const MOST_TRACE: usize = 16 << 10;
 
+/// Most faults of ours that one call may tell of, and bytes of each: as many as a module has folders, with their paths.
+const MOST_FAULTS: usize = 16;
+const MOST_FAULT: usize = 4 << 10;
+
 /// How much of what a process writes to its standard error is logged.
 const MOST_LAST_WORDS: u64 = 4 << 10;
 
@@ -444,6 +448,10 @@ impl Process {
     fn done(&self, call: CallId, mut end: End) {
         if let End::Finished { said, .. } = &mut end {
             said.logged.lines.truncate(MOST_LINES);
+            said.faults.truncate(MOST_FAULTS);
+            for fault in &mut said.faults {
+                fault.truncate(fault.floor_char_boundary(MOST_FAULT));
+            }
             if let Some(trace) = &mut said.trace {
                 trace.truncate(trace.floor_char_boundary(MOST_TRACE));
             }
