@@ -246,3 +246,6 @@ fn setup(config: &Config, settings: &Settings, openings: Vec<Opening>) -> Setup 
         max_report: bounds(settings).max_report,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,9 @@ use crate::{
 /// Longest arguments that are converted on the thread that reads from the socket: a millisecond's work.
 const SHORT: usize = 64 << 10;
 
+/// Longest message of a panic, in characters.
+const MOST_LAST_WORDS: usize = 1_000;
+
 /// How much is read from the socket at a time.
 const READ: usize = 64 << 10;
 
@@ -45,6 +48,7 @@ const READ: usize = 64 << 10;
 ///
 /// When the socket breaks, or the server says what makes no sense.
 pub fn worker(socket: OwnedFd) -> io::Result<()> {
+    end_on_panic();
     // As a file: `read` and `write` are all that the wall lets through.
     let mut socket = File::from(socket);
     let mut input = Input { bytes: BytesMut::with_capacity(READ), buffer: vec![0; READ] };
@@ -56,6 +60,18 @@ pub fn worker(socket: OwnedFd) -> io::Result<()> {
         Ok(worker) => worker.serve(socket, input),
         Err(error) => link.send(&Report::Failed(error.to_string())),
     }
+}
+
+/// End this process when any of its threads panics, with the message as its last words.
+///
+/// A panic is a fault of ours, which a task of the background would swallow: its call would never end, and what it was
+/// changing would stay as it was. The server starts another process, and tells the operator what this one said.
+pub(super) fn end_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let words: String = panic.to_string().chars().take(MOST_LAST_WORDS).collect();
+        let _ = writeln!(io::stderr(), "{words}");
+        std::process::abort();
+    }));
 }
 
 /// What has arrived and was not yet understood.
