@@ -1,6 +1,6 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use fumehood_capabilities::is_offered;
@@ -25,6 +25,15 @@ const INTERFACE_VERSION: u32 = 4;
 #[derive(Clone)]
 pub struct Sandbox {
     inner: Arc<Inner>,
+}
+
+/// Where workers get components from, while the sandbox is there.
+pub(crate) struct Source(Weak<Inner>);
+
+impl Source {
+    pub(crate) fn sandbox(&self) -> Option<Sandbox> {
+        self.0.upgrade().map(|inner| Sandbox { inner })
+    }
 }
 
 struct Inner {
@@ -57,8 +66,11 @@ impl Sandbox {
         let engine_id = engine_id(&engine::compiling(config.yields)?);
         let chamber = OnceLock::new();
         let loading = Mutex::default();
-        let inner = Inner { config, compiler, blobs, cache, engine_id, chamber, workers, loading };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(Inner { config, compiler, blobs, cache, engine_id, chamber, workers, loading });
+        if let Some(workers) = &inner.workers {
+            workers.bring_from(Source(Arc::downgrade(&inner)));
+        }
+        Ok(Self { inner })
     }
 
     /// What the component `digest` offers and needs, read in a child process the first time.

@@ -57,6 +57,9 @@ const AT_ONCE: usize = 128 << 10;
 /// Longest that a process may take to load a component.
 const LOADING: Duration = Duration::from_secs(60);
 
+/// Components that the successor of a process is sent at once.
+const RECENT: usize = 32;
+
 /// Most lines that one call may have logged, and characters of where it crashed; whoever keeps to its bounds has fewer.
 const MOST_LINES: usize = 4_096;
 const MOST_TRACE: usize = 16 << 10;
@@ -92,6 +95,8 @@ pub(crate) struct Process {
     sending: tokio::sync::Mutex<()>,
     gone: AtomicBool,
     due: AtomicBool,
+    /// The component whose call it does not let go of, if that is why it is ended.
+    stuck: Mutex<Option<Digest>>,
     retired: AtomicBool,
     served: AtomicU64,
     runtime: Handle,
@@ -184,6 +189,7 @@ impl Process {
             sending: tokio::sync::Mutex::default(),
             gone: AtomicBool::new(false),
             due: AtomicBool::new(false),
+            stuck: Mutex::default(),
             retired: AtomicBool::new(false),
             served: AtomicU64::new(0),
             runtime: Handle::current(),
@@ -193,6 +199,11 @@ impl Process {
         tokio::spawn(Arc::clone(&process).write_on());
         tokio::spawn(Arc::clone(&process).supervise(child, input, bounds, Arc::downgrade(slot)));
         Ok(process)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     pub(crate) fn isolated(&self) -> &Isolated {
@@ -217,6 +228,13 @@ impl Process {
     /// Whether it is to be replaced; true only the first time.
     pub(crate) fn is_due(&self) -> bool {
         !self.due.swap(true, Ordering::Relaxed)
+    }
+
+    /// Which components it was called for of late, the latest first.
+    pub(crate) fn recent(&self) -> Vec<Digest> {
+        let mut loaded: Vec<_> = self.state().loaded.iter().map(|(digest, used)| (*used, *digest)).collect();
+        loaded.sort_unstable_by_key(|(used, _)| std::cmp::Reverse(*used));
+        loaded.into_iter().map(|(_, digest)| digest).take(RECENT).collect()
     }
 
     /// Let it end when its calls have.
@@ -396,6 +414,7 @@ impl Process {
         // Whatever is left of it ends now.
         let _ = child.start_kill();
         let status = child.wait().await;
+        let recent = self.recent();
         let lost = self.lose_calls();
         if retired {
             tracing::debug!(worker.pid = self.pid, "Worker process {} was replaced", self.pid);
@@ -414,7 +433,8 @@ impl Process {
             lost.len()
         );
         if let Some(slot) = slot.upgrade() {
-            slot.start_soon();
+            let stuck = *lock(&self.stuck);
+            slot.start_after_crash(&stuck.map_or(lost, |digest| vec![digest]), recent);
         }
     }
 
@@ -522,8 +542,9 @@ impl Process {
         self.runtime.spawn(async move {
             tokio::time::sleep(STUCK).await;
             if let Some(process) = process.upgrade()
-                && process.state().calls.contains_key(&call)
+                && let Some(digest) = process.state().calls.get(&call).map(|waiting| waiting.digest)
             {
+                *lock(&process.stuck) = Some(digest);
                 tracing::error!(worker.pid = process.pid, "Worker process {} does not let go of a call", process.pid);
                 process.end.notify_one();
             }

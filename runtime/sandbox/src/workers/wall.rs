@@ -5,7 +5,7 @@
 //! empties the file system, seccomp takes away the calls of the kernel that a worker has no use for, and resource
 //! limits bound the rest.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, os::unix::fs::MetadataExt, path::PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -41,8 +41,19 @@ const SHARED: u64 = 1;
 pub(crate) struct Opening {
     /// Where it is.
     pub(crate) path: PathBuf,
+    /// Which folder that is: what the kernel lets through is the folder, and not whatever is at the path later.
+    device: u64,
+    inode: u64,
     /// Whether it may be changed.
     pub(crate) writable: bool,
+}
+
+impl Opening {
+    /// What is at `path` now. Blocking.
+    pub(crate) fn of(path: PathBuf, writable: bool) -> Self {
+        let (device, inode) = path.metadata().map_or((0, 0), |about| (about.dev(), about.ino()));
+        Self { path, device, inode, writable }
+    }
 }
 
 /// What is in force in a worker process.
