@@ -15,11 +15,12 @@ include!(concat!(env!("OUT_DIR"), "/zoo.rs"));
 
 /// The bounds of the server in which the zoo is let loose, as configuration: lower than the defaults where that makes
 /// an attack end sooner, and without a bound on fuel, which each attack sets for itself.
-pub const SETTINGS: [(&str, &str); 5] = [
+pub const SETTINGS: [(&str, &str); 6] = [
     ("limits.fuel_units", "1000000000000"),
     ("limits.memory", "16 MiB"),
     ("limits.result", "1 MiB"),
     ("limits.host_calls", "50000"),
+    ("limits.host_bytes", "256 MiB"),
     ("concurrency.calls", "8"),
 ];
 
@@ -84,6 +85,8 @@ pub enum Stop {
     Result,
     /// It called the host too often.
     HostCalls,
+    /// It handed too much to the host.
+    HostBytes,
     /// It held too many handles.
     Handles,
     /// It drew too many random bytes.
@@ -128,7 +131,7 @@ impl Stop {
         match self {
             Self::Fuel => 508,
             Self::Deadline => 504,
-            Self::Memory | Self::Result | Self::HostCalls | Self::Handles | Self::Random => 507,
+            Self::Memory | Self::Result | Self::HostCalls | Self::HostBytes | Self::Handles | Self::Random => 507,
             Self::Crash(_) => 502,
         }
     }
@@ -141,7 +144,7 @@ impl Stop {
             Self::Deadline => "deadline",
             Self::Memory => "memory",
             Self::Result => "result_too_large",
-            Self::HostCalls | Self::Handles | Self::Random => "quota_exceeded",
+            Self::HostCalls | Self::HostBytes | Self::Handles | Self::Random => "quota_exceeded",
             Self::Crash(_) => "trap",
         }
     }
@@ -155,6 +158,7 @@ impl Stop {
             Self::Memory => Some(("memory", 16 << 20)),
             Self::Result => Some(("result", 1 << 20)),
             Self::HostCalls => Some(("host_calls", 50_000)),
+            Self::HostBytes => Some(("host_bytes", 256 << 20)),
             Self::Handles => Some(("handles", 1_000)),
             Self::Random => Some(("random", 1 << 20)),
             Self::Crash(_) => None,
@@ -170,6 +174,7 @@ impl Stop {
             Self::Memory => "the call was stopped because it asked for more than 16 MiB of memory".to_owned(),
             Self::Result => "the answer of the tool is larger than 1 MiB".to_owned(),
             Self::HostCalls => "the call was stopped after calling its host 50000 times".to_owned(),
+            Self::HostBytes => "the call was stopped after handing 256 MiB to its host".to_owned(),
             Self::Handles => "the call was stopped because it held more than 1000 handles".to_owned(),
             Self::Random => "the call was stopped after drawing 1 MiB of random bytes".to_owned(),
             Self::Crash(how) => format!("the tool crashed: {how}"),

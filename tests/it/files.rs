@@ -251,3 +251,24 @@ fn scratch_space_of_a_killed_server_is_swept() {
 
     eventually("what was left is removed", || !left.exists());
 }
+
+/// What the kernel lets a worker reach is the folder that was there when it started, not whatever is at its path.
+#[test]
+fn a_folder_that_is_replaced_is_the_one_that_the_next_call_sees() {
+    let Some(scene) = Scene::new("files:{folder},at=/data,mode=read-write,bytes=1MiB,files=100") else { return };
+    let read = |text: &str| {
+        fs::write(scene.inside("text"), text).unwrap();
+        let found = scene.call("read", &json!({ "path": "/data/text" }));
+        String::from_utf8(STANDARD.decode(found.value().as_str().unwrap()).unwrap()).unwrap()
+    };
+    assert_eq!(read("first"), "first");
+
+    fs::rename(scene.home.path().join("granted"), scene.home.path().join("old")).unwrap();
+    let missing = scene.call("folders", &json!({})).value();
+    fs::create_dir(scene.home.path().join("granted")).unwrap();
+
+    assert_eq!(missing, json!([]));
+    scene.server.says("cannot be opened");
+    assert_eq!(read("second"), "second");
+    assert_eq!(fs::read_to_string(scene.home.path().join("old/text")).unwrap(), "first");
+}

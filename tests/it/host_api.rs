@@ -260,3 +260,18 @@ fn tools_that_call_tools_go_only_so_deep_and_only_on_what_fuel_is_left() {
     let stopped = admin.call_with("host-api/dive", &[("fumehood-max-fuel", &less)], &dive(3));
     assert_ne!(stopped.status, 200, "{}", stopped.text());
 }
+
+/// A tool that calls tools holds its place while they run, inside the server as in a worker.
+#[test]
+fn there_is_room_for_tools_that_call_tools_as_deep_as_they_may_go() {
+    for trusted in ["nobody", "*"] {
+        let Some(setup) = setup() else { return };
+        let setup = setup.set("limits.invoke_depth", 3).set("concurrency.calls", 1).set("isolation.trusted", trusted);
+        let server = setup.start();
+        grant(&server, "host-api", "invoke:host-api.dive");
+
+        let answer = call(server.admin(), "dive", &json!({ "module": "host-api", "depth": 3 }));
+
+        assert_eq!(answer.value(), json!(3), "trusted: {trusted}");
+    }
+}

@@ -5,10 +5,12 @@ use std::{
     fs,
     io::Write,
     net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Instant,
 };
 
-use fumehood_tests::{Client, Finished, Server, eventually, fumehood, wat};
+use fumehood_tests::{Client, Finished, Server, bombs, eventually, fumehood, wat, zoo::Guest};
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
@@ -92,6 +94,122 @@ fn a_neighbour_in_another_worker_goes_on() {
         }
         call.join().unwrap().refused(502, "trap");
     });
+}
+
+/// Where a worker may hold one component, calls of two make each other's be let go.
+#[test]
+fn a_component_that_is_let_go_between_two_calls_is_sent_again() {
+    let setup = Server::setup().set("components.loaded", 1).set("isolation.workers", 1);
+    // The same under another digest.
+    let two = bombs::with_section(wat("add"), "another", b"one");
+    let server = setup.api("one", wat("add")).api("two", two).start();
+
+    thread::scope(|scope| {
+        for name in ["one", "two", "one", "two"] {
+            let client = server.admin().clone();
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    assert_eq!(client.call(&format!("{name}/add"), &json!({ "a": 2, "b": 40 })).value(), json!(42));
+                }
+            });
+        }
+    });
+}
+
+/// However long one component takes to compile, what is compiled runs.
+#[test]
+fn whoever_needs_another_component_does_not_wait_for_a_compiler() {
+    let setup = Server::setup().set("components.loaded", 1).set("isolation.workers", 1);
+    let setup = setup.set("components.compile_cpu_s", 8).api("add", wat("add")).api("trap", wat("trap"));
+    let server = setup.api("bomb", bombs::many_functions_of(79_000)).start();
+    assert_eq!(add(server.admin()), json!(42));
+    // Now the worker has let go of the first.
+    server.admin().call("trap/unreachable", &json!({})).refused(502, "trap");
+
+    thread::scope(|scope| {
+        let bomb = scope.spawn(|| server.admin().call("bomb/run", &json!({})));
+        eventually("the bomb to be called", || server.admin().calls_running() == 1);
+        for _ in 0..5 {
+            assert_eq!(add(server.admin()), json!(42));
+            server.admin().call("trap/unreachable", &json!({})).refused(502, "trap");
+        }
+        assert!(!bomb.is_finished(), "nobody waited for it");
+        // Whether it compiles in time is the machine's business.
+        bomb.join().unwrap();
+    });
+}
+
+/// One component can bring down the process that it runs in, but not its neighbours again and again.
+#[test]
+fn a_component_that_was_in_a_crash_runs_apart_from_its_neighbours() {
+    let server = server();
+    assert_eq!(add(server.admin()), json!(42));
+    eventually("both workers to run", || workers(&server).len() == 2);
+    let first = workers(&server);
+    thread::scope(|scope| {
+        let call = scope.spawn(|| server.admin().call("spin/spin", &json!({})));
+        wait_until_busy(&first);
+        first.iter().for_each(|pid| kill(*pid));
+        call.join().unwrap().refused(502, "trap");
+    });
+    eventually("the workers to be replaced", || {
+        let all = workers(&server);
+        all.len() == 2 && all.is_disjoint(&first)
+    });
+    let shared = workers(&server);
+
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let neighbour = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!(add(server.admin()), json!(42));
+            }
+        });
+        for _ in 0..3 {
+            let call = scope.spawn(|| server.admin().call("spin/spin", &json!({})));
+            eventually("a worker of its own to start", || workers(&server).len() == 3);
+            let own: Vec<_> = workers(&server).difference(&shared).copied().collect();
+            wait_until_busy(&own.iter().copied().collect());
+            own.into_iter().for_each(kill);
+            call.join().unwrap().refused(502, "trap");
+        }
+        over.store(true, Ordering::Relaxed);
+        neighbour.join().unwrap();
+    });
+
+    assert!(shared.is_subset(&workers(&server)), "nobody else lost a worker");
+}
+
+/// Calls of the host burn no fuel: a guest that does nothing else yields by the clock and ends by it.
+#[test]
+fn a_guest_that_only_calls_its_host_holds_nobody_up_and_ends_at_its_deadline_by_itself() {
+    let setup = Server::setup().set("limits.fuel_units", "9000000000000000000").set("limits.host_bytes", "100000 GiB");
+    let setup = setup.set("isolation.workers", 1).set("limits.output", "1 KiB");
+    let server = setup.api("add", wat("add")).api("flood", Guest::WriteWithoutAsking.component()).start();
+    let (_, neighbour) = server.admin().new_key("neighbour", "call");
+    assert_eq!(add(&neighbour), json!(42));
+    let flood =
+        |ms| server.admin().call_with("flood/flood", &[("fumehood-deadline-ms", ms)], &json!({ "times": u32::MAX }));
+    flood("5000").refused(504, "deadline");
+    let before = workers(&server);
+
+    let (answer, longest, during) = thread::scope(|scope| {
+        let flood = scope.spawn(|| flood("4000"));
+        wait_until_busy(&before);
+        let mut waits = Vec::new();
+        while !flood.is_finished() {
+            let started = Instant::now();
+            assert_eq!(add(&neighbour), json!(42));
+            waits.push(started.elapsed());
+        }
+        (flood.join().unwrap(), waits.iter().max().copied().unwrap_or_default(), waits.len())
+    });
+
+    answer.refused(504, "deadline");
+    // Held up, it would have waited for all four seconds.
+    assert!(longest.as_millis() < 2_000 && during > 4, "{during} calls, the longest took {longest:?}");
+    assert_eq!(add(&neighbour), json!(42));
+    assert_eq!(workers(&server), before, "no worker was replaced");
 }
 
 #[test]

@@ -20,6 +20,12 @@ pub enum Exhausted {
         /// How many one call may make.
         allowed: u64,
     },
+    /// Bytes handed to the host, summed.
+    #[error("the call handed more than {allowed} to its host")]
+    HostBytes {
+        /// How many one call may hand over.
+        allowed: ByteSize,
+    },
     /// Headers, bodies and addresses of requests to the outside.
     #[error("the call made its host hold too much")]
     HostMemory,

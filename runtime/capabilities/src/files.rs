@@ -43,7 +43,7 @@ use wasmtime_wasi::{
 };
 
 use self::ledger::{Lane, Ledger, Spent};
-use crate::{Guest, granted::Folder};
+use crate::{Guest, granted::Folder, handed::Handed};
 
 /// Most files and folders that one call has open at a time.
 ///
@@ -59,6 +59,8 @@ pub(crate) struct Files {
     places: HashMap<u32, Place>,
     /// What descriptors and streams of the guest hold open.
     open: Vec<Weak<File>>,
+    /// Which of the folders that were granted could not be opened, and why: for the operator.
+    pub(crate) missing: Vec<String>,
 }
 
 /// Where a descriptor is.
@@ -71,13 +73,13 @@ struct Place {
 impl Files {
     /// Open `folders` for a guest. One that cannot be opened is missing, and the operator is told.
     pub(crate) fn open(wasi: &mut WasiCtxBuilder, folders: Vec<Folder>) -> Self {
+        let mut missing = Vec::new();
         let opened = |folder: &Folder| {
             let perms = if folder.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             match wasi.preopened_dir(&folder.path, &folder.at, perms) {
                 Ok(_) => true,
                 Err(error) => {
-                    let path = folder.path.display();
-                    tracing::warn!(folder.path = %path, %error, "The granted folder {path} cannot be opened");
+                    missing.push(format!("the granted folder {} cannot be opened: {error}", folder.path.display()));
                     false
                 }
             }
@@ -85,7 +87,7 @@ impl Files {
         let mut folders = folders;
         folders.retain(opened);
         let lane = Ledger::new(&folders).into_lane();
-        Self { folders, lane, places: HashMap::new(), open: Vec::new() }
+        Self { folders, lane, places: HashMap::new(), open: Vec::new(), missing }
     }
 
     /// Wait for what runs in the background, and hold back what would come next.
@@ -118,6 +120,7 @@ pub(crate) struct View<'a> {
     pub(crate) ctx: &'a mut WasiFilesystemCtx,
     pub(crate) table: &'a mut ResourceTable,
     pub(crate) files: &'a mut Files,
+    pub(crate) handed: &'a mut Handed,
 }
 
 struct HasFiles;

@@ -15,12 +15,13 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use crate::{
     call, clocks, config, files,
     granted::Granted,
+    handed::Handed,
     host::Host,
     http, invoke, job, keyvalue,
     listener::{Heard, Stream},
     logging::{self, Log, Logged},
     output::Output,
-    random, secrets,
+    random, secrets, streams,
     told::{Teller, Telling},
 };
 
@@ -31,6 +32,7 @@ pub struct Guest<X> {
     stdout: Output,
     stderr: Output,
     files: files::Files,
+    pub(crate) handed: Handed,
     random: random::Budget,
     pub(crate) config: WasiConfigVariables,
     pub(crate) keyvalue: keyvalue::State,
@@ -71,6 +73,8 @@ pub struct Setup {
 pub struct Bounds {
     /// Kept of each of standard output and standard error.
     pub output: ByteSize,
+    /// Handed to the host by the whole call: written, logged, kept, sent.
+    pub host_bytes: ByteSize,
     /// Handles (streams, descriptors, pollables, …) that are held at a time. Each costs about a kilobyte.
     pub handles: u64,
     /// Random bytes.
@@ -83,8 +87,8 @@ pub struct Bounds {
 
 impl From<&Limits> for Bounds {
     fn from(limits: &Limits) -> Self {
-        let Limits { output, handles, random, log, .. } = *limits;
-        Self { output, handles, random, log, http: limits.into() }
+        let Limits { output, handles, random, log, host_bytes, .. } = *limits;
+        Self { output, host_bytes, handles, random, log, http: limits.into() }
     }
 }
 
@@ -135,6 +139,7 @@ impl<X> Guest<X> {
             stdout,
             stderr,
             files,
+            handed: Handed::up_to(bounds.host_bytes),
             random,
             config: config::variables(&granted.config),
             keyvalue: keyvalue::State::default(),
@@ -156,6 +161,12 @@ impl<X> Guest<X> {
         self.log.logged()
     }
 
+    /// What went wrong around the guest that is no fault of its own.
+    #[must_use]
+    pub fn faults(&self) -> &[String] {
+        &self.files.missing
+    }
+
     /// Tell the host what the guest has told last, if that still waits: of its progress, what it logged and printed.
     pub async fn flush(&mut self) {
         self.progress.flush().await;
@@ -171,7 +182,12 @@ impl<X> Guest<X> {
     }
 
     pub(crate) fn files(&mut self) -> files::View<'_> {
-        files::View { ctx: self.wasi.filesystem(), table: &mut self.table, files: &mut self.files }
+        files::View {
+            ctx: self.wasi.filesystem(),
+            table: &mut self.table,
+            files: &mut self.files,
+            handed: &mut self.handed,
+        }
     }
 
     pub(crate) fn random(&mut self) -> random::Counted<'_> {
@@ -194,6 +210,7 @@ pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Resul
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     // Where ours stand in the place of theirs.
     linker.allow_shadowing(true);
+    streams::link(linker)?;
     files::link(linker)?;
     random::link(linker)?;
     linker.allow_shadowing(false);

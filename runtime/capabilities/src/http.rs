@@ -13,6 +13,7 @@ mod headers;
 mod held;
 mod link;
 mod resolve;
+mod shares;
 mod target;
 #[cfg(test)]
 mod tests;

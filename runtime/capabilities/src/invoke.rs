@@ -126,6 +126,7 @@ async fn call<X: Send + 'static>(
     if tool.len() > MAX_TOOL {
         return Ok(Err(wit::Error::NotFound));
     }
+    store.data_mut().handed.count(arguments.len())?;
     let fuel_units = store.get_fuel()?;
     let host = store.data().host.clone();
     let (burnt, answer) = match host.ask(Ask::Invoke(Request { tool, arguments, fuel_units })).await {

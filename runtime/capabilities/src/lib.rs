@@ -16,6 +16,7 @@ mod exhausted;
 mod files;
 mod granted;
 mod guest;
+mod handed;
 mod host;
 pub mod http;
 pub mod invoke;
@@ -29,6 +30,7 @@ mod output;
 mod pace;
 mod random;
 pub mod secrets;
+mod streams;
 pub mod told;
 
 pub use desk::{About, Desk, Invoke, Visit, Witness};

@@ -140,6 +140,7 @@ pub(crate) fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime
         linker.instance(import)?.func_wrap(
             "log",
             |mut store: StoreContextMut<'_, Guest<X>>, (level, context, message): (Level, String, String)| {
+                store.data_mut().handed.count(context.len() + message.len())?;
                 store.data_mut().log.keep(level, context, message);
                 Ok(())
             },

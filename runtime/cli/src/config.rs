@@ -241,8 +241,9 @@ impl Default for Components {
 
 impl Default for Isolation {
     fn default() -> Self {
-        // One for two cores: with more of them, calls change processes more often than they gain.
-        let workers = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        // One for two cores: with more of them, calls change processes more often than they gain. Two at the least, so
+        // that one that dies does not take along everything that runs.
+        let workers = thread::available_parallelism().map_or(2, |cores| cores.get().div_ceil(2).max(2));
         Self { trusted: Trusted::default(), workers, recycle_after: 100_000, require: false }
     }
 }

@@ -154,6 +154,7 @@ fn records(config: &Config, database: &Database, node: NodeId) -> Records {
 pub(crate) fn sandbox_config(config: &Config) -> anyhow::Result<fumehood_sandbox::Config> {
     Ok(fumehood_sandbox::Config {
         concurrent_calls: u32::try_from(config.concurrency.calls).context("concurrency.calls is far too large")?,
+        invoke_depth: u32::try_from(config.limits.invoke_depth).context("limits.invoke_depth is far too large")?,
         max_memory: config.limits.memory,
         max_table_elements: config.limits.table_elements,
         loaded_components: config.components.loaded,

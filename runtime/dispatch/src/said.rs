@@ -31,6 +31,10 @@ pub(crate) fn log(tool: &Tool, finished: &Finished, secrets: &[String]) {
     if said.logged.truncated {
         tracing::info!(tool.name = %tool.name, "{} logged more than is kept", tool.name);
     }
+    for fault in &said.faults {
+        let (name, fault) = (&tool.name, one_line(fault));
+        tracing::warn!(tool.name = %name, component.digest = %tool.digest, blame = "host", "{name}: {fault}");
+    }
     if let (Outcome::Stopped(stopped), Some(trace)) = (&finished.outcome, &said.trace) {
         let trace = lines(trace);
         tracing::warn!(

@@ -120,6 +120,7 @@ pub(crate) fn advice(reason: &StopReason) -> String {
         | StopReason::Fuel { .. }
         | StopReason::Memory { .. }
         | StopReason::HostCalls { .. }
+        | StopReason::HostBytes { .. }
         | StopReason::Handles { .. }
         | StopReason::HostMemory { .. }
         | StopReason::Random { .. } => "Ask for less at a time, or ask an administrator to raise the limit.",

@@ -66,6 +66,12 @@ pub enum StopReason {
         /// How often it may.
         allowed: u64,
     },
+    /// Bytes handed to the host, summed over the call.
+    #[error("the call was stopped after handing {allowed} to its host")]
+    HostBytes {
+        /// How many it may hand over.
+        allowed: ByteSize,
+    },
     /// Handles held at a time.
     #[error("the call was stopped because it held more than {allowed} handles")]
     Handles {
@@ -151,9 +157,11 @@ impl StopReason {
             Self::Denied { .. } => Code::Denied,
             Self::Cancelled => Code::Cancelled,
             Self::ResultTooLarge { .. } => Code::ResultTooLarge,
-            Self::HostCalls { .. } | Self::Handles { .. } | Self::HostMemory { .. } | Self::Random { .. } => {
-                Code::QuotaExceeded
-            }
+            Self::HostCalls { .. }
+            | Self::HostBytes { .. }
+            | Self::Handles { .. }
+            | Self::HostMemory { .. }
+            | Self::Random { .. } => Code::QuotaExceeded,
         }
     }
 
@@ -166,6 +174,7 @@ impl StopReason {
             Self::Fuel { allowed } => ("fuel_units", *allowed),
             Self::ResultTooLarge { allowed } => ("result", allowed.0),
             Self::HostCalls { allowed } => ("host_calls", *allowed),
+            Self::HostBytes { allowed } => ("host_bytes", allowed.0),
             Self::Handles { allowed } => ("handles", *allowed),
             Self::HostMemory { allowed } => ("host_memory", allowed.0),
             Self::Random { allowed } => ("random", allowed.0),
@@ -180,7 +189,7 @@ impl StopReason {
             Self::Deadline { .. } => Some(usage.duration_us / 1_000),
             Self::Memory { .. } => Some(usage.memory_bytes),
             Self::Fuel { allowed } | Self::HostCalls { allowed } | Self::Handles { allowed } => Some(*allowed),
-            Self::HostMemory { allowed } | Self::Random { allowed } => Some(allowed.0),
+            Self::HostBytes { allowed } | Self::HostMemory { allowed } | Self::Random { allowed } => Some(allowed.0),
             Self::ResultTooLarge { .. } | Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => None,
         }
     }

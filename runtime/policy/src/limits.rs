@@ -27,6 +27,8 @@ pub struct Limits {
     pub host_memory: ByteSize,
     /// Calls of the host: imports, and the engine's own helpers for growing, copying and filling memory.
     pub host_calls: u64,
+    /// Bytes that the guest hands to the host, summed: what it writes, logs, keeps and sends. Copying them burns no fuel.
+    pub host_bytes: ByteSize,
     /// Handles that the guest holds at a time: streams, descriptors, requests, pollables.
     pub handles: u64,
     /// Random bytes.
@@ -51,6 +53,7 @@ impl Default for Limits {
             log: ByteSize::kib(64),
             host_memory: ByteSize::mib(16),
             host_calls: 10_000_000,
+            host_bytes: ByteSize::gib(1),
             handles: 1_000,
             random: ByteSize::mib(1),
             http_requests: 32,
@@ -75,7 +78,7 @@ pub struct Bound {
 
 impl Limits {
     /// Every bound, in the order of the fields.
-    pub const BOUNDS: [Bound; 14] = [
+    pub const BOUNDS: [Bound; 15] = [
         Bound::lowered("fuel_units", "instructions, in units of fuel", "508 `fuel`"),
         Bound::lowered(
             "deadline_ms",
@@ -89,6 +92,7 @@ impl Limits {
         Bound::fixed("log", "lines logged through `wasi:logging`", "the rest is dropped and marked"),
         Bound::fixed("host_memory", "values that the guest hands over", "507 `result_too_large`"),
         Bound::fixed("host_calls", "calls of the host, with the engine's own helpers", "507 `quota_exceeded`"),
+        Bound::fixed("host_bytes", "bytes written, logged, stored and sent, sum over the call", "507 `quota_exceeded`"),
         Bound::fixed(
             "handles",
             "handles held at a time: streams, descriptors, requests, pollables",

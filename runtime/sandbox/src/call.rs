@@ -55,6 +55,8 @@ pub struct Said {
     pub logged: Logged,
     /// Where it was when it crashed: for its author and the operator.
     pub trace: Option<String>,
+    /// What went wrong around it that is no fault of its own: for the operator.
+    pub faults: Vec<String>,
 }
 
 impl Sandbox {

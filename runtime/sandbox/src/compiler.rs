@@ -229,7 +229,7 @@ pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     limit(Resource::As, order.memory_bytes)?;
     limit(Resource::Cpu, order.cpu_s)?;
     // What is compiled is a stranger's too. Without the kernel's help the limits above still hold.
-    let mut isolated = wall::raise_early(&[], order.memory_bytes);
+    let mut isolated = wall::raise_early(&[], order.memory_bytes, 0);
     wall::raise(&mut isolated, &[]);
     input.read_to_end(&mut everything)?;
     let result = if order.compile {

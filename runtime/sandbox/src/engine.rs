@@ -40,6 +40,8 @@ pub enum Yield {
 pub struct Config {
     /// Calls that can be in the sandbox at a time.
     pub concurrent_calls: u32,
+    /// How deep tools that call tools may go: each of these calls holds its place while the next one runs.
+    pub invoke_depth: u32,
     /// Largest memory that any call may be allowed.
     pub max_memory: ByteSize,
     /// Most table elements that any call may be allowed.
@@ -54,11 +56,19 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             concurrent_calls: 4,
+            invoke_depth: 4,
             max_memory: ByteSize::mib(64),
             max_table_elements: 100_000,
             loaded_components: 256,
             yields: Yield::Fuel(crate::run::SLICE),
         }
+    }
+}
+
+impl Config {
+    /// Places for instances, wherever components run: for every call, those that it makes of other tools.
+    pub(crate) fn places(&self) -> u32 {
+        self.concurrent_calls.saturating_mul(self.invoke_depth.saturating_add(1))
     }
 }
 
@@ -98,7 +108,7 @@ pub(crate) fn compiling(yields: Yield) -> Result<Engine, SandboxError> {
 }
 
 fn pool(config: &Config) -> PoolingAllocationConfig {
-    let calls = config.concurrent_calls;
+    let calls = config.places();
     let scan = scans_pages();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)

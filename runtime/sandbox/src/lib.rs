@@ -19,6 +19,7 @@ mod loader;
 mod run;
 mod stop;
 mod trace;
+mod turn;
 mod workers;
 
 pub use call::{Call, Finished, Said};

@@ -1,6 +1,6 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use fumehood_capabilities::is_offered;
@@ -25,6 +25,15 @@ const INTERFACE_VERSION: u32 = 4;
 #[derive(Clone)]
 pub struct Sandbox {
     inner: Arc<Inner>,
+}
+
+/// Where workers get components from, while the sandbox is there.
+pub(crate) struct Source(Weak<Inner>);
+
+impl Source {
+    pub(crate) fn sandbox(&self) -> Option<Sandbox> {
+        self.0.upgrade().map(|inner| Sandbox { inner })
+    }
 }
 
 struct Inner {
@@ -57,8 +66,11 @@ impl Sandbox {
         let engine_id = engine_id(&engine::compiling(config.yields)?);
         let chamber = OnceLock::new();
         let loading = Mutex::default();
-        let inner = Inner { config, compiler, blobs, cache, engine_id, chamber, workers, loading };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(Inner { config, compiler, blobs, cache, engine_id, chamber, workers, loading });
+        if let Some(workers) = &inner.workers {
+            workers.bring_from(Source(Arc::downgrade(&inner)));
+        }
+        Ok(Self { inner })
     }
 
     /// What the component `digest` offers and needs, read in a child process the first time.
@@ -163,23 +175,20 @@ impl Sandbox {
         if let Some(code) = self.cached(digest).await? {
             return Ok((interface, code));
         }
-        // However many calls wait for the same component, one of them compiles it.
-        let turn = {
-            let mut loading = self.inner.loading.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(loading.entry(*digest).or_default())
-        };
-        let guard = turn.lock().await;
-        let code = match self.cached(digest).await? {
-            Some(code) => Ok(code),
-            // On a task of its own: a caller that gives up does not throw away what others wait for.
-            None => {
-                let (sandbox, digest) = (self.clone(), *digest);
-                tokio::spawn(async move { sandbox.compile(&digest).await }).await.map_err(|_| SandboxError::Lost)?
+        // However many calls wait for the same component, one of them compiles it. It does so on a task of its own, which
+        // keeps the turn: a caller that gives up neither throws away what others wait for nor lets the next begin beside it.
+        let turn = Compiling::of(self, digest);
+        let guard = Arc::clone(&turn.lock).lock_owned().await;
+        let sandbox = self.clone();
+        let task = tokio::spawn(async move {
+            let turn = turn;
+            let _guard = guard;
+            match sandbox.cached(&turn.digest).await? {
+                Some(code) => Ok(code),
+                None => sandbox.compile(&turn.digest).await,
             }
-        };
-        drop(guard);
-        self.inner.loading.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
-        Ok((interface, code?))
+        });
+        Ok((interface, task.await.map_err(|_| SandboxError::Lost)??))
     }
 
     async fn compile(&self, digest: &Digest) -> Result<Sealed, SandboxError> {
@@ -190,6 +199,10 @@ impl Sandbox {
         self.cached(digest)
             .await?
             .ok_or_else(|| SandboxError::Compiler { what: "its output is not what it wrote".to_owned() })
+    }
+
+    fn loading(&self) -> MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<()>>>> {
+        self.inner.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn cached(&self, digest: &Digest) -> Result<Option<Sealed>, SandboxError> {
@@ -204,6 +217,30 @@ impl Sandbox {
     async fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, SandboxError> {
         let (blobs, digest) = (self.inner.blobs.clone(), *digest);
         blocking(move || Ok(blobs.read(&digest)?)).await
+    }
+}
+
+/// Whoever compiles a component, or waits for that. The last one that lets go takes the entry away.
+struct Compiling {
+    sandbox: Sandbox,
+    digest: Digest,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Compiling {
+    fn of(sandbox: &Sandbox, digest: &Digest) -> Self {
+        let lock = Arc::clone(sandbox.loading().entry(*digest).or_default());
+        Self { sandbox: sandbox.clone(), digest: *digest, lock }
+    }
+}
+
+impl Drop for Compiling {
+    fn drop(&mut self) {
+        let mut loading = self.sandbox.loading();
+        // This one and the entry itself.
+        if Arc::strong_count(&self.lock) == 2 {
+            loading.remove(&self.digest);
+        }
     }
 }
 
@@ -223,4 +260,44 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
 ) -> Result<T, SandboxError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| SandboxError::Lost)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use fumehood_store::{Access, DataDirectory};
+
+    use super::*;
+    use crate::compiler::{CompilerLimits, Isolation};
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_leaves_the_turn_to_the_compiler_and_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(folder.path(), Access::Own).unwrap();
+        let (blobs, cache) = (directory.blobs().unwrap(), directory.cache().unwrap());
+        let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/demo/calculator.wasm")).unwrap();
+        let digest = Digest::of(&bytes);
+        blobs.put(&digest, &bytes).unwrap();
+        let compiler = Compiler::new(Isolation::None, CompilerLimits::default());
+        let sandbox = Sandbox::new(Config::default(), compiler, blobs, cache, None).unwrap();
+        let turn = || sandbox.loading().get(&digest).map(|lock| lock.try_lock().is_err());
+
+        let caller = tokio::spawn({
+            let sandbox = sandbox.clone();
+            async move { sandbox.prepare(&digest).await.map(drop) }
+        });
+        while turn() != Some(true) {
+            tokio::task::yield_now().await;
+        }
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+
+        assert_eq!(turn(), Some(true), "the next caller waits for the same compiler");
+        assert!(sandbox.cached(&digest).await.unwrap().is_none());
+        while turn().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(sandbox.cached(&digest).await.unwrap().is_some());
+    }
 }

@@ -2,17 +2,16 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
     task::Poll,
     time::Instant,
 };
 
 use bytes::Bytes;
 use fumehood_capabilities::{Cancelled, Guest, Setup};
-use fumehood_model::{Crash, Digest, Outcome, StopReason, Stopped, Usage};
+use fumehood_model::{Crash, Outcome, StopReason, Stopped, Usage};
 use fumehood_policy::Limits;
 use fumehood_value::{Input, LiftError, Plan};
-use wasmtime::{CallHook, Engine, Store, component::Val};
+use wasmtime::{Engine, Store, component::Val};
 
 use crate::{
     call::{Call, Finished, Said, micros},
@@ -22,6 +21,7 @@ use crate::{
     limits::Held,
     stop::{End, reason},
     trace::frames,
+    turn::{Passage, Turn},
 };
 
 /// Fuel after which a call lets others run.
@@ -86,7 +86,6 @@ impl Chamber {
         let work = Work {
             engine: self.engine().clone(),
             yields: self.yields(),
-            digest: call.digest,
             function: call.function,
             ready,
             plan,
@@ -103,7 +102,6 @@ impl Chamber {
 struct Work {
     engine: Engine,
     yields: Yield,
-    digest: Digest,
     function: usize,
     ready: Ready,
     plan: Plan,
@@ -122,20 +120,21 @@ impl Work {
     ) -> Result<Finished, SandboxError> {
         let limits = &self.limits;
         let mut store = Store::new(&self.engine, Guest::new(setup, Held::new(limits)));
-        self.prepare(&mut store).map_err(|source| SandboxError::Engine { source })?;
+        let turn = Turn::first(self.started);
+        self.prepare(&mut store, turn.clone()).map_err(|source| SandboxError::Engine { source })?;
 
-        let answer = within(self.deadline, self.invoke(&mut store)).await;
+        let answer = turn.within(self.deadline, self.invoke(&mut store)).await;
 
         let fuel_units = limits.fuel_units.saturating_sub(store.get_fuel().unwrap_or(0));
         let memory_bytes = store.data().extra.peak_bytes();
         let (stdout, stderr) = store.data().captured();
         let logged = store.data().logged().clone();
-        let mut said = Said { stdout, stderr, logged, trace: None };
+        let mut said = Said { stdout, stderr, logged, trace: None, faults: store.data().faults().to_vec() };
         // What is told last is told also when the guest was too quick for its turn.
         let _ = tokio::time::timeout(LAST_WORD, store.data_mut().flush()).await;
         let outcome = match answer {
             None => stopped(StopReason::Deadline { allowed: limits.deadline() }),
-            Some(Ok(value)) => self.lifted(value.as_ref()),
+            Some(Ok(value)) => self.lifted(value.as_ref(), &mut said.faults),
             Some(Err(error)) => match reason(&error, store.data().extra.refused, limits) {
                 End::Full => return Err(SandboxError::Full),
                 End::Stopped(reason) => {
@@ -150,7 +149,7 @@ impl Work {
         Ok(Finished { outcome, usage, said })
     }
 
-    fn prepare(&self, store: &mut Store<Guest<Held>>) -> wasmtime::Result<()> {
+    fn prepare(&self, store: &mut Store<Guest<Held>>, turn: Turn) -> wasmtime::Result<()> {
         store.limiter(|guest| &mut guest.extra);
         store.set_fuel(self.limits.fuel_units)?;
         match self.yields {
@@ -158,17 +157,7 @@ impl Work {
             Yield::Epoch => store.epoch_deadline_async_yield_and_update(1),
         }
         let (passing, answering) = (self.limits.host_memory.as_usize(), self.value_budget());
-        let two_budgets = passing != answering;
-        store.call_hook(move |mut store, hook| {
-            match hook {
-                CallHook::CallingHost => store.data_mut().extra.host_call()?,
-                // While the guest runs, what it hands to its host counts; when it has returned, its answer.
-                CallHook::CallingWasm | CallHook::ReturningFromHost if two_budgets => store.set_hostcall_fuel(passing),
-                CallHook::ReturningFromWasm if two_budgets => store.set_hostcall_fuel(answering),
-                CallHook::CallingWasm | CallHook::ReturningFromHost | CallHook::ReturningFromWasm => {}
-            }
-            Ok(())
-        });
+        store.call_hook_async(Passage { turn, deadline: self.deadline, passing, answering });
         store.set_max_component_handles(usize::try_from(self.limits.handles).unwrap_or(usize::MAX));
         store.set_hostcall_fuel(passing);
         Ok(())
@@ -193,14 +182,14 @@ impl Work {
         Ok(results.first_mut().map(|value| std::mem::replace(value, Val::Bool(false))))
     }
 
-    fn lifted(&self, value: Option<&Val>) -> Outcome<Bytes> {
+    fn lifted(&self, value: Option<&Val>, faults: &mut Vec<String>) -> Outcome<Bytes> {
         match self.plan.lift(value, self.limits.result) {
             Ok(Outcome::Value(json)) => Outcome::Value(json.into()),
             Ok(Outcome::ToolError(json)) => Outcome::ToolError(json.into()),
             Ok(Outcome::Stopped(why)) => Outcome::Stopped(why),
             Err(LiftError::TooLarge { allowed }) => stopped(StopReason::ResultTooLarge { allowed }),
             Err(error) => {
-                tracing::error!(component.digest = %self.digest, %error, blame = "host", "An answer could not be written as JSON");
+                faults.push(format!("its answer could not be written as JSON: {error}"));
                 stopped(StopReason::Trap { crash: Crash::Value })
             }
         }
@@ -218,24 +207,4 @@ fn trace(error: &wasmtime::Error) -> String {
 
 fn stopped(reason: StopReason) -> Outcome<Bytes> {
     Outcome::Stopped(Stopped { reason })
-}
-
-/// The output of `work`, or nothing if it is not there by `deadline`.
-///
-/// The clock is read on every turn: a timer alone fires late when threads are busy with guests. The timer is made only
-/// when the work first has to wait, which most calls never do.
-async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        if Instant::now() >= deadline {
-            return Poll::Ready(None);
-        }
-        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        timer.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }

@@ -5,6 +5,8 @@ use fumehood_model::{Crash, StopReason};
 use fumehood_policy::Limits;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
+use crate::turn::Late;
+
 /// Why a guest ended without an answer.
 pub(crate) enum End {
     /// A bound of the call, or a crash of the guest.
@@ -21,10 +23,14 @@ pub(crate) fn reason(error: &wasmtime::Error, refused_memory: bool, limits: &Lim
     if let Some(exhausted) = exhausted(error) {
         return End::Stopped(match exhausted {
             Exhausted::HostCalls { allowed } => StopReason::HostCalls { allowed },
+            Exhausted::HostBytes { allowed } => StopReason::HostBytes { allowed },
             Exhausted::Random { allowed } => StopReason::Random { allowed },
             Exhausted::HostMemory => StopReason::HostMemory { allowed: limits.host_memory },
             Exhausted::Handles => StopReason::Handles { allowed: limits.handles },
         });
+    }
+    if error.downcast_ref::<Late>().is_some() {
+        return End::Stopped(StopReason::Deadline { allowed: limits.deadline() });
     }
     End::Stopped(match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => StopReason::Fuel { allowed: limits.fuel_units },

@@ -10,6 +10,7 @@ mod child;
 mod process;
 mod protocol;
 mod slot;
+mod suspects;
 pub(crate) mod wall;
 
 use std::{
@@ -22,18 +23,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fumehood_capabilities::Granted;
+use fumehood_capabilities::{Folder, Granted};
 use fumehood_model::{ByteSize, Crash, Digest, StopReason};
 
 use crate::{
     call::{Call, Finished, micros},
     engine::{Config, Yield},
     error::SandboxError,
-    loader::Sandbox,
+    loader::{Sandbox, Source, blocking},
     workers::{
         process::{Begun, Bounds, Gone},
         protocol::{CallOrder, Setup},
-        slot::Slot,
+        slot::{Common, Slot},
         wall::Opening,
     },
 };
@@ -46,9 +47,6 @@ pub use wall::{Isolated, Strength};
 ///
 /// A worker that is busy is a few milliseconds late at the most.
 const LATE: Duration = Duration::from_millis(100);
-
-/// Calls of each place for which a worker has room: a tool that calls tools holds its own place while they run.
-const NESTED: u32 = 3;
 
 /// Most processes for components with folders; beyond, the one that was idle longest ends.
 const MOST_CORDONS: usize = 16;
@@ -87,10 +85,20 @@ pub struct Workers {
 
 struct Inner {
     shared: Vec<Arc<Slot>>,
-    cordons: Mutex<HashMap<Vec<Opening>, Cordon>>,
+    cordons: Mutex<HashMap<Apart, Cordon>>,
+    common: Arc<Common>,
     config: Config,
     settings: Settings,
     clock: AtomicU64,
+}
+
+/// What runs apart from everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Apart {
+    /// With these folders.
+    openings: Vec<Opening>,
+    /// This component alone, because it was in a process that crashed.
+    suspect: Option<Digest>,
 }
 
 struct Cordon {
@@ -102,10 +110,18 @@ impl Workers {
     /// Workers for an engine as `config` wants it. None is started yet.
     #[must_use]
     pub fn new(config: Config, settings: Settings) -> Self {
-        let slot = || Arc::new(Slot::new(settings.clone(), setup(&config, &settings, Vec::new()), bounds(&settings)));
-        let shared = (0..settings.processes.max(1)).map(|_| slot()).collect();
-        let inner = Inner { shared, cordons: Mutex::default(), config, settings, clock: AtomicU64::new(0) };
+        let common = Arc::<Common>::default();
+        let slot =
+            || Slot::new(settings.clone(), setup(&config, &settings, Vec::new()), bounds(&settings), common.clone());
+        let shared = (0..settings.processes.max(1)).map(|_| Arc::new(slot())).collect();
+        let inner = Inner { shared, cordons: Mutex::default(), common, config, settings, clock: AtomicU64::new(0) };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Tell where to bring components from that a new process will be called for.
+    pub(crate) fn bring_from(&self, source: Source) {
+        // A second sandbox on the same workers would be a mistake; the first one stays.
+        let _ = self.inner.common.source.set(source);
     }
 
     /// Start what shares the components without folders, and tell how well it is isolated.
@@ -131,6 +147,7 @@ impl Workers {
 
     /// Let go of a component everywhere.
     pub(crate) fn forget(&self, digest: &Digest) {
+        self.inner.common.suspects.forget(digest);
         for slot in &self.inner.shared {
             slot.forget(digest);
         }
@@ -164,10 +181,16 @@ impl Workers {
         let Call { digest, function, arguments, limits, deadline, granted, host, heard, .. } = call;
         let arguments = arguments.into_text();
         let mut place: Box<dyn Send> = Box::new(place);
-        for _ in 0..ATTEMPTS {
-            let process = self.slot(&granted).process().await?;
+        let mut attempts = ATTEMPTS;
+        while attempts > 0 {
+            // Asked every time: a folder may be another one by now, and a process may have crashed.
+            let openings = openings(&granted).await?;
+            let process = self.slot(&digest, openings).process().await?;
             match process.load(sandbox, &digest, false).await {
-                Err(SandboxError::Worker { .. }) if process.is_gone() => continue,
+                Err(SandboxError::Worker { .. }) if process.is_gone() => {
+                    attempts -= 1;
+                    continue;
+                }
                 loaded => loaded?,
             }
             let order = CallOrder {
@@ -179,47 +202,74 @@ impl Workers {
                 granted: granted.clone(),
                 heard,
             };
-            match process.begin(order, Arc::clone(&host), place) {
+            match Arc::clone(&process).begin(order, Arc::clone(&host), place) {
                 Ok(begun) => return Ok(begun),
-                // It had died, and has not seen the call.
+                // It has not seen the call: it had died or was replaced, or has let go of the component for another one,
+                // which is no attempt. The deadline of the call ends this.
                 Err(returned) => place = returned,
             }
+            attempts -= usize::from(process.is_gone());
+            tokio::task::yield_now().await;
         }
         Err(SandboxError::Worker { what: "all that were tried had died".to_owned() })
     }
 
-    /// Where a call with these grants runs: the least busy shared worker, or the one with its folders.
-    fn slot(&self, granted: &Granted) -> Arc<Slot> {
-        if granted.folders.is_empty() {
+    /// Where a call runs: in the least busy of the shared workers, or in one apart.
+    fn slot(&self, digest: &Digest, openings: Vec<Opening>) -> Arc<Slot> {
+        let suspect = self.inner.common.suspects.is_apart(digest).then_some(*digest);
+        if openings.is_empty() && suspect.is_none() {
             let least = self.inner.shared.iter().min_by_key(|slot| slot.load());
             return Arc::clone(least.expect("there is at least one"));
         }
-        let mut openings: Vec<_> = granted
-            .folders
-            .iter()
-            .map(|folder| Opening { path: folder.within.clone(), writable: folder.writable })
-            .collect();
-        openings.sort_by(|a, b| a.path.cmp(&b.path));
+        let apart = Apart { openings, suspect };
         let used = self.inner.clock.fetch_add(1, Ordering::Relaxed);
         let mut cordons = self.cordons();
-        if cordons.len() >= MOST_CORDONS && !cordons.contains_key(&openings) {
-            let idle = cordons.iter().filter(|(_, cordon)| cordon.slot.load() == 0);
-            if let Some(oldest) = idle.min_by_key(|(_, cordon)| cordon.used).map(|(openings, _)| openings.clone()) {
+        if !cordons.contains_key(&apart) {
+            // What was at the same paths is out of reach for good.
+            cordons.retain(|other, cordon| !cordon.slot.is_idle() || !other.is_replaced_by(&apart));
+            let idle = cordons.iter().filter(|(_, cordon)| cordon.slot.is_idle());
+            let oldest = idle.min_by_key(|(_, cordon)| cordon.used).map(|(apart, _)| apart.clone());
+            if let Some(oldest) = oldest.filter(|_| cordons.len() >= MOST_CORDONS) {
                 cordons.remove(&oldest);
             }
         }
-        let cordon = cordons.entry(openings.clone()).or_insert_with(|| {
-            let setup = setup(&self.inner.config, &self.inner.settings, openings);
-            let slot = Slot::new(self.inner.settings.clone(), setup, bounds(&self.inner.settings));
+        let cordon = cordons.entry(apart).or_insert_with_key(|apart| {
+            let setup = setup(&self.inner.config, &self.inner.settings, apart.openings.clone());
+            let common = Arc::clone(&self.inner.common);
+            let slot = Slot::new(self.inner.settings.clone(), setup, bounds(&self.inner.settings), common);
             Cordon { slot: Arc::new(slot), used }
         });
         cordon.used = used;
         Arc::clone(&cordon.slot)
     }
 
-    fn cordons(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<Opening>, Cordon>> {
+    fn cordons(&self) -> std::sync::MutexGuard<'_, HashMap<Apart, Cordon>> {
         self.inner.cordons.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Apart {
+    /// Whether `other` has other folders at the same paths.
+    fn is_replaced_by(&self, other: &Self) -> bool {
+        let paths = |apart: &Self| apart.openings.iter().map(|opening| opening.path.clone()).collect::<Vec<_>>();
+        self.suspect == other.suspect && self.openings != other.openings && paths(self) == paths(other)
+    }
+}
+
+/// What a process must reach for a call, in a fixed order. Folders are looked at now: a path can come to stand for
+/// another folder, which a process cannot reach that was started for the first.
+async fn openings(granted: &Granted) -> Result<Vec<Opening>, SandboxError> {
+    if granted.folders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let folders = granted.folders.clone();
+    blocking(move || {
+        let opening = |folder: &Folder| Opening::of(folder.within.clone(), folder.writable);
+        let mut openings: Vec<_> = folders.iter().map(opening).collect();
+        openings.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(openings)
+    })
+    .await
 }
 
 fn bounds(settings: &Settings) -> Bounds {
@@ -231,7 +281,7 @@ fn setup(config: &Config, settings: &Settings, openings: Vec<Opening>) -> Setup 
     let max_bytes = calls.saturating_mul(config.max_memory.0 + VALUE_MEMORY).saturating_add(BASE_MEMORY);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Setup {
-        concurrent_calls: config.concurrent_calls.saturating_mul(NESTED),
+        places: config.places(),
         max_memory: config.max_memory,
         max_table_elements: config.max_table_elements,
         loaded_components: config.loaded_components,
@@ -243,3 +293,6 @@ fn setup(config: &Config, settings: &Settings, openings: Vec<Opening>) -> Setup 
         max_report: bounds(settings).max_report,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ impl Guest {
     /// What becomes of it.
     #[must_use]
     pub fn fate(self) -> Fate {
-        use Stop::{Crash, Deadline, Fuel, Handles, HostCalls, Memory, Random, Result};
+        use Stop::{Crash, Deadline, Fuel, Handles, HostBytes, HostCalls, Memory, Random, Result};
         match self {
             // Honest ones, to compare with.
             Self::Add => attacks([call("add", json!({ "a": 2, "b": 40 })).value(json!(42))]),
@@ -77,6 +77,7 @@ impl Guest {
             Self::TableFillLoop => attacks([none("fill").stopped(Fuel), none("fill").soon().stopped(Deadline)]),
             Self::GrowByNothing => attacks([none("grow").stopped(HostCalls)]),
             Self::HostCallsFlood => attacks([none("flood").fuel(2_000_000).stopped(HostCalls)]),
+            Self::WriteWithoutAsking => attacks([call("flood", json!({ "times": u32::MAX })).stopped(HostBytes)]),
             Self::PollAMillionTimesTheSame => attacks([none("wait").fuel(u64::MAX).stopped(Handles)]),
             Self::PollNothing => attacks([none("wait").stopped(Crash(NOT_A_VALUE))]),
 

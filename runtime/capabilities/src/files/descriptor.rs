@@ -6,7 +6,7 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::{
     filesystem::Descriptor,
     p2::{
-        DynInputStream, DynOutputStream, FsResult,
+        DynInputStream, DynOutputStream, FsError, FsResult,
         bindings::{
             clocks::wall_clock::Datetime,
             filesystem::types::{
@@ -210,6 +210,7 @@ impl HostDescriptor for View<'_> {
 
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
         let (file, place) = self.writable_file(&fd)?;
+        self.handed.count(bytes.len()).map_err(FsError::trap)?;
         let count = bytes.len() as u64;
         let lane = Arc::clone(&self.files.lane);
         told(in_turn(lane, move |ledger| write(ledger, place.folder, &file, Some(offset), &bytes)).await)?;

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fumehood_model::ByteSize;
 use tempfile::TempDir;
 use wasmtime_wasi::{
     WasiCtx,
@@ -31,6 +32,7 @@ struct Scene {
     wasi: WasiCtx,
     table: ResourceTable,
     files: Files,
+    handed: Handed,
 }
 
 impl Scene {
@@ -47,11 +49,11 @@ impl Scene {
         let mut wasi = WasiCtx::builder();
         let folder = Folder { within: path.clone(), path, at: "/data".into(), writable, max_bytes, max_files };
         let files = Files::open(&mut wasi, vec![folder]);
-        Self { home, wasi: wasi.build(), table: ResourceTable::new(), files }
+        Self { home, wasi: wasi.build(), table: ResourceTable::new(), files, handed: Handed::up_to(ByteSize::mib(64)) }
     }
 
     fn view(&mut self) -> View<'_> {
-        View { ctx: self.wasi.filesystem(), table: &mut self.table, files: &mut self.files }
+        View { ctx: self.wasi.filesystem(), table: &mut self.table, files: &mut self.files, handed: &mut self.handed }
     }
 
     fn root(&mut self) -> Resource<Descriptor> {

@@ -9,7 +9,7 @@ use fumehood_policy::{Credential, Grant, HostPattern, HttpGrant};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Semaphore, time::timeout_at};
+use tokio::time::timeout_at;
 use tokio_rustls::{TlsConnector, rustls};
 use tracing::Instrument;
 
@@ -19,6 +19,7 @@ use super::{
     headers,
     held::Held,
     resolve::{Lookups, Prohibited, Resolve, System},
+    shares::Shares,
     target::Target,
 };
 use crate::{Visit, secrets::Safe};
@@ -34,9 +35,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub struct Config {
     /// PEM files of certificates that are trusted beside those that browsers trust.
     pub extra_roots: Vec<PathBuf>,
-    /// Names that are looked up at a time. Each takes a thread.
+    /// Names that are looked up at a time, of one module a quarter. Each takes a thread.
     pub concurrent_lookups: usize,
-    /// Connections that are open at a time.
+    /// Connections that are open at a time, of one module a quarter.
     pub connections: usize,
 }
 
@@ -85,7 +86,7 @@ pub enum SetupError {
 pub struct Egress {
     lookups: Lookups,
     tls: TlsConnector,
-    connections: Arc<Semaphore>,
+    connections: Shares,
 }
 
 /// A request that may leave, once the addresses of its host were looked at.
@@ -114,7 +115,7 @@ impl Egress {
         Ok(Self {
             lookups: Lookups::new(resolver, config.concurrent_lookups),
             tls: dial::tls(&config.extra_roots)?,
-            connections: Arc::new(Semaphore::new(config.connections.clamp(1, Semaphore::MAX_PERMITS))),
+            connections: Shares::of(config.connections),
         })
     }
 
@@ -156,10 +157,11 @@ impl Egress {
         let held = Held::counting(counter, limits.host_memory.as_usize());
         let mut share = held.take(admitted.body.len()).ok_or(Refused::BodyTooLarge)?;
         let by = patience.until(Some(admitted.connect.map_or(CONNECT, |asked| asked.min(CONNECT))));
-        let place = timeout_at(by, self.connections.acquire()).await.map_err(|_| Refused::ConnectTimedOut)?;
+        let module = &visit.about().module;
+        let place = timeout_at(by, self.connections.take(module)).await.map_err(|_| Refused::ConnectTimedOut)?;
 
         let (target, grants) = (&admitted.target, &admitted.grants);
-        let vetted = self.lookups.vetted(&target.host, target.port, grants, by).await;
+        let vetted = self.lookups.vetted(&target.host, target.port, grants, module, by).await;
         let addresses = vetted.map_err(|prohibited| match prohibited {
             Prohibited::Lookup(refused) => refused,
             Prohibited::Address(address) => {

@@ -14,11 +14,7 @@ use wasmtime_wasi_http::{
     },
 };
 
-use super::{
-    MAX_URL_BYTES,
-    fields::{TooMuchHeld, weight},
-    guest::CHUNK,
-};
+use super::{MAX_URL_BYTES, fields::weight, guest::CHUNK};
 use crate::Guest;
 
 /// The interface in the version that the library defines; guests of every 0.2 get it.
@@ -120,7 +116,7 @@ fn bodies<X: Send + 'static>(types: &mut LinkerInstance<'_, Guest<X>>) -> wasmti
             let answer: Option<Answer> = types::HostFutureIncomingResponse::get(&mut guest.http(), future)?;
             if let Some(Ok(Ok(response))) = &answer {
                 let bytes = weight(&guest.table.get(response)?.headers);
-                charge(guest, bytes)?;
+                guest.http.fields.add(&mut guest.table, bytes)?;
             }
             Ok(answer)
         },
@@ -144,14 +140,16 @@ where
     })
 }
 
-fn charge<X>(guest: &mut Guest<X>, bytes: usize) -> Result<(), TooMuchHeld> {
-    guest.http.fields.add(&mut guest.table, bytes)
+fn charge<X>(guest: &mut Guest<X>, bytes: usize) -> wasmtime::Result<()> {
+    guest.handed.count(bytes)?;
+    Ok(guest.http.fields.add(&mut guest.table, bytes)?)
 }
 
 /// Count a part of a URL, and tell whether it is as short as it must be.
-fn charge_text<X>(guest: &mut Guest<X>, text: Option<&str>) -> Result<bool, TooMuchHeld> {
+fn charge_text<X>(guest: &mut Guest<X>, text: Option<&str>) -> wasmtime::Result<bool> {
     let bytes = text.map_or(0, str::len);
     if bytes > MAX_URL_BYTES {
+        guest.handed.count(bytes)?;
         return Ok(false);
     }
     charge(guest, bytes).map(|()| true)

@@ -6,13 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use fumehood_model::ModuleName;
 use fumehood_policy::HttpGrant;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
-use super::{Refused, address::is_public, target::Host};
+use super::{Refused, address::is_public, shares::Shares, target::Host};
 
 /// Most addresses of one name that are looked at: names with more are not made for us.
 const MAX_ADDRESSES: usize = 16;
@@ -34,7 +32,7 @@ pub(crate) struct System;
 #[derive(Clone)]
 pub(crate) struct Lookups {
     resolver: Arc<dyn Resolve>,
-    places: Arc<Semaphore>,
+    places: Shares,
 }
 
 impl Resolve for System {
@@ -48,10 +46,10 @@ impl Resolve for System {
 
 impl Lookups {
     pub(crate) fn new(resolver: Arc<dyn Resolve>, at_a_time: usize) -> Self {
-        Self { resolver, places: Arc::new(Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS))) }
+        Self { resolver, places: Shares::of(at_a_time) }
     }
 
-    /// The addresses of `host` that one of `grants` lets a request go to; at least one.
+    /// The addresses of `host` that one of `grants` lets a request of `module` go to; at least one.
     ///
     /// Asked once: what is dialled is what was looked at here, whatever the name stands for a moment later.
     pub(crate) async fn vetted(
@@ -59,11 +57,12 @@ impl Lookups {
         host: &Host,
         port: u16,
         grants: &[&HttpGrant],
+        module: &ModuleName,
         by: Instant,
     ) -> Result<Vec<SocketAddr>, Prohibited> {
         let found = match host {
             Host::Address(address) => vec![*address],
-            Host::Name(name) => self.found(name.clone(), by).await?,
+            Host::Name(name) => self.found(name.clone(), module, by).await?,
         };
         let allowed = |ip: IpAddr| is_public(ip) || grants.iter().any(|grant| grant.admits_address(ip));
         let vetted: Vec<_> = found.iter().filter(|ip| allowed(**ip)).map(|ip| SocketAddr::new(*ip, port)).collect();
@@ -74,9 +73,8 @@ impl Lookups {
         }
     }
 
-    async fn found(&self, name: String, by: Instant) -> Result<Vec<IpAddr>, Refused> {
-        let place = timeout_at(by, Arc::clone(&self.places).acquire_owned()).await;
-        let Ok(Ok(place)) = place else { return Err(Refused::LookupTimedOut) };
+    async fn found(&self, name: String, module: &ModuleName, by: Instant) -> Result<Vec<IpAddr>, Refused> {
+        let place = timeout_at(by, self.places.take(module)).await.map_err(|_| Refused::LookupTimedOut)?;
         let looking = self.resolver.resolve(name);
         // The system's resolver blocks a thread until it is done, whoever still waits: its place is taken for as long.
         let looked = tokio::spawn(async move {

@@ -227,6 +227,7 @@ macro_rules! version {
                 keys: Vec<String>,
             ) -> wasmtime::Result<Result<Vec<$version::Found>, $version::store::Error>> {
                 let (host, bucket) = self.bucket(&bucket)?;
+                self.handed.count(keys.iter().map(String::len).sum())?;
                 let found = values(&host, &bucket, keys.clone()).await;
                 Ok(found.map(|values| keys.into_iter().zip(values).map($version::found).collect()).map_err(Into::into))
             }
@@ -237,6 +238,7 @@ macro_rules! version {
                 values: Vec<(String, Vec<u8>)>,
             ) -> wasmtime::Result<Result<(), $version::store::Error>> {
                 let (host, bucket) = self.bucket(&bucket)?;
+                self.handed.count(values.iter().map(|(key, value)| key.len() + value.len()).sum())?;
                 let values = values.into_iter().map(|(key, value)| (key, value.into())).collect();
                 Ok(done(&host, &bucket, Verb::Set(values)).await.map_err(Into::into))
             }
@@ -247,6 +249,7 @@ macro_rules! version {
                 keys: Vec<String>,
             ) -> wasmtime::Result<Result<(), $version::store::Error>> {
                 let (host, bucket) = self.bucket(&bucket)?;
+                self.handed.count(keys.iter().map(String::len).sum())?;
                 Ok(done(&host, &bucket, Verb::Delete(keys)).await.map_err(Into::into))
             }
         }
@@ -269,6 +272,7 @@ macro_rules! version {
                 value: Vec<u8>,
             ) -> wasmtime::Result<Result<(), $version::store::Error>> {
                 let (host, bucket) = self.bucket(&bucket)?;
+                self.handed.count(key.len() + value.len())?;
                 Ok(done(&host, &bucket, Verb::Set(vec![(key, value.into())])).await.map_err(Into::into))
             }
 
@@ -352,6 +356,7 @@ impl<X: Send> draft2::atomics::Host for Guest<X> {
         cas: Resource<Cas>,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), draft2::atomics::CasError>> {
+        self.handed.count(value.len())?;
         let Cas { bucket, key, seen, .. } = self.table.delete(cas)?;
         let store_error = |fault: Fault| draft2::atomics::CasError::StoreError(fault.into());
         let verb = Verb::Swap { key: key.clone(), from: seen, to: value.into() };

@@ -43,7 +43,7 @@ pub struct Attempt {
 pub fn attempts(mut output: impl Write) -> io::Result<()> {
     let parent = getppid();
     let nothing = Vec::new();
-    let mut isolated = wall::raise_early(&nothing, MEMORY);
+    let mut isolated = wall::raise_early(&nothing, MEMORY, MEMORY);
     wall::raise(&mut isolated, &nothing);
     let port = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let attempts = vec![

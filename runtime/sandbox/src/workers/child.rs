@@ -36,6 +36,9 @@ use crate::{
 /// Longest arguments that are converted on the thread that reads from the socket: a millisecond's work.
 const SHORT: usize = 64 << 10;
 
+/// Longest message of a panic, in characters.
+const MOST_LAST_WORDS: usize = 1_000;
+
 /// How much is read from the socket at a time.
 const READ: usize = 64 << 10;
 
@@ -45,6 +48,7 @@ const READ: usize = 64 << 10;
 ///
 /// When the socket breaks, or the server says what makes no sense.
 pub fn worker(socket: OwnedFd) -> io::Result<()> {
+    end_on_panic();
     // As a file: `read` and `write` are all that the wall lets through.
     let mut socket = File::from(socket);
     let mut input = Input { bytes: BytesMut::with_capacity(READ), buffer: vec![0; READ] };
@@ -56,6 +60,18 @@ pub fn worker(socket: OwnedFd) -> io::Result<()> {
         Ok(worker) => worker.serve(socket, input),
         Err(error) => link.send(&Report::Failed(error.to_string())),
     }
+}
+
+/// End this process when any of its threads panics, with the message as its last words.
+///
+/// A panic is a fault of ours, which a task of the background would swallow: its call would never end, and what it was
+/// changing would stay as it was. The server starts another process, and tells the operator what this one said.
+pub(super) fn end_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let words: String = panic.to_string().chars().take(MOST_LAST_WORDS).collect();
+        let _ = writeln!(io::stderr(), "{words}");
+        std::process::abort();
+    }));
 }
 
 /// What has arrived and was not yet understood.
@@ -180,7 +196,8 @@ struct Worker {
 impl Worker {
     fn new(setup: &Setup, link: Arc<Link>) -> Result<Self, SandboxError> {
         let config = Config {
-            concurrent_calls: setup.concurrent_calls,
+            concurrent_calls: setup.places,
+            invoke_depth: 0,
             max_memory: setup.max_memory,
             max_table_elements: setup.max_table_elements,
             loaded_components: setup.loaded_components,
@@ -188,7 +205,7 @@ impl Worker {
         };
         // The engine looks at what the kernel offers: before the wall. Threads come after it, and inherit it.
         let engine = engine::running(&config)?;
-        let mut isolated = wall::raise_early(&setup.openings, setup.max_bytes);
+        let mut isolated = wall::raise_early(&setup.openings, setup.max_bytes, setup.max_memory.0);
         let background =
             Background::new(setup.threads).map_err(|error| SandboxError::Engine { source: error.into() })?;
         let chamber = Chamber::new(engine, &config, background)?;
@@ -312,7 +329,10 @@ async fn load_and_run(
             Err(error) => Result::<Finished, _>::Err(error).into(),
         };
     }
-    let Some(mut loading) = loading else { return End::NotLoaded("it was not sent".to_owned()) };
+    let Some(mut loading) = loading else {
+        // The server says what it has sent before it hands over a call.
+        return End::Failed("a component was not sent before it was called".to_owned());
+    };
     let loaded = match loading.wait_for(Option::is_some).await {
         Ok(loaded) => loaded.clone(),
         Err(_) => None,

@@ -1,7 +1,7 @@
 //! One worker process, as the server sees it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::{self, Read},
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     process::{ExitStatus, Stdio},
@@ -15,6 +15,8 @@ use std::{
 use bytes::BytesMut;
 use fumehood_capabilities::{Ask, Host, Nothing};
 use fumehood_model::Digest;
+use fumehood_store::Sealed;
+use fumehood_value::Interface;
 use tokio::{
     io::AsyncReadExt,
     net::UnixStream,
@@ -49,12 +51,22 @@ const MOST_ASKS: usize = 16;
 /// Bytes that may wait for a process while it asks for more.
 const MOST_OUTGOING: usize = 256 << 20;
 
+/// Longest message that is written at once, or joined to another: about what a socket takes.
+const AT_ONCE: usize = 128 << 10;
+
 /// Longest that a process may take to load a component.
 const LOADING: Duration = Duration::from_secs(60);
+
+/// Components that the successor of a process is sent at once.
+const RECENT: usize = 32;
 
 /// Most lines that one call may have logged, and characters of where it crashed; whoever keeps to its bounds has fewer.
 const MOST_LINES: usize = 4_096;
 const MOST_TRACE: usize = 16 << 10;
+
+/// Most faults of ours that one call may tell of, and bytes of each: as many as a module has folders, with their paths.
+const MOST_FAULTS: usize = 16;
+const MOST_FAULT: usize = 4 << 10;
 
 /// How much of what a process writes to its standard error is logged.
 const MOST_LAST_WORDS: u64 = 4 << 10;
@@ -79,10 +91,12 @@ pub(crate) struct Process {
     more: Notify,
     end: Notify,
     state: Mutex<State>,
-    /// Components are sent one after the other, each once.
+    /// Components are sent one after the other, each once. Held while their code is read, never while they are compiled.
     sending: tokio::sync::Mutex<()>,
     gone: AtomicBool,
     due: AtomicBool,
+    /// The component whose call it does not let go of, if that is why it is ended.
+    stuck: Mutex<Option<Digest>>,
     retired: AtomicBool,
     served: AtomicU64,
     runtime: Handle,
@@ -91,7 +105,9 @@ pub(crate) struct Process {
 
 #[derive(Default)]
 struct Outgoing {
-    buffer: Vec<u8>,
+    frames: VecDeque<Vec<u8>>,
+    /// In all of them together.
+    bytes: usize,
     /// Whether the writer is at work: whatever comes now must wait behind it.
     writing: bool,
 }
@@ -173,6 +189,7 @@ impl Process {
             sending: tokio::sync::Mutex::default(),
             gone: AtomicBool::new(false),
             due: AtomicBool::new(false),
+            stuck: Mutex::default(),
             retired: AtomicBool::new(false),
             served: AtomicU64::new(0),
             runtime: Handle::current(),
@@ -182,6 +199,11 @@ impl Process {
         tokio::spawn(Arc::clone(&process).write_on());
         tokio::spawn(Arc::clone(&process).supervise(child, input, bounds, Arc::downgrade(slot)));
         Ok(process)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     pub(crate) fn isolated(&self) -> &Isolated {
@@ -208,6 +230,13 @@ impl Process {
         !self.due.swap(true, Ordering::Relaxed)
     }
 
+    /// Which components it was called for of late, the latest first.
+    pub(crate) fn recent(&self) -> Vec<Digest> {
+        let mut loaded: Vec<_> = self.state().loaded.iter().map(|(digest, used)| (*used, *digest)).collect();
+        loaded.sort_unstable_by_key(|(used, _)| std::cmp::Reverse(*used));
+        loaded.into_iter().map(|(_, digest)| digest).take(RECENT).collect()
+    }
+
     /// Let it end when its calls have.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
@@ -221,27 +250,16 @@ impl Process {
         if self.touch(digest) {
             return Ok(());
         }
+        // Compiling can take long: who needs another component does not wait for it.
+        let (interface, sealed) = sandbox.prepare(digest).await?;
         let heard = {
             let _turn = self.sending.lock().await;
             if self.touch(digest) {
                 return Ok(());
             }
-            let (interface, mut sealed) = sandbox.prepare(digest).await?;
-            let (interface, code) = blocking(move || {
-                let mut code = Vec::with_capacity(usize::try_from(sealed.len).unwrap_or(0));
-                let read = sealed.file.read_to_end(&mut code).map(|_| code);
-                let failed = |what: String| SandboxError::Worker { what };
-                let interface = serde_json::to_vec(&interface).map_err(|error| failed(error.to_string()))?;
-                Ok((interface, read.map_err(|error| failed(error.to_string()))?))
-            })
-            .await?;
-            let (sender, heard) = oneshot::channel();
-            let let_go = self.state().enter(*digest, sender, self.most_components);
-            for digest in let_go {
-                self.send(&Order::Forget { digest })?;
-            }
-            self.send(&Order::Load { digest: *digest, interface, code })?;
-            heard
+            let digest = *digest;
+            let frame = blocking(move || load_order(digest, &interface, sealed)).await?;
+            self.hand_over(digest, frame)?
         };
         if !wait {
             return Ok(());
@@ -259,15 +277,30 @@ impl Process {
         }
     }
 
+    /// Send a component, and let others go for it; where to hear what becomes of it.
+    ///
+    /// What is said about components is said while the state is locked. So no call passes the component that it is for.
+    fn hand_over(&self, digest: Digest, frame: Vec<u8>) -> Result<oneshot::Receiver<Option<String>>, SandboxError> {
+        let (sender, heard) = oneshot::channel();
+        let mut state = self.state();
+        for digest in state.make_room(self.most_components) {
+            self.send(&Order::Forget { digest })?;
+        }
+        self.queue(frame, false)?;
+        state.enter(digest, sender);
+        Ok(heard)
+    }
+
     /// Let go of a component.
     pub(crate) fn forget(&self, digest: &Digest) {
-        if self.state().loaded.remove(digest).is_some() {
+        let mut state = self.state();
+        if state.loaded.remove(digest).is_some() {
             // A process that is gone has forgotten everything.
             let _ = self.send(&Order::Forget { digest: *digest });
         }
     }
 
-    /// Hand over a call of a component that was sent before; gives `place` back if the process has not seen the call.
+    /// Hand over a call; gives `place` back if the process does not have the component, or has not seen the call.
     pub(crate) fn begin(
         self: Arc<Self>,
         order: CallOrder,
@@ -276,20 +309,21 @@ impl Process {
     ) -> Result<Begun, Box<dyn Send>> {
         let id = self.served.fetch_add(1, Ordering::Relaxed);
         let (sender, done) = oneshot::channel();
-        let waiting = Waiting { digest: order.digest, done: sender, host, place };
+        let digest = order.digest;
+        let waiting = Waiting { digest, done: sender, host, place };
+        let Ok(frame) = frame(&Order::Call { call: id, order: Box::new(order) }) else { return Err(waiting.place) };
         {
             let mut state = self.state();
-            if self.retired.load(Ordering::Acquire) {
+            // It may have been let go since it was asked for: another was loaded.
+            if self.retired.load(Ordering::Acquire) || !state.loaded.contains_key(&digest) {
                 return Err(waiting.place);
             }
             state.calls.insert(id, waiting);
-        }
-        if self.send(&Order::Call { call: id, order: Box::new(order) }).is_err() {
-            self.gone.store(true, Ordering::Release);
-            let returned = self.state().calls.remove(&id);
-            // If it is not there, the call was given up for lost in the same moment.
-            if let Some(waiting) = returned {
-                return Err(waiting.place);
+            if self.queue(frame, false).is_err() {
+                self.gone.store(true, Ordering::Release);
+                if let Some(waiting) = state.calls.remove(&id) {
+                    return Err(waiting.place);
+                }
             }
         }
         // It may have died after all calls that it had were told so.
@@ -310,23 +344,28 @@ impl Process {
 
     /// Send `order`, or put it behind what is being sent.
     fn send(&self, order: &Order) -> Result<(), SandboxError> {
-        let mut frame = Vec::with_capacity(512);
-        let failed = |error: io::Error| SandboxError::Worker { what: error.to_string() };
-        protocol::write(order, &mut frame).map_err(failed)?;
+        self.queue(frame(order)?, matches!(order, Order::Reply { .. }))
+    }
+
+    /// Send a frame, which may be a reply, or put it behind what is being sent.
+    fn queue(&self, frame: Vec<u8>, is_reply: bool) -> Result<(), SandboxError> {
         let mut outgoing = lock(&self.outgoing);
-        if outgoing.writing || !outgoing.buffer.is_empty() {
-            outgoing.buffer.extend_from_slice(&frame);
+        if outgoing.writing || !outgoing.frames.is_empty() {
+            outgoing.push(frame);
             // One that does not listen while it is answered is ended.
-            if outgoing.buffer.len() > MOST_OUTGOING && matches!(order, Order::Reply { .. }) {
+            if outgoing.bytes > MOST_OUTGOING && is_reply {
                 self.end.notify_one();
             }
             return Ok(());
         }
-        match self.stream.try_write(&frame) {
+        // A long one is not copied for the sake of what fits into the socket at once.
+        let written = if frame.len() > AT_ONCE { Ok(0) } else { self.stream.try_write(&frame) };
+        match written {
             Ok(written) if written == frame.len() => return Ok(()),
-            Ok(written) => outgoing.buffer.extend_from_slice(&frame[written..]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => outgoing.buffer.extend_from_slice(&frame),
-            Err(error) => return Err(failed(error)),
+            Ok(0) => outgoing.push(frame),
+            Ok(written) => outgoing.push(frame[written..].to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => outgoing.push(frame),
+            Err(error) => return Err(SandboxError::Worker { what: error.to_string() }),
         }
         drop(outgoing);
         self.more.notify_one();
@@ -338,15 +377,8 @@ impl Process {
         loop {
             self.more.notified().await;
             loop {
-                let rest = {
-                    let mut outgoing = lock(&self.outgoing);
-                    outgoing.writing = !outgoing.buffer.is_empty();
-                    if !outgoing.writing {
-                        break;
-                    }
-                    std::mem::take(&mut outgoing.buffer)
-                };
-                if send_all(&self.stream, &rest).await.is_err() {
+                let Some(frame) = lock(&self.outgoing).pop() else { break };
+                if send_all(&self.stream, &frame).await.is_err() {
                     self.end.notify_one();
                     return;
                 }
@@ -382,6 +414,7 @@ impl Process {
         // Whatever is left of it ends now.
         let _ = child.start_kill();
         let status = child.wait().await;
+        let recent = self.recent();
         let lost = self.lose_calls();
         if retired {
             tracing::debug!(worker.pid = self.pid, "Worker process {} was replaced", self.pid);
@@ -400,7 +433,8 @@ impl Process {
             lost.len()
         );
         if let Some(slot) = slot.upgrade() {
-            slot.start_soon();
+            let stuck = *lock(&self.stuck);
+            slot.start_after_crash(&stuck.map_or(lost, |digest| vec![digest]), recent);
         }
     }
 
@@ -434,6 +468,10 @@ impl Process {
     fn done(&self, call: CallId, mut end: End) {
         if let End::Finished { said, .. } = &mut end {
             said.logged.lines.truncate(MOST_LINES);
+            said.faults.truncate(MOST_FAULTS);
+            for fault in &mut said.faults {
+                fault.truncate(fault.floor_char_boundary(MOST_FAULT));
+            }
             if let Some(trace) = &mut said.trace {
                 trace.truncate(trace.floor_char_boundary(MOST_TRACE));
             }
@@ -504,8 +542,9 @@ impl Process {
         self.runtime.spawn(async move {
             tokio::time::sleep(STUCK).await;
             if let Some(process) = process.upgrade()
-                && process.state().calls.contains_key(&call)
+                && let Some(digest) = process.state().calls.get(&call).map(|waiting| waiting.digest)
             {
+                *lock(&process.stuck) = Some(digest);
                 tracing::error!(worker.pid = process.pid, "Worker process {} does not let go of a call", process.pid);
                 process.end.notify_one();
             }
@@ -513,9 +552,28 @@ impl Process {
     }
 }
 
+impl Outgoing {
+    fn push(&mut self, mut frame: Vec<u8>) {
+        self.bytes += frame.len();
+        match self.frames.back_mut() {
+            // Many short ones are sent as one.
+            Some(last) if last.len() + frame.len() <= AT_ONCE => last.append(&mut frame),
+            _ => self.frames.push_back(frame),
+        }
+    }
+
+    /// What to send next; while there is anything, everything else waits behind it.
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let frame = self.frames.pop_front();
+        self.writing = frame.is_some();
+        self.bytes -= frame.as_ref().map_or(0, Vec::len);
+        frame
+    }
+}
+
 impl State {
-    /// Note that a component is being sent; which ones are to be let go for it.
-    fn enter(&mut self, digest: Digest, heard: oneshot::Sender<Option<String>>, most: usize) -> Vec<Digest> {
+    /// Forget components until there is room for one more; which ones.
+    fn make_room(&mut self, most: usize) -> Vec<Digest> {
         let mut let_go = Vec::new();
         while self.loaded.len() >= most {
             let Some(oldest) = self.loaded.iter().min_by_key(|(_, used)| **used).map(|(digest, _)| *digest) else {
@@ -524,10 +582,14 @@ impl State {
             self.loaded.remove(&oldest);
             let_go.push(oldest);
         }
+        let_go
+    }
+
+    /// Note that a component was sent.
+    fn enter(&mut self, digest: Digest, heard: oneshot::Sender<Option<String>>) {
         let now = self.loaded.values().max().copied().unwrap_or(0);
         self.loaded.insert(digest, now);
         self.loading.entry(digest).or_default().push(heard);
-        let_go
     }
 }
 
@@ -549,6 +611,21 @@ impl Drop for Begun {
             self.process.watch(self.call);
         }
     }
+}
+
+/// The order to load a component, ready to be sent. Blocking.
+fn load_order(digest: Digest, interface: &Interface, mut sealed: Sealed) -> Result<Vec<u8>, SandboxError> {
+    let failed = |what: String| SandboxError::Worker { what };
+    let interface = serde_json::to_vec(interface).map_err(|error| failed(error.to_string()))?;
+    let mut code = Vec::with_capacity(usize::try_from(sealed.len).unwrap_or(0));
+    sealed.file.read_to_end(&mut code).map_err(|error| failed(error.to_string()))?;
+    frame(&Order::Load { digest, interface, code })
+}
+
+fn frame(order: &Order) -> Result<Vec<u8>, SandboxError> {
+    let mut frame = Vec::with_capacity(512);
+    protocol::write(order, &mut frame).map_err(|error| SandboxError::Worker { what: error.to_string() })?;
+    Ok(frame)
 }
 
 fn spawn(settings: &Settings) -> io::Result<(Child, UnixStream)> {

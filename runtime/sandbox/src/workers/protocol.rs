@@ -30,7 +30,8 @@ pub(crate) type AskId = u64;
 /// What a new worker is told first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Setup {
-    pub(crate) concurrent_calls: u32,
+    /// Calls that it has room for, with those that calls make of other tools.
+    pub(crate) places: u32,
     pub(crate) max_memory: ByteSize,
     pub(crate) max_table_elements: u64,
     pub(crate) loaded_components: usize,

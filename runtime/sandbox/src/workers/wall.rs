@@ -5,7 +5,7 @@
 //! empties the file system, seccomp takes away the calls of the kernel that a worker has no use for, and resource
 //! limits bound the rest.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, os::unix::fs::MetadataExt, path::PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -36,16 +36,24 @@ const THREAD: u64 = 0x0000_0100 | 0x0001_0000;
 /// `MAP_SHARED` of `mmap(2)`, and of `MAP_SHARED_VALIDATE`.
 const SHARED: u64 = 1;
 
-/// Largest file that a worker without folders makes: the first contents of a guest's memory.
-const FILE: u64 = 1 << 30;
-
 /// A folder that stays reachable, for the components of one module that were granted it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Opening {
     /// Where it is.
     pub(crate) path: PathBuf,
+    /// Which folder that is: what the kernel lets through is the folder, and not whatever is at the path later.
+    device: u64,
+    inode: u64,
     /// Whether it may be changed.
     pub(crate) writable: bool,
+}
+
+impl Opening {
+    /// What is at `path` now. Blocking.
+    pub(crate) fn of(path: PathBuf, writable: bool) -> Self {
+        let (device, inode) = path.metadata().map_or((0, 0), |about| (about.dev(), about.ino()));
+        Self { path, device, inode, writable }
+    }
 }
 
 /// What is in force in a worker process.
@@ -96,10 +104,13 @@ impl Isolated {
 }
 
 /// Take away what only the beginning of a process needs. Before any thread is started: threads inherit it.
-pub(crate) fn raise_early(openings: &[Opening], most_bytes: u64) -> Isolated {
+///
+/// `most_file` is the size of the largest file that a process without folders may make. Files of a worker are in memory
+/// only, and no limit on memory counts them: the first contents of a guest's memory, so that each call can share them.
+pub(crate) fn raise_early(openings: &[Opening], most_bytes: u64, most_file: u64) -> Isolated {
     // When memory runs out, the kernel is to end this process and not the server. Where it may not be asked, it chooses.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    let limits = match limit(most_bytes, openings.is_empty()) {
+    let limits = match limit(most_bytes, openings.is_empty().then_some(most_file)) {
         missing if missing.is_empty() => Strength::Full,
         missing => Strength::Missing(missing.join(", ")),
     };
@@ -121,7 +132,7 @@ pub(crate) fn raise(isolated: &mut Isolated, openings: &[Opening]) {
 }
 
 /// Give up what needs no kernel feature; what could not be given up.
-fn limit(most_bytes: u64, without_files: bool) -> Vec<String> {
+fn limit(most_bytes: u64, most_file: Option<u64>) -> Vec<String> {
     // Never more than there is already.
     let set = |resource, most: u64| {
         let most = getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));
@@ -139,7 +150,7 @@ fn limit(most_bytes: u64, without_files: bool) -> Vec<String> {
         ("memory", set(Resource::Data, most_bytes)),
         ("open files", set(Resource::Nofile, OPEN_FILES)),
         ("locked memory", set(Resource::Memlock, 0)),
-        ("size of files", if without_files { set(Resource::Fsize, FILE) } else { Ok(()) }),
+        ("size of files", most_file.map_or(Ok(()), |most| set(Resource::Fsize, most))),
     ];
     let failed = steps.into_iter().filter_map(|(what, result)| Some(format!("{what}: {}", result.err()?)));
     failed.collect()

@@ -62,7 +62,7 @@ pub(super) async fn measure(settings: &Goal) -> Result<Verdict> {
 fn takes_resources(guest: Guest, end: &End) -> bool {
     let by_its_end = match end {
         End::Stopped(stop) => match stop {
-            Stop::Memory | Stop::Result | Stop::HostCalls | Stop::Handles | Stop::Random => true,
+            Stop::Memory | Stop::Result | Stop::HostCalls | Stop::HostBytes | Stop::Handles | Stop::Random => true,
             Stop::Fuel | Stop::Deadline | Stop::Crash(_) => false,
         },
         End::Value(_) | End::ToolError(_) => false,
