@@ -414,3 +414,38 @@ fn the_command_line_reviews_grants_and_pushes_with_a_manifest() {
     assert_eq!(which(server.admin(), "m"), json!(2));
     assert_eq!(run(&["review", "m", "--reject"]).code, 6);
 }
+
+#[test]
+fn a_name_is_no_right_to_what_a_module_was_granted_that_is_gone() {
+    let server = Server::setup().api("m", version(1)).api("n", version(1)).start();
+    for module in ["m", "n"] {
+        grant(server.admin(), module, "secret:API_TOKEN").expect(201);
+    }
+    let one = json!({ "grant": "scratch", "function": "which" });
+    server.admin().post("/api/v1/modules/n/permissions", &one).expect(201);
+    let setup = server.stop();
+    for file in ["m.wasm", "n.wasm"] {
+        fs::remove_file(setup.apis().join(file)).unwrap();
+    }
+    let server = setup.start();
+    let admin = server.admin();
+    let granted = || each(&admin.get("/api/v1/permissions").value()["grants"], "grant");
+    assert_eq!(granted().len(), 3);
+
+    upload(admin, "m", &version(2), ONE).expect(201);
+
+    assert_eq!(review(admin, "m")["grants"], json!([]));
+    assert_eq!(each(&review(admin, "m")["asks"], "granted"), ["no"]);
+    server.says("secret:API_TOKEN was granted to module m before, which is gone; the new module does not get it");
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+    assert_eq!(run(&["grants", "ls", "n", "-o", "json"]).json()["grants"].as_array().unwrap().len(), 2);
+    let _ = run(&["grants", "revoke", "n.which", "scratch"]).ok();
+    assert_eq!(granted(), ["secret:API_TOKEN"]);
+    revoke(admin, "n", "secret:API_TOKEN").empty(204);
+    assert_eq!(
+        revoke(admin, "n", "secret:API_TOKEN").refused(404, "not_found").message,
+        "there is no module `n`, did you mean `m`?"
+    );
+    assert_eq!(granted(), Vec::<String>::new());
+    assert_eq!((run(&["grants", "ls", "n"]).code, run(&["grants", "revoke", "n", "scratch"]).code), (3, 3));
+}

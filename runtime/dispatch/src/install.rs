@@ -71,7 +71,8 @@ impl Dispatcher {
     /// Install what is uploaded as the module `name`.
     ///
     /// It is read, compiled and linked first: what can be installed can be called at once. Calls that run on the module
-    /// that it replaces finish on it. Nothing that it asks for is granted; grants of an earlier version stay.
+    /// that it replaces finish on it. Nothing that it asks for is granted; grants of the version that it replaces stay,
+    /// and a name that nothing has starts without any.
     ///
     /// # Errors
     ///
@@ -126,6 +127,9 @@ impl Dispatcher {
         self.check_name(name, overwrite)?;
         let before = self.stored_row(name).await?;
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
+        if before.is_none() && serving.is_none() {
+            self.start_afresh(name).await?;
+        }
         let base = before.as_ref().and_then(|row| row.asked_before.clone());
         let base = base.or_else(|| serving.as_ref().map(|serving| serving.manifest.asks()));
         let mut changed =

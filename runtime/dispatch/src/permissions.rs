@@ -308,7 +308,8 @@ impl Dispatcher {
         Ok((row.into(), is_new))
     }
 
-    /// Take a grant away from the module `name`, or from one `function` of it, for every call from now on.
+    /// Take a grant away from the module `name`, or from one `function` of it, for every call from now on. The module
+    /// need not be there any more.
     ///
     /// # Errors
     ///
@@ -322,9 +323,11 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
-        let module = self.module(principal, name)?;
+        // What is no name cannot have been granted anything: that there is no such module is told with near names.
+        let module: ModuleName =
+            name.parse().or_else(|_| self.module(principal, name).map(|module| module.name.clone()))?;
         let (database, own, of, config) =
-            (self.inner.database.clone(), module.name.clone(), function.map(str::to_owned), self.inner.config.clone());
+            (self.inner.database.clone(), module.clone(), function.map(str::to_owned), self.inner.config.clone());
         let _turn = self.inner.installing.lock().await;
         let shown_text = shown(&grant.to_string());
         let logged = grant.as_ask();
@@ -338,12 +341,13 @@ impl Dispatcher {
         })
         .await?;
         if !removed {
+            self.module(principal, name)?;
             return Err(DispatchError::NotFound { what: "grant", name: shown_text, near: Vec::new() });
         }
         self.load_grants().await?;
         tracing::info!(
-            module.name = %module.name, key.id = %principal.key, grant = %logged, "{} revoked {logged} from {}",
-            principal.name, place(&module.name, function)
+            module.name = %module, key.id = %principal.key, grant = %logged, "{} revoked {logged} from {}",
+            principal.name, place(&module, function)
         );
         Ok(())
     }
@@ -436,6 +440,32 @@ impl Dispatcher {
         });
     }
 
+    /// Drop what an earlier module of this name left behind when it vanished from the folders of APIs: a name is no
+    /// right to what somebody else's module was granted and has kept.
+    pub(crate) async fn start_afresh(&self, module: &ModuleName) -> Result<(), DispatchError> {
+        let (database, own) = (self.inner.database.clone(), module.clone());
+        let left = blocking(move || {
+            let left: Vec<_> = database.grants()?.into_iter().filter(|row| row.module == own).collect();
+            database.remove_module(&own)?;
+            Ok(left)
+        })
+        .await?;
+        self.inner.permissions.forget(module);
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.load_grants().await?;
+        for row in left {
+            let logged = logged(&row.text);
+            tracing::warn!(
+                module.name = %module, grant = %logged,
+                "{logged} was granted to {} before, which is gone; the new module does not get it",
+                place(module, row.function.as_deref())
+            );
+        }
+        Ok(())
+    }
+
     /// Put what is stored in force.
     pub(crate) async fn load_grants(&self) -> Result<(), DispatchError> {
         let this = self.clone();
@@ -513,8 +543,7 @@ impl Dispatcher {
             Added::Full => Err(DispatchError::TooManyGrants { module: row.module, most: MAX_GRANTS }),
             Added::New => {
                 let GrantRow { module, function, text, granted_by, .. } = row;
-                // Values may be nobody's business.
-                let logged = text.parse::<Grant>().map(|grant| grant.as_ask().to_string()).unwrap_or_default();
+                let logged = logged(&text);
                 tracing::info!(
                     module.name = %module, grant = %logged, "{granted_by} granted {logged} to {}",
                     place(&module, function.as_deref())
@@ -559,6 +588,11 @@ impl From<GrantRow> for InForce {
         let GrantRow { module, function, text, granted_by: by, granted_at: at } = row;
         Self { module, function, text, by, at }
     }
+}
+
+/// A stored grant as it may be logged: without its value, which may be nobody's business.
+fn logged(text: &str) -> String {
+    text.parse::<Grant>().map(|grant| grant.as_ask().to_string()).unwrap_or_default()
 }
 
 fn place(module: &ModuleName, function: Option<&str>) -> String {
