@@ -449,3 +449,34 @@ fn a_name_is_no_right_to_what_a_module_was_granted_that_is_gone() {
     assert_eq!(granted(), Vec::<String>::new());
     assert_eq!((run(&["grants", "ls", "n"]).code, run(&["grants", "revoke", "n", "scratch"]).code), (3, 3));
 }
+
+#[test]
+fn nothing_is_granted_to_a_module_that_is_being_removed() {
+    let server = Server::start();
+    let admin = server.admin();
+    let kept = || fs::read_dir(server.data().join("components")).unwrap().count();
+
+    for round in 1..=5 {
+        upload(admin, "m", &version(round), ONE).expect(201);
+        thread::scope(|scope| {
+            for number in 0..4 {
+                // Until the module is gone: some of them wait for their turn behind its removal.
+                scope.spawn(move || while grant(admin, "m", &format!("secret:S{number}")).status != 404 {});
+            }
+            scope.spawn(|| admin.delete("/api/v1/modules/m").empty(204));
+        });
+
+        assert_eq!(admin.get("/api/v1/permissions").value(), json!({ "grants": [] }), "round {round}");
+    }
+
+    // A version that takes the place of another while that is removed is not left behind.
+    for round in 1..=5 {
+        upload(admin, "m", &version(2 * round), ONE).expect(201);
+        thread::scope(|scope| {
+            scope.spawn(|| upload(admin, "m", &version(2 * round + 1), ONE).status);
+            scope.spawn(|| admin.delete("/api/v1/modules/m").empty(204));
+        });
+        let _ = admin.delete("/api/v1/modules/m").status;
+        assert_eq!(kept(), 0, "round {round}");
+    }
+}

@@ -183,12 +183,13 @@ impl Dispatcher {
     pub async fn remove(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
         Action::Remove.check(principal)?;
         self.check_writable()?;
+        // Looked up in our turn: until then another version may take its place.
+        let _turn = self.inner.installing.lock().await;
         let module = self.module(principal, name)?;
         if let Origin::File { path } = &module.origin {
             let path = path.display().to_string();
             return Err(DispatchError::TakenByFile { module: module.name.clone(), path });
         }
-        let _turn = self.inner.installing.lock().await;
         let (database, row) = (self.inner.database.clone(), module.name.clone());
         let waiting = self.inner.permissions.waiting().get(&module.name).map(|waiting| waiting.digest);
         let removed = blocking(move || Ok(database.remove_module(&row)?)).await?;

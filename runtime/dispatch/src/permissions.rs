@@ -295,13 +295,14 @@ impl Dispatcher {
     ) -> Result<(InForce, bool), DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
+        let config = self.inner.config.clone();
+        let grant = blocking(move || folder::checked(grant, &config)).await?;
+        // Looked up in our turn: until then the module may be removed or replaced.
+        let _turn = self.inner.installing.lock().await;
         let module = self.module(principal, name)?;
         if let Some(function) = function {
             self.check_function(&module, function)?;
         }
-        let config = self.inner.config.clone();
-        let grant = blocking(move || folder::checked(grant, &config)).await?;
-        let _turn = self.inner.installing.lock().await;
         let row = self.row(principal, &module.name, function, &grant);
         let is_new = self.add(row.clone()).await?;
         self.load_grants().await?;
