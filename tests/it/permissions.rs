@@ -480,3 +480,27 @@ fn nothing_is_granted_to_a_module_that_is_being_removed() {
         assert_eq!(kept(), 0, "round {round}");
     }
 }
+
+#[test]
+fn approving_what_would_be_too_much_changes_nothing() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let admin = server.admin();
+    let wish = |number: u32| format!("[[permissions]]\nallow = 'secret:W{number}'\nreason = 'x'\n");
+    upload(admin, "m", &version(1), "").expect(201);
+    for number in 0..198 {
+        grant(admin, "m", &format!("secret:S{number}")).expect(201);
+    }
+    upload(admin, "m", &version(2), &(0..3).map(wish).collect::<String>()).expect(202);
+    let before = review(admin, "m");
+
+    let refused = admin.post("/api/v1/modules/m/permissions/approve", &json!({})).refused(409, "conflict");
+
+    assert!(refused.message.starts_with("module m has 200 grants, the most"), "{}", refused.message);
+    assert_eq!(review(admin, "m"), before);
+    assert_eq!(which(admin, "m"), json!(1));
+    revoke(admin, "m", "secret:S0").empty(204);
+    let approved = admin.post("/api/v1/modules/m/permissions/approve", &json!({})).value();
+    assert_eq!(approved["granted"], json!(["secret:W0", "secret:W1", "secret:W2"]));
+    assert_eq!(which(admin, "m"), json!(2));
+    assert_eq!(review(admin, "m")["grants"].as_array().unwrap().len(), 200);
+}

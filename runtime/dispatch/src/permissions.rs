@@ -353,36 +353,59 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Grant everything that the module `name` asks for and that is complete, and serve the version that waited.
+    /// Grant everything that the module `name` asks for and that is complete, and serve the version that waited: all of
+    /// it or nothing.
     ///
     /// # Errors
     ///
-    /// When `principal` may not, there is no such module, or it would have too many grants.
+    /// When `principal` may not, there is no such module, or it would have too many grants. Then everything is as it was.
     pub async fn approve(&self, principal: &Principal, name: &str) -> Result<Approved, DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
         let _turn = self.inner.installing.lock().await;
-        let serving = self.module(principal, name)?;
-        let asks = {
-            let waiting = self.inner.permissions.waiting();
-            waiting.get(&serving.name).unwrap_or(&serving).manifest.permissions.clone()
-        };
-        let (mut granted, mut left) = (Vec::new(), Vec::new());
-        for Wish { grant, .. } in asks {
-            if self.inner.permissions.state(&serving.name, &grant) == Granted::Yes {
-                continue;
-            }
-            if grant.lacks().is_some() {
-                left.push(grant);
-                continue;
-            }
-            self.add(self.row(principal, &serving.name, None, &grant)).await?;
-            granted.push(grant);
+        let (module, reviewed, asks) = self.to_be_approved(principal, name)?;
+        let before = self.stored_row(&module).await?;
+        let waited = before.as_ref().and_then(|row| row.pending.clone());
+        if waited.as_ref().is_some_and(|waited| waited.digest != reviewed) {
+            return Err(DispatchError::NothingPending { module });
         }
+        let asks = asks.into_iter().filter(|grant| self.inner.permissions.state(&module, grant) != Granted::Yes);
+        let (left, granted): (Vec<_>, Vec<_>) = asks.partition(|grant| grant.lacks().is_some());
+        let rows: Vec<_> = granted.iter().map(|grant| self.row(principal, &module, None, grant)).collect();
+        let (database, stored, row) = (self.inner.database.clone(), rows.clone(), before.clone().map(as_reviewed));
+        if !blocking(move || Ok(database.approve(row.as_ref(), &stored, MAX_GRANTS)?)).await? {
+            return Err(DispatchError::TooManyGrants { module, most: MAX_GRANTS });
+        }
+        rows.iter().for_each(log_granted);
         self.load_grants().await?;
-        self.reviewed(principal, &serving).await?;
+        if let (Some(waited), Some(before)) = (waited, before) {
+            let served = self.inner.permissions.waiting().remove(&module);
+            served.map(|served| self.inner.registry.insert(served));
+            tracing::info!(
+                module.name = %module, component.digest = %waited.digest, key.id = %principal.key,
+                "The waiting version of module {module} approved by {}", principal.name
+            );
+            self.forget_unused(before.digest).await;
+        }
         let module = self.module(principal, name)?;
         Ok(Approved { module, granted, left })
+    }
+
+    /// The version of the module `name` that approving is about, and what it asks for: the one that waits, or else the
+    /// one that is served.
+    fn to_be_approved(
+        &self,
+        principal: &Principal,
+        name: &str,
+    ) -> Result<(ModuleName, Digest, Vec<Grant>), DispatchError> {
+        let told = |module: &Module| {
+            let asks = module.manifest.permissions.iter().map(|wish| wish.grant.clone());
+            (module.name.clone(), module.digest, asks.collect())
+        };
+        if let Some(waiting) = self.inner.permissions.waiting().get(name) {
+            return Ok(told(waiting));
+        }
+        Ok(told(&*self.module(principal, name)?))
     }
 
     /// Drop the version of the module `name` that waits.
@@ -494,38 +517,6 @@ impl Dispatcher {
         blocking(move || Ok(database.put_module(&row)?)).await
     }
 
-    /// What is served from now on was reviewed: the version that waited, or the one that is served already.
-    async fn reviewed(&self, principal: &Principal, serving: &Module) -> Result<(), DispatchError> {
-        let Some(row) = self.stored_row(&serving.name).await? else { return Ok(()) };
-        let Some(waiting) = row.pending.clone() else {
-            return self.put_row(ModuleRow { asked_before: None, ..row }).await;
-        };
-        if !self.inner.permissions.waiting().contains_key(&serving.name) {
-            return Err(DispatchError::NothingPending { module: serving.name.clone() });
-        }
-        let row = ModuleRow {
-            digest: waiting.digest,
-            size_bytes: waiting.size_bytes,
-            installed_by: waiting.by,
-            installed_at: waiting.at,
-            manifest: waiting.manifest,
-            asked_before: None,
-            pending: None,
-            ..row
-        };
-        self.put_row(row).await?;
-        let waited = self.inner.permissions.waiting().remove(&serving.name);
-        if let Some(module) = waited {
-            self.inner.registry.insert(module);
-        }
-        tracing::info!(
-            module.name = %serving.name, component.digest = %waiting.digest, key.id = %principal.key,
-            "The waiting version of module {} approved by {}", serving.name, principal.name
-        );
-        self.forget_unused(serving.digest).await;
-        Ok(())
-    }
-
     fn row(&self, principal: &Principal, module: &ModuleName, function: Option<&str>, grant: &Grant) -> GrantRow {
         GrantRow {
             module: module.clone(),
@@ -543,12 +534,7 @@ impl Dispatcher {
             Added::Before => Ok(false),
             Added::Full => Err(DispatchError::TooManyGrants { module: row.module, most: MAX_GRANTS }),
             Added::New => {
-                let GrantRow { module, function, text, granted_by, .. } = row;
-                let logged = logged(&text);
-                tracing::info!(
-                    module.name = %module, grant = %logged, "{granted_by} granted {logged} to {}",
-                    place(&module, function.as_deref())
-                );
+                log_granted(&row);
                 Ok(true)
             }
         }
@@ -589,6 +575,29 @@ impl From<GrantRow> for InForce {
         let GrantRow { module, function, text, granted_by: by, granted_at: at } = row;
         Self { module, function, text, by, at }
     }
+}
+
+/// A stored module once its newest version was reviewed: the one that waited, or the one that is served already.
+fn as_reviewed(row: ModuleRow) -> ModuleRow {
+    let Some(waited) = row.pending else { return ModuleRow { asked_before: None, ..row } };
+    ModuleRow {
+        name: row.name,
+        digest: waited.digest,
+        size_bytes: waited.size_bytes,
+        installed_by: waited.by,
+        installed_at: waited.at,
+        manifest: waited.manifest,
+        asked_before: None,
+        pending: None,
+    }
+}
+
+fn log_granted(row: &GrantRow) {
+    let GrantRow { module, function, text, granted_by, .. } = row;
+    let logged = logged(text);
+    tracing::info!(
+        module.name = %module, grant = %logged, "{granted_by} granted {logged} to {}", place(module, function.as_deref())
+    );
 }
 
 /// A stored grant as it may be logged: without its value, which may be nobody's business.
