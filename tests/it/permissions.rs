@@ -504,3 +504,36 @@ fn approving_what_would_be_too_much_changes_nothing() {
     assert_eq!(which(admin, "m"), json!(2));
     assert_eq!(review(admin, "m")["grants"].as_array().unwrap().len(), 200);
 }
+
+#[test]
+fn what_is_approved_is_the_version_that_was_reviewed() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let admin = server.admin();
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+    let approve = |digest: &Value| admin.post("/api/v1/modules/m/permissions/approve", &json!({ "digest": digest }));
+    upload(admin, "m", &version(1), ONE).expect(201);
+    let served = review(admin, "m")["digest"].clone();
+    upload(admin, "m", &version(2), MORE).expect(202);
+    let reviewed = review(admin, "m")["waiting"]["digest"].clone();
+    let shown = run(&["review", "m"]);
+    let next = format!("`fumehood review m --approve --digest {}`", reviewed.as_str().unwrap());
+    assert!(shown.stderr.contains(&next), "{}", shown.stderr);
+    upload(admin, "m", &version(3), &MORE.replace("LOG_LEVEL", "OTHER")).expect(202);
+    let now = review(admin, "m")["waiting"]["digest"].clone();
+
+    for digest in [&reviewed, &served] {
+        let message = approve(digest).refused(409, "conflict").message;
+        assert!(message.contains(now.as_str().unwrap()), "{message}");
+    }
+    let late = run(&["review", "m", "--approve", "--digest", reviewed.as_str().unwrap()]);
+
+    assert_eq!((late.code, late.stdout.as_str()), (6, ""), "{}", late.stderr);
+    assert_eq!((which(admin, "m"), &review(admin, "m")["grants"]), (json!(1), &json!([])));
+    let approved = run(&["review", "m", "--approve"]);
+    assert!(approved.stderr.contains(now.as_str().unwrap()), "{}", approved.stderr);
+    assert_eq!(approved.ok(), "secret:API_TOKEN\nhttp:GET https://api.example.com/v1\n");
+    assert_eq!(which(admin, "m"), json!(3));
+    approve(&reviewed).refused(409, "conflict");
+    assert_eq!(approve(&now).value()["granted"], json!([]));
+    approve(&json!("sha256:0")).refused(400, "malformed");
+}

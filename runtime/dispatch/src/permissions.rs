@@ -354,16 +354,25 @@ impl Dispatcher {
     }
 
     /// Grant everything that the module `name` asks for and that is complete, and serve the version that waited: all of
-    /// it or nothing.
+    /// it or nothing. With a `digest`, only if that is the version which is to be approved.
     ///
     /// # Errors
     ///
-    /// When `principal` may not, there is no such module, or it would have too many grants. Then everything is as it was.
-    pub async fn approve(&self, principal: &Principal, name: &str) -> Result<Approved, DispatchError> {
+    /// When `principal` may not, there is no such module, another version is to be approved, or the module would have
+    /// too many grants. Then everything is as it was.
+    pub async fn approve(
+        &self,
+        principal: &Principal,
+        name: &str,
+        digest: Option<Digest>,
+    ) -> Result<Approved, DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
         let _turn = self.inner.installing.lock().await;
         let (module, reviewed, asks) = self.to_be_approved(principal, name)?;
+        if digest.is_some_and(|digest| digest != reviewed) {
+            return Err(DispatchError::OtherVersion { module, digest: reviewed });
+        }
         let before = self.stored_row(&module).await?;
         let waited = before.as_ref().and_then(|row| row.pending.clone());
         if waited.as_ref().is_some_and(|waited| waited.digest != reviewed) {
