@@ -506,6 +506,50 @@ fn approving_what_would_be_too_much_changes_nothing() {
 }
 
 #[test]
+fn a_version_whose_predecessor_is_lost_waits_all_the_same() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    let setup = server.stop();
+    for folder in ["components", "cache"] {
+        fs::read_dir(setup.data().join(folder))
+            .unwrap()
+            .for_each(|file| fs::remove_file(file.unwrap().path()).unwrap());
+    }
+    let server = setup.start();
+    let admin = server.admin();
+    admin.get("/api/v1/modules/m").refused(404, "not_found");
+
+    let held = upload(admin, "m", &version(2), MORE).expect(202);
+
+    let added = ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"];
+    assert_eq!(each(&held["changed"]["added"], "grant"), added);
+    admin.get("/api/v1/modules/m").refused(404, "not_found");
+    let before = review(admin, "m");
+    assert_eq!(
+        (each(&before["changed"]["added"], "grant"), &before["asks"]),
+        (added.map(str::to_owned).to_vec(), &json!([]))
+    );
+    admin.post("/api/v1/modules/m/permissions/approve", &json!({})).value();
+    assert_eq!(which(admin, "m"), json!(2));
+}
+
+#[test]
+fn what_was_granted_meanwhile_is_no_news_any_more() {
+    let server = Server::start();
+    let admin = server.admin();
+    upload(admin, "m", &version(1), ONE).expect(201);
+    upload(admin, "m", &version(2), MORE).expect(200);
+    let news = || review(admin, "m").get("changed").map(|changed| each(&changed["added"], "grant"));
+    assert_eq!(news().unwrap().len(), 2);
+
+    grant(admin, "m", "http:GET https://api.example.com/v1").expect(201);
+    assert_eq!(news().unwrap(), ["env:LOG_LEVEL"]);
+    grant(admin, "m", "env:LOG_LEVEL=debug").expect(201);
+
+    assert_eq!(news(), None);
+}
+
+#[test]
 fn what_is_approved_is_the_version_that_was_reviewed() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();

@@ -5,7 +5,7 @@ use fumehood_registry::{AdmitError, Manifest, Module, Origin};
 use fumehood_store::{ModuleRow, PendingRow};
 use std::sync::Arc;
 
-use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown, pin::Pin};
+use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown, permissions::asked_by, pin::Pin};
 
 /// What a manifest that came with an upload is called.
 pub(crate) const SENT: &str = "tool.toml";
@@ -127,11 +127,12 @@ impl Dispatcher {
         self.check_name(name, overwrite)?;
         let before = self.stored_row(name).await?;
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
-        if before.is_none() && serving.is_none() {
+        let is_known = before.is_some() || serving.is_some();
+        if !is_known {
             self.start_afresh(name).await?;
         }
         let base = before.as_ref().and_then(|row| row.asked_before.clone());
-        let base = base.or_else(|| serving.as_ref().map(|serving| serving.manifest.asks()));
+        let base = base.or_else(|| is_known.then(|| asked_by(serving.as_deref(), before.as_ref())));
         let mut changed =
             base.as_ref().map(|base| Changed::between(base, &module.manifest.permissions)).unwrap_or_default();
         changed.added = self.ungranted(name, &changed.added);

@@ -16,13 +16,14 @@ use arc_swap::ArcSwap;
 use fumehood_capabilities::Witness;
 use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
 use fumehood_policy::{Action, Grant};
-use fumehood_registry::{Module, Origin, Tool, Wish};
+use fumehood_registry::{Manifest, Module, Origin, Tool, Wish};
 use fumehood_store::{Added, GrantRow, ModuleRow, Observation};
 
 use crate::{
     DispatchError, Dispatcher,
     dispatcher::{Config, blocking},
     error::shown,
+    install::SENT,
     witness::{Ledger, MAX_OBSERVED},
 };
 
@@ -238,34 +239,49 @@ impl Dispatcher {
     /// When `principal` may not see it, or there is no such module.
     pub async fn review(&self, principal: &Principal, name: &str) -> Result<Review, DispatchError> {
         Action::Review.check(principal)?;
-        let module = self.module(principal, name)?;
+        let (module, digest, _) = self.to_be_approved(principal, name)?;
         self.write_observations().await;
-        let (database, own) = (self.inner.database.clone(), module.name.clone());
+        let serving = self.inner.registry.current().module(name).cloned();
+        let (database, own) = (self.inner.database.clone(), module.clone());
         let (used, grants, row) = blocking(move || {
             let grants = database.grants()?.into_iter().filter(|row| row.module == own);
             Ok((database.observations(&own)?, grants.collect::<Vec<_>>(), database.module(&own)?))
         })
         .await?;
-        let waiting = self.inner.permissions.waiting().get(&module.name).map(|waiting| self.waiting(waiting));
-        let before = row.and_then(|row| row.asked_before);
-        let changed = match (&waiting, before) {
-            (Some(waiting), _) => {
-                let now: Vec<_> = waiting.asks.iter().map(|asked| asked.wish.clone()).collect();
-                Some(Changed::between(&module.manifest.asks(), &now))
-            }
-            (None, Some(before)) => Some(Changed::between(&before, &module.manifest.permissions)),
-            (None, None) => None,
-        };
+        let waiting = self.inner.permissions.waiting().get(&module).map(|waiting| self.waiting(waiting));
+        let changed = self.unreviewed(&module, serving.as_deref(), waiting.as_ref(), row.as_ref());
         Ok(Review {
-            module: module.name.clone(),
-            digest: module.digest,
-            asks: self.asked(&module),
-            reaches: reach::of(&module.interface.imports),
+            digest: serving.as_ref().map(|serving| serving.digest).or(row.map(|row| row.digest)).unwrap_or(digest),
+            asks: serving.as_ref().map(|serving| self.asked(serving)).unwrap_or_default(),
+            reaches: serving.map(|serving| reach::of(&serving.interface.imports)).unwrap_or_default(),
+            module,
             used,
             grants: grants.into_iter().map(InForce::from).collect(),
             waiting,
             changed,
         })
+    }
+
+    /// What is asked for, was not asked for before, and is not granted: by the version that waits, or by the one that is
+    /// served and was not reviewed yet.
+    fn unreviewed(
+        &self,
+        module: &ModuleName,
+        serving: Option<&Module>,
+        waiting: Option<&Waiting>,
+        row: Option<&ModuleRow>,
+    ) -> Option<Changed> {
+        let before = row.and_then(|row| row.asked_before.clone());
+        let mut changed = match (waiting, before) {
+            (Some(waiting), _) => {
+                let now: Vec<_> = waiting.asks.iter().map(|asked| asked.wish.clone()).collect();
+                Changed::between(&asked_by(serving, row), &now)
+            }
+            (None, Some(before)) => Changed::between(&before, &serving?.manifest.permissions),
+            (None, None) => return None,
+        };
+        changed.added = self.ungranted(module, &changed.added);
+        (waiting.is_some() || !changed.added.is_empty()).then_some(changed)
     }
 
     /// All grants of all modules.
@@ -584,6 +600,13 @@ impl From<GrantRow> for InForce {
         let GrantRow { module, function, text, granted_by: by, granted_at: at } = row;
         Self { module, function, text, by, at }
     }
+}
+
+/// What the version of a module asks for that is served, or is stored and could not be loaded. Then only what was sent
+/// beside it is known.
+pub(crate) fn asked_by(serving: Option<&Module>, row: Option<&ModuleRow>) -> Vec<String> {
+    let stored = || Manifest::parse(SENT, row?.manifest.as_deref()?).ok().map(|manifest| manifest.asks());
+    serving.map(|serving| serving.manifest.asks()).or_else(stored).unwrap_or_default()
 }
 
 /// A stored module once its newest version was reviewed: the one that waited, or the one that is served already.
