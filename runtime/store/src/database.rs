@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use crate::{Access, StoreError};
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -78,6 +78,17 @@ const MIGRATIONS: [&str; 3] = [
         keys INTEGER NOT NULL,
         PRIMARY KEY (module, bucket)
     ) STRICT, WITHOUT ROWID;
+    ",
+    // Counts changes of what is served, so that other processes follow these and not every value that a guest keeps.
+    "
+    CREATE TABLE catalogue (generation INTEGER NOT NULL) STRICT;
+    INSERT INTO catalogue VALUES (0);
+    CREATE TRIGGER modules_added AFTER INSERT ON modules BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER modules_changed AFTER UPDATE ON modules BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER modules_removed AFTER DELETE ON modules BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER grants_added AFTER INSERT ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER grants_changed AFTER UPDATE ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER grants_removed AFTER DELETE ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
     ",
 ];
 
@@ -195,13 +206,13 @@ impl Database {
         })
     }
 
-    /// A number that changes whenever another process has changed the database.
+    /// A number that grows whenever a module or a grant changes, whichever process changes it.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn change_counter(&self) -> Result<i64, StoreError> {
-        self.with(|db| db.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    pub fn generation(&self) -> Result<u64, StoreError> {
+        self.with(|db| db.query_row("SELECT generation FROM catalogue", [], |row| row.get(0).map(i64::cast_unsigned)))
     }
 
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -288,7 +299,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Added, GrantRow};
+    use crate::{Added, GrantRow, Observation};
 
     #[test]
     fn modules_survive_reopening_and_a_newer_database_is_left_alone() {
@@ -343,6 +354,63 @@ mod tests {
         assert_eq!(left, [stays]);
         let kept = database.with(|db| db.query_row("SELECT count(*) FROM keyvalue", [], |row| row.get::<_, i64>(0)));
         assert_eq!(kept.unwrap(), 1);
+    }
+
+    #[test]
+    fn only_modules_and_grants_make_a_generation() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Database::open(&folder.path().join("db"), Access::Own).unwrap();
+        let (database, other) = (open(), open());
+        let row = module("m");
+        let grant = GrantRow {
+            module: row.name.clone(),
+            function: None,
+            text: "scratch".into(),
+            granted_by: "admin".into(),
+            granted_at: Timestamp { unix_ms: 1 },
+        };
+        let mut seen = other.generation().unwrap();
+        let mut is_news = || {
+            let now = other.generation().unwrap();
+            std::mem::replace(&mut seen, now) < now
+        };
+
+        database.put_module(&row).unwrap();
+        assert!(is_news());
+        database.put_module(&row).unwrap();
+        assert!(is_news());
+        database.add_grant(&grant, 10).unwrap();
+        assert!(is_news());
+        let at = Timestamp { unix_ms: 1 };
+        let seen = Observation {
+            module: row.name.clone(),
+            text: "scratch".into(),
+            allowed: 1,
+            denied: 0,
+            first: at,
+            last: at,
+        };
+        database.add_observations(&[seen], 10).unwrap();
+        let value = "INSERT INTO keyvalue (module, bucket, key, value) VALUES ('m', 'b', 'k', x'00')";
+        database.with(|db| db.execute(value, [])).unwrap();
+        assert!(!is_news());
+        database.remove_grant(&row.name, None, "scratch").unwrap();
+        assert!(is_news());
+        database.remove_module(&row.name).unwrap();
+        assert!(is_news());
+    }
+
+    fn module(name: &str) -> ModuleRow {
+        ModuleRow {
+            name: name.parse().unwrap(),
+            digest: Digest::of(b"x"),
+            size_bytes: 1,
+            installed_by: "admin".into(),
+            installed_at: Timestamp { unix_ms: 5 },
+            manifest: None,
+            asked_before: None,
+            pending: None,
+        }
     }
 
     #[test]
