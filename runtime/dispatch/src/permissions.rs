@@ -456,12 +456,13 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Write what was observed so far: to be called once more before the process ends.
+    /// Write what was observed so far: to be called once more before the process ends. A process that only reads from
+    /// its data directory forgets it.
     pub async fn write_observations(&self) {
+        let mut seen = self.inner.permissions.ledger.take();
         if self.inner.config.read_only {
             return;
         }
-        let mut seen = self.inner.permissions.ledger.take();
         let catalogue = self.inner.registry.snapshot();
         // The last calls of a removed module leave nothing behind.
         seen.retain(|seen| catalogue.module(seen.module.as_str()).is_some());
@@ -474,9 +475,9 @@ impl Dispatcher {
         }
     }
 
-    /// Write what is observed every second, as long as this dispatcher lives.
+    /// Write what is observed every second, or forget it, as long as this dispatcher lives.
     pub(crate) fn start_writing(&self) {
-        if self.inner.config.read_only || self.inner.permissions.writes.swap(true, Ordering::Relaxed) {
+        if self.inner.permissions.writes.swap(true, Ordering::Relaxed) {
             return;
         }
         let inner = Arc::downgrade(&self.inner);
