@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, thread};
 
-use fumehood_tests::{Answer, Client, Finished, Mcp, Server, eventually, parse_wat, wat};
+use fumehood_tests::{Answer, Client, Finished, Mcp, Server, eventually, guest, parse_wat, wat};
 use serde_json::{Value, json};
 
 const ONE: &str = "[[permissions]]\nallow = 'secret:API_TOKEN'\nreason = 'Signs its requests.'\n";
@@ -580,4 +580,71 @@ fn what_is_approved_is_the_version_that_was_reviewed() {
     approve(&reviewed).refused(409, "conflict");
     assert_eq!(approve(&now).value()["granted"], json!([]));
     approve(&json!("sha256:0")).refused(400, "malformed");
+}
+
+#[test]
+fn a_review_tells_what_a_module_could_reach_and_what_its_calls_have_used() {
+    let Some(component) = guest("host-api") else { return };
+    let server = Server::setup().patient().start();
+    let admin = server.admin();
+    let call = |function: &str, arguments: Value| admin.call(&format!("m/{function}"), &arguments);
+    let at = json!({ "bucket": "default", "key": "k", "value": "v" });
+    assert_eq!(admin.upload("m", &fs::read(component).unwrap()).status, 201);
+    let before = review(admin, "m");
+    assert_eq!(each(&before["could_reach"], "kind"), ["env", "config", "keyvalue", "secret", "invoke"]);
+    assert!(before["could_reach"][3]["imports"].to_string().contains("fumehood:host/secrets@"), "{before}");
+    assert_eq!(before["has_used"], json!([]));
+
+    call("set", at.clone()).refused(422, "tool_error");
+    grant(admin, "m", "keyvalue:default").expect(201);
+    call("set", at.clone()).value();
+    call("set", at).value();
+    call("secret-length", json!({ "name": "TOKEN" })).refused(422, "tool_error");
+
+    let used = review(admin, "m")["has_used"].clone();
+    let mut used: Vec<_> =
+        used.as_array().unwrap().iter().map(|seen| (seen["grant"].to_string(), seen.clone())).collect();
+    used.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let counts: Vec<_> = used.iter().map(|(_, seen)| json!([seen["grant"], seen["allowed"], seen["denied"]])).collect();
+    assert_eq!(counts.len(), 2, "{used:?}");
+    assert!(counts[0][0].as_str().unwrap().starts_with("keyvalue:default"), "{counts:?}");
+    assert!(counts[0][1].as_u64().unwrap() >= 2 && counts[0][2].as_u64().unwrap() >= 1, "{counts:?}");
+    assert_eq!(counts[1], json!(["secret:TOKEN", 0, 1]));
+}
+
+#[test]
+fn a_denial_tells_the_operator_the_command_and_the_caller_only_whom_to_ask() {
+    let Some(component) = guest("host-api") else { return };
+    let server = Server::setup().patient().guest("m", &component).start();
+    let (_, caller) = server.admin().new_key("ci", "call");
+    let name = json!({ "name": "TOP_SECRET" });
+    let ask = "an administrator of this server can review what this tool may reach";
+    let needs = "the tool needs secret, which it was not granted: ask an administrator of this server to review it";
+
+    let crashed = caller.call("m/needed-secret-length", &name).refused(403, "denied");
+    let answered = caller.call("m/secret-length", &name).refused(422, "tool_error");
+    let executed = caller.post("/api/v1/tools/m__needed-secret-length/execute", &json!({ "input": name }));
+    let over_mcp =
+        |tool: &str| Mcp::modern(&caller).call(tool, &name)["content"][0]["text"].as_str().unwrap().to_owned();
+    let (mcp_crashed, mcp_answered) = (over_mcp("m__needed-secret-length"), over_mcp("m__secret-length"));
+
+    assert_eq!(crashed.message, needs);
+    assert_eq!(crashed.details, json!({ "denied": ["secret"], "ask": ask }));
+    assert_eq!(answered.details, json!({ "error": "not-granted", "denied": ["secret"], "ask": ask }));
+    assert_eq!(executed.refused(403, "denied").details, crashed.details);
+    assert!(mcp_crashed.contains(needs), "{mcp_crashed}");
+    assert_eq!(
+        mcp_answered,
+        "not-granted\n(This tool was denied secret; an administrator of this server can review it.)"
+    );
+    server.says("to allow it: fumehood grants add m 'secret:TOP_SECRET'");
+    for told in [format!("{crashed:?}"), format!("{answered:?}"), mcp_crashed, mcp_answered] {
+        assert!(!told.contains("TOP_SECRET"), "{told}");
+    }
+    let run = |function: &str| {
+        Finished::of(server.command(&["call", function, "name=TOP_SECRET"]).env("FUMEHOOD_KEY", caller.key()))
+    };
+    let hint = format!("hint: {ask}: it was denied secret");
+    assert_eq!(run("m.needed-secret-length").failed(4), format!("error: {needs}\n{hint}"));
+    assert_eq!(run("m.secret-length").failed(1), format!("error: not-granted\n  not-granted\n{hint}"));
 }
