@@ -56,7 +56,7 @@ ssrf:
     cargo test --workspace --lib -- http::tests::ssrf --nocapture
 
 # The numeric goals of the sandbox: `just goals` for all, `just goals s2 s9` for some
-goals *args="s1 s2 s3 s4 s5 s6 s9":
+goals *args="s1 s2 s3 s4 s5 s6 s9 cost":
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- goal {{ args }}
 

@@ -88,6 +88,12 @@ pub fn many_functions_of(count: usize) -> Vec<u8> {
     runnable(&core(&vec![body; count]))
 }
 
+/// 58 functions of a megabyte of additions each: more than 20 s of CPU time to compile.
+pub fn much_code() -> Vec<u8> {
+    let body = [b"\x01\x01\x7f", b"\x20\x00\x41\x01\x6a\x21\x00".repeat(142_857).as_slice(), b"\x0b"].concat();
+    runnable(&core(&vec![body.as_slice(); 58]))
+}
+
 /// One function of 150,000 conditional branches: 44 s and 2.9 GiB to compile.
 pub fn branches() -> Vec<u8> {
     branches_of(150_000)

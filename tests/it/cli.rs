@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use fumehood_tests::{Finished, Server, Shared, fumehood, guest, wat};
+use fumehood_tests::{Finished, Server, Shared, bombs, fumehood, guest, wat};
 use serde_json::{Value, json};
 
 const OK: i32 = 0;
@@ -95,9 +95,25 @@ fn bounds_hold_without_a_server_too() {
 
     assert_eq!(spun.failed(STOPPED), "error: the call was stopped after using its fuel of 1000 units");
     assert_eq!(
-        fumehood(&["call", &trap, "divide", "a=1", "b=0"]).failed(STOPPED),
-        "error: the tool crashed: it divided by zero"
+        fumehood(&["call", &trap, "divide", "a=1", "b=0"]).failed(STOPPED).lines().next(),
+        Some("error: the tool crashed: it divided by zero")
     );
+}
+
+#[test]
+fn who_calls_a_file_is_told_where_it_crashed() {
+    let (_folder, file) = file("m.wasm", bombs::traps_in("_ZN9untrusted5inner17h0123456789abcdefE"));
+
+    let finished = fumehood(&["call", &file, "run"]);
+
+    let told: Vec<_> = finished.failed(STOPPED).lines().collect();
+    assert_eq!(told[0], "error: the tool crashed: it panicked or reached code that it declared unreachable");
+    let frames: Vec<_> =
+        told.iter().filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit())).collect();
+    assert_eq!(frames.len(), 3, "{told:#?}");
+    for (frame, name) in frames.iter().zip(["untrusted::inner", "middle", "run"]) {
+        assert!(frame.contains(name), "{frame}");
+    }
 }
 
 #[test]

@@ -465,6 +465,20 @@ fn what_only_the_compiler_can_tell_ends_at_its_bounds() {
 }
 
 #[test]
+fn what_needs_more_memory_than_a_compiler_may_have_ends_there() {
+    let setup = Server::setup().set("components.compile_memory", "512 MiB").set("components.compile_cpu_s", 120);
+    let server = setup.api("good", wat("add")).start();
+    assert_eq!(add(server.admin(), "good"), 42);
+
+    // One function, with fewer branches than it may have.
+    let refused = server.admin().upload("bomb", &bombs::branches_of(74_000)).refused(422, "invalid_component");
+
+    assert_eq!(refused.message, "compiling the component took more than 512 MiB of memory");
+    assert_eq!(add(server.admin(), "good"), 42);
+    assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 1);
+}
+
+#[test]
 fn hostile_documentation_is_shown_without_what_steers_a_terminal() {
     let server = Server::start();
 

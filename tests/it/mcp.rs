@@ -1,8 +1,13 @@
 //! The MCP endpoint, in both eras. That its answers are those of REST is asserted for every example.
 
 use std::{
-    io::{Read, Write},
+    fs,
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
 };
 
 use fumehood_tests::{Mcp, Server, connect, eventually, guest, wat};
@@ -194,4 +199,54 @@ fn who_listens_is_told_when_tools_change() {
     read_until(&mut stream, "notifications/tools/list_changed");
     server.admin().delete("/api/v1/modules/add").empty(204);
     read_until(&mut stream, "notifications/tools/list_changed");
+}
+
+#[test]
+fn a_client_over_stdio_beside_a_busy_server_hears_of_changes_and_of_nothing_else() {
+    let Some(component) = guest("host-api") else { return };
+    let server = Server::setup().patient().start();
+    let admin = server.admin();
+    assert_eq!(admin.upload("host-api", &fs::read(component).unwrap()).status, 201);
+    let permissions = "/api/v1/modules/host-api/permissions";
+    admin.post(permissions, &json!({ "grant": "keyvalue:default" })).expect(201);
+    let mut command = fumehood_tests::command();
+    command.arg("mcp").arg("--data-dir").arg(server.data());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (heard, said) = (follow(child.stdout.take().unwrap()), follow(child.stderr.take().unwrap()));
+    let mut stdin = child.stdin.take().unwrap();
+    let hello =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } });
+    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello })).unwrap();
+    writeln!(stdin, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).unwrap();
+    let count = |text: &Mutex<String>, what: &str| text.lock().unwrap().matches(what).count();
+    eventually("it serves", || count(&heard, "\"id\":1") == 1 && count(&said, "Loaded 1 modules") == 1);
+
+    // Longer than two of its looks at the database, with values and observations written all the time.
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(2_500) {
+        admin.call("host-api/set", &json!({ "bucket": "default", "key": "k", "value": "v" })).value();
+    }
+    assert_eq!((count(&said, "Loaded "), count(&heard, "list_changed")), (1, 0));
+    admin.post(permissions, &json!({ "grant": "scratch" })).expect(201);
+    eventually("it has the grant", || count(&said, "Loaded ") == 2);
+    assert_eq!(admin.upload("add", &wat("add")).status, 201);
+    eventually("its client hears of the module", || count(&heard, "list_changed") > 0);
+
+    assert_eq!((count(&said, "Loaded "), count(&heard, "list_changed")), (3, 1));
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// What comes out of a pipe.
+fn follow(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let lines = Arc::clone(&text);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = lines.lock().unwrap();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    text
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, thread};
 
-use fumehood_tests::{Answer, Client, Finished, Mcp, Server, eventually, parse_wat, wat};
+use fumehood_tests::{Answer, Client, Finished, Mcp, Server, eventually, guest, parse_wat, wat};
 use serde_json::{Value, json};
 
 const ONE: &str = "[[permissions]]\nallow = 'secret:API_TOKEN'\nreason = 'Signs its requests.'\n";
@@ -413,4 +413,238 @@ fn the_command_line_reviews_grants_and_pushes_with_a_manifest() {
     assert_eq!(run(&["review", "m", "--approve"]).ok(), "http:GET https://api.example.com/v1\n");
     assert_eq!(which(server.admin(), "m"), json!(2));
     assert_eq!(run(&["review", "m", "--reject"]).code, 6);
+}
+
+#[test]
+fn a_name_is_no_right_to_what_a_module_was_granted_that_is_gone() {
+    let server = Server::setup().api("m", version(1)).api("n", version(1)).start();
+    for module in ["m", "n"] {
+        grant(server.admin(), module, "secret:API_TOKEN").expect(201);
+    }
+    let one = json!({ "grant": "scratch", "function": "which" });
+    server.admin().post("/api/v1/modules/n/permissions", &one).expect(201);
+    let setup = server.stop();
+    for file in ["m.wasm", "n.wasm"] {
+        fs::remove_file(setup.apis().join(file)).unwrap();
+    }
+    let server = setup.start();
+    let admin = server.admin();
+    let granted = || each(&admin.get("/api/v1/permissions").value()["grants"], "grant");
+    assert_eq!(granted().len(), 3);
+
+    upload(admin, "m", &version(2), ONE).expect(201);
+
+    assert_eq!(review(admin, "m")["grants"], json!([]));
+    assert_eq!(each(&review(admin, "m")["asks"], "granted"), ["no"]);
+    server.says("secret:API_TOKEN was granted to module m before, which is gone; the new module does not get it");
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+    assert_eq!(run(&["grants", "ls", "n", "-o", "json"]).json()["grants"].as_array().unwrap().len(), 2);
+    let _ = run(&["grants", "revoke", "n.which", "scratch"]).ok();
+    assert_eq!(granted(), ["secret:API_TOKEN"]);
+    revoke(admin, "n", "secret:API_TOKEN").empty(204);
+    assert_eq!(
+        revoke(admin, "n", "secret:API_TOKEN").refused(404, "not_found").message,
+        "there is no module `n`, did you mean `m`?"
+    );
+    assert_eq!(granted(), Vec::<String>::new());
+    assert_eq!((run(&["grants", "ls", "n"]).code, run(&["grants", "revoke", "n", "scratch"]).code), (3, 3));
+}
+
+#[test]
+fn nothing_is_granted_to_a_module_that_is_being_removed() {
+    let server = Server::start();
+    let admin = server.admin();
+    let kept = || fs::read_dir(server.data().join("components")).unwrap().count();
+
+    for round in 1..=5 {
+        upload(admin, "m", &version(round), ONE).expect(201);
+        thread::scope(|scope| {
+            for number in 0..4 {
+                // Until the module is gone: some of them wait for their turn behind its removal.
+                scope.spawn(move || while grant(admin, "m", &format!("secret:S{number}")).status != 404 {});
+            }
+            scope.spawn(|| admin.delete("/api/v1/modules/m").empty(204));
+        });
+
+        assert_eq!(admin.get("/api/v1/permissions").value(), json!({ "grants": [] }), "round {round}");
+    }
+
+    // A version that takes the place of another while that is removed is not left behind.
+    for round in 1..=5 {
+        upload(admin, "m", &version(2 * round), ONE).expect(201);
+        thread::scope(|scope| {
+            scope.spawn(|| upload(admin, "m", &version(2 * round + 1), ONE).status);
+            scope.spawn(|| admin.delete("/api/v1/modules/m").empty(204));
+        });
+        let _ = admin.delete("/api/v1/modules/m").status;
+        assert_eq!(kept(), 0, "round {round}");
+    }
+}
+
+#[test]
+fn approving_what_would_be_too_much_changes_nothing() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let admin = server.admin();
+    let wish = |number: u32| format!("[[permissions]]\nallow = 'secret:W{number}'\nreason = 'x'\n");
+    upload(admin, "m", &version(1), "").expect(201);
+    for number in 0..198 {
+        grant(admin, "m", &format!("secret:S{number}")).expect(201);
+    }
+    upload(admin, "m", &version(2), &(0..3).map(wish).collect::<String>()).expect(202);
+    let before = review(admin, "m");
+
+    let refused = admin.post("/api/v1/modules/m/permissions/approve", &json!({})).refused(409, "conflict");
+
+    assert!(refused.message.starts_with("module m has 200 grants, the most"), "{}", refused.message);
+    assert_eq!(review(admin, "m"), before);
+    assert_eq!(which(admin, "m"), json!(1));
+    revoke(admin, "m", "secret:S0").empty(204);
+    let approved = admin.post("/api/v1/modules/m/permissions/approve", &json!({})).value();
+    assert_eq!(approved["granted"], json!(["secret:W0", "secret:W1", "secret:W2"]));
+    assert_eq!(which(admin, "m"), json!(2));
+    assert_eq!(review(admin, "m")["grants"].as_array().unwrap().len(), 200);
+}
+
+#[test]
+fn a_version_whose_predecessor_is_lost_waits_all_the_same() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    let setup = server.stop();
+    for folder in ["components", "cache"] {
+        fs::read_dir(setup.data().join(folder))
+            .unwrap()
+            .for_each(|file| fs::remove_file(file.unwrap().path()).unwrap());
+    }
+    let server = setup.start();
+    let admin = server.admin();
+    admin.get("/api/v1/modules/m").refused(404, "not_found");
+
+    let held = upload(admin, "m", &version(2), MORE).expect(202);
+
+    let added = ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"];
+    assert_eq!(each(&held["changed"]["added"], "grant"), added);
+    admin.get("/api/v1/modules/m").refused(404, "not_found");
+    let before = review(admin, "m");
+    assert_eq!(
+        (each(&before["changed"]["added"], "grant"), &before["asks"]),
+        (added.map(str::to_owned).to_vec(), &json!([]))
+    );
+    admin.post("/api/v1/modules/m/permissions/approve", &json!({})).value();
+    assert_eq!(which(admin, "m"), json!(2));
+}
+
+#[test]
+fn what_was_granted_meanwhile_is_no_news_any_more() {
+    let server = Server::start();
+    let admin = server.admin();
+    upload(admin, "m", &version(1), ONE).expect(201);
+    upload(admin, "m", &version(2), MORE).expect(200);
+    let news = || review(admin, "m").get("changed").map(|changed| each(&changed["added"], "grant"));
+    assert_eq!(news().unwrap().len(), 2);
+
+    grant(admin, "m", "http:GET https://api.example.com/v1").expect(201);
+    assert_eq!(news().unwrap(), ["env:LOG_LEVEL"]);
+    grant(admin, "m", "env:LOG_LEVEL=debug").expect(201);
+
+    assert_eq!(news(), None);
+}
+
+#[test]
+fn what_is_approved_is_the_version_that_was_reviewed() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let admin = server.admin();
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+    let approve = |digest: &Value| admin.post("/api/v1/modules/m/permissions/approve", &json!({ "digest": digest }));
+    upload(admin, "m", &version(1), ONE).expect(201);
+    let served = review(admin, "m")["digest"].clone();
+    upload(admin, "m", &version(2), MORE).expect(202);
+    let reviewed = review(admin, "m")["waiting"]["digest"].clone();
+    let shown = run(&["review", "m"]);
+    let next = format!("`fumehood review m --approve --digest {}`", reviewed.as_str().unwrap());
+    assert!(shown.stderr.contains(&next), "{}", shown.stderr);
+    upload(admin, "m", &version(3), &MORE.replace("LOG_LEVEL", "OTHER")).expect(202);
+    let now = review(admin, "m")["waiting"]["digest"].clone();
+
+    for digest in [&reviewed, &served] {
+        let message = approve(digest).refused(409, "conflict").message;
+        assert!(message.contains(now.as_str().unwrap()), "{message}");
+    }
+    let late = run(&["review", "m", "--approve", "--digest", reviewed.as_str().unwrap()]);
+
+    assert_eq!((late.code, late.stdout.as_str()), (6, ""), "{}", late.stderr);
+    assert_eq!((which(admin, "m"), &review(admin, "m")["grants"]), (json!(1), &json!([])));
+    let approved = run(&["review", "m", "--approve"]);
+    assert!(approved.stderr.contains(now.as_str().unwrap()), "{}", approved.stderr);
+    assert_eq!(approved.ok(), "secret:API_TOKEN\nhttp:GET https://api.example.com/v1\n");
+    assert_eq!(which(admin, "m"), json!(3));
+    approve(&reviewed).refused(409, "conflict");
+    assert_eq!(approve(&now).value()["granted"], json!([]));
+    approve(&json!("sha256:0")).refused(400, "malformed");
+}
+
+#[test]
+fn a_review_tells_what_a_module_could_reach_and_what_its_calls_have_used() {
+    let Some(component) = guest("host-api") else { return };
+    let server = Server::setup().patient().start();
+    let admin = server.admin();
+    let call = |function: &str, arguments: Value| admin.call(&format!("m/{function}"), &arguments);
+    let at = json!({ "bucket": "default", "key": "k", "value": "v" });
+    assert_eq!(admin.upload("m", &fs::read(component).unwrap()).status, 201);
+    let before = review(admin, "m");
+    assert_eq!(each(&before["could_reach"], "kind"), ["env", "config", "keyvalue", "secret", "invoke"]);
+    assert!(before["could_reach"][3]["imports"].to_string().contains("fumehood:host/secrets@"), "{before}");
+    assert_eq!(before["has_used"], json!([]));
+
+    call("set", at.clone()).refused(422, "tool_error");
+    grant(admin, "m", "keyvalue:default").expect(201);
+    call("set", at.clone()).value();
+    call("set", at).value();
+    call("secret-length", json!({ "name": "TOKEN" })).refused(422, "tool_error");
+
+    let used = review(admin, "m")["has_used"].clone();
+    let mut used: Vec<_> =
+        used.as_array().unwrap().iter().map(|seen| (seen["grant"].to_string(), seen.clone())).collect();
+    used.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let counts: Vec<_> = used.iter().map(|(_, seen)| json!([seen["grant"], seen["allowed"], seen["denied"]])).collect();
+    assert_eq!(counts.len(), 2, "{used:?}");
+    assert!(counts[0][0].as_str().unwrap().starts_with("keyvalue:default"), "{counts:?}");
+    assert!(counts[0][1].as_u64().unwrap() >= 2 && counts[0][2].as_u64().unwrap() >= 1, "{counts:?}");
+    assert_eq!(counts[1], json!(["secret:TOKEN", 0, 1]));
+}
+
+#[test]
+fn a_denial_tells_the_operator_the_command_and_the_caller_only_whom_to_ask() {
+    let Some(component) = guest("host-api") else { return };
+    let server = Server::setup().patient().guest("m", &component).start();
+    let (_, caller) = server.admin().new_key("ci", "call");
+    let name = json!({ "name": "TOP_SECRET" });
+    let ask = "an administrator of this server can review what this tool may reach";
+    let needs = "the tool needs secret, which it was not granted: ask an administrator of this server to review it";
+
+    let crashed = caller.call("m/needed-secret-length", &name).refused(403, "denied");
+    let answered = caller.call("m/secret-length", &name).refused(422, "tool_error");
+    let executed = caller.post("/api/v1/tools/m__needed-secret-length/execute", &json!({ "input": name }));
+    let over_mcp =
+        |tool: &str| Mcp::modern(&caller).call(tool, &name)["content"][0]["text"].as_str().unwrap().to_owned();
+    let (mcp_crashed, mcp_answered) = (over_mcp("m__needed-secret-length"), over_mcp("m__secret-length"));
+
+    assert_eq!(crashed.message, needs);
+    assert_eq!(crashed.details, json!({ "denied": ["secret"], "ask": ask }));
+    assert_eq!(answered.details, json!({ "error": "not-granted", "denied": ["secret"], "ask": ask }));
+    assert_eq!(executed.refused(403, "denied").details, crashed.details);
+    assert!(mcp_crashed.contains(needs), "{mcp_crashed}");
+    assert_eq!(
+        mcp_answered,
+        "not-granted\n(This tool was denied secret; an administrator of this server can review it.)"
+    );
+    server.says("to allow it: fumehood grants add m 'secret:TOP_SECRET'");
+    for told in [format!("{crashed:?}"), format!("{answered:?}"), mcp_crashed, mcp_answered] {
+        assert!(!told.contains("TOP_SECRET"), "{told}");
+    }
+    let run = |function: &str| {
+        Finished::of(server.command(&["call", function, "name=TOP_SECRET"]).env("FUMEHOOD_KEY", caller.key()))
+    };
+    let hint = format!("hint: {ask}: it was denied secret");
+    assert_eq!(run("m.needed-secret-length").failed(4), format!("error: {needs}\n{hint}"));
+    assert_eq!(run("m.secret-length").failed(1), format!("error: not-granted\n  not-granted\n{hint}"));
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use fumehood_tests::{Answer, Client, Server, Shared, connect, eventually, guest, wat};
+use fumehood_tests::{Answer, Client, Mcp, Server, Shared, bombs, connect, eventually, guest, wat};
 use serde_json::{Value, json};
 
 static PROBE: Shared = Shared::new();
@@ -259,6 +259,30 @@ fn an_answer_that_is_larger_in_the_host_than_in_the_guest_is_bounded() {
     let refused = attack(&server, "huge-list/present", json!({})).refused(507, "result_too_large");
 
     assert_eq!(refused.message, "the answer of the tool is larger than 8 MiB");
+}
+
+#[test]
+fn the_operator_reads_where_a_tool_crashed_and_its_caller_does_not() {
+    let crash = bombs::traps_in("_ZN9untrusted5inner17h0123456789abcdefE");
+    let server = Server::setup().api("m", crash).start();
+
+    let told = server.admin().call("m/run", &json!({})).refused(502, "trap");
+    let over_mcp = Mcp::modern(server.admin()).call("m__run", &json!({})).to_string();
+
+    assert_eq!(told.message, "the tool crashed: it panicked or reached code that it declared unreachable");
+    assert_eq!(told.details, Value::Null);
+    assert!(over_mcp.contains(&told.message), "{over_mcp}");
+    eventually("the log has the frames of both calls", || server.log().matches("untrusted::inner").count() == 2);
+    let log = server.log();
+    let frames = log.lines().skip_while(|line| !line.contains("m__run was stopped: ")).skip(1);
+    let frames: Vec<_> =
+        frames.filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit())).take(3).collect();
+    for (frame, name) in frames.iter().zip(["untrusted::inner", "middle", "run"]) {
+        assert!(frame.starts_with("  ") && frame.contains(name), "{log}");
+    }
+    for told in [format!("{told:?}"), over_mcp] {
+        assert!(!["untrusted", "inner", "middle", "0x"].iter().any(|part| told.contains(part)), "{told}");
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod dial;
 mod egress;
 mod exchange;
 mod fields;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod guest;
 mod headers;
 mod held;

@@ -223,6 +223,9 @@ pub(crate) struct ReviewArgs {
     /// Grant everything that it asks for, and serve the version that waits
     #[arg(long, conflicts_with = "reject")]
     pub(crate) approve: bool,
+    /// Approve only this version, which a review showed before; without it, the version that is shown now
+    #[arg(long, requires = "approve")]
+    pub(crate) digest: Option<String>,
     /// Drop the version that waits
     #[arg(long)]
     pub(crate) reject: bool,

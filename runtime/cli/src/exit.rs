@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Nothing is known under this name, or no server answers.
     NotFound = 3,
-    /// The credentials do not allow this.
+    /// The credentials do not allow this, or the tool was not granted what it needs.
     Denied = 4,
     /// The call was stopped by a limit.
     Stopped = 5,
@@ -32,13 +32,12 @@ impl Exit {
         match code {
             Code::ToolError => Self::ToolError,
             Code::NotFound | Code::Unavailable | Code::Gone | Code::StorageFull => Self::NotFound,
-            Code::Unauthenticated | Code::Forbidden => Self::Denied,
+            Code::Unauthenticated | Code::Forbidden | Code::Denied => Self::Denied,
             Code::Busy
             | Code::Deadline
             | Code::Memory
             | Code::Fuel
             | Code::Trap
-            | Code::Denied
             | Code::Cancelled
             | Code::ResultTooLarge
             | Code::QuotaExceeded
@@ -178,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_was_denied_something_is_a_limit_and_a_caller_without_the_right_is_denied() {
-        assert_eq!(Exit::of(Code::Denied), Exit::Stopped);
+    fn a_guest_without_the_grant_is_denied_as_a_caller_without_the_right_is() {
+        assert_eq!(Exit::of(Code::Denied), Exit::Denied);
         assert_eq!(Exit::of(Code::Forbidden), Exit::Denied);
         assert_eq!(Exit::of(Code::Unauthenticated), Exit::Denied);
     }

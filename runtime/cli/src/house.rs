@@ -192,17 +192,30 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().enable_all().thread_name("fumehood").build().context("the threads cannot be started")
 }
 
-/// Reads modules again when another process has changed them.
-pub(crate) async fn follow_changes(house: &House) {
-    /// How often the database is asked; asking costs microseconds.
-    const PERIOD: Duration = Duration::from_secs(1);
-    let Ok(database) = house.directory.database() else { return };
-    let mut seen = database.change_counter().ok();
-    loop {
-        tokio::time::sleep(PERIOD).await;
-        let now = database.change_counter().ok();
-        if now != seen {
-            seen = now;
+/// What another process may change of what is served here.
+pub(crate) struct Changes {
+    database: Database,
+    seen: Option<u64>,
+}
+
+impl Changes {
+    /// From now on. To be asked for before modules are loaded, so that no change falls between the two.
+    pub(crate) fn of(house: &House) -> anyhow::Result<Self> {
+        let database = house.directory.database()?;
+        let seen = database.generation().ok();
+        Ok(Self { database, seen })
+    }
+
+    /// Load modules and grants again whenever another process has changed some.
+    pub(crate) async fn follow(mut self, house: &House) {
+        /// How often the database is asked; asking costs microseconds.
+        const PERIOD: Duration = Duration::from_secs(1);
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            let Ok(now) = self.database.generation() else { continue };
+            if self.seen.replace(now) == Some(now) {
+                continue;
+            }
             if let Err(error) = house.dispatcher.load().await {
                 tracing::warn!(%error, "Modules could not be read again");
             }

@@ -11,7 +11,7 @@ use fumehood_capabilities::{Granted, Heard, Nothing};
 use fumehood_dispatch::{Manifest, Module, Origin};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
 use fumehood_policy::Limits;
-use fumehood_sandbox::{Call, Sandbox, SandboxError, is_offered};
+use fumehood_sandbox::{Call, Said, Sandbox, SandboxError, is_offered};
 use fumehood_store::{Access, DataDirectory};
 use fumehood_value::{Arguments, InputError};
 use serde_json::json;
@@ -37,6 +37,8 @@ pub(crate) struct LocalAnswer {
     pub(crate) stdout: Captured,
     /// What the guest wrote to its standard error.
     pub(crate) stderr: Captured,
+    /// Where the guest was when it crashed: whoever runs a file is its operator.
+    pub(crate) trace: Option<String>,
 }
 
 /// A component file, read and described in a place of its own that is removed afterwards.
@@ -113,7 +115,8 @@ pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> 
             Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
         };
         let (usage, said) = (finished.usage, finished.said);
-        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout: said.stdout, stderr: said.stderr })
+        let Said { stdout, stderr, trace, .. } = said;
+        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr, trace })
     })
 }
 
@@ -161,6 +164,7 @@ fn refused(path: &Path, error: SandboxError) -> anyhow::Error {
         SandboxError::NotServable(_)
         | SandboxError::UnknownImport { .. }
         | SandboxError::Refused { .. }
+        | SandboxError::ReadBudget { .. }
         | SandboxError::CompileBudget { .. } => {
             Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display())).into()
         }
@@ -182,5 +186,21 @@ fn unfit(error: InputError) -> Failure {
             Failure::new(code, "the arguments do not fit the function").lines(lines.collect())
         }
         error => Failure::new(code, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn what_is_too_dear_to_read_or_compile_is_invalid_and_no_failure_of_ours() {
+        let what = || "5 s of CPU time".to_owned();
+
+        for error in [SandboxError::ReadBudget { what: what() }, SandboxError::CompileBudget { what: what() }] {
+            let refused = refused(Path::new("x.wasm"), error);
+            assert_eq!(refused.downcast_ref().map(Failure::exit), Some(Exit::Invalid), "{refused:#}");
+        }
     }
 }

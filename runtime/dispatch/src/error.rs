@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fumehood_model::{ByteSize, Code, JobId, JobState, ModuleName};
+use fumehood_model::{ByteSize, Code, Digest, JobId, JobState, ModuleName};
 use fumehood_policy::{Forbidden, Grant, GrantError};
 use fumehood_registry::AdmitError;
 use fumehood_sandbox::SandboxError;
@@ -110,6 +110,14 @@ pub enum DispatchError {
         /// The module.
         module: ModuleName,
     },
+    /// Another version was approved than the one that is to be reviewed now.
+    #[error("the version of module {module} that is to be reviewed is {digest} now: review it before you approve it")]
+    OtherVersion {
+        /// The module.
+        module: ModuleName,
+        /// The version that waits, or else the one that is served.
+        digest: Digest,
+    },
     /// The module's own bound on calls at a time is reached, and too many wait.
     #[error("too many calls of module {module} wait for their turn")]
     ModuleBusy {
@@ -197,7 +205,8 @@ impl DispatchError {
             | Self::TooManyGrants { .. }
             | Self::NotRetryable { .. }
             | Self::Submit(SubmitError::Exists { .. })
-            | Self::NothingPending { .. } => Code::Conflict,
+            | Self::NothingPending { .. }
+            | Self::OtherVersion { .. } => Code::Conflict,
             Self::Submit(SubmitError::ShareUsed { .. }) => Code::Busy,
             Self::Submit(SubmitError::Full { .. }) => Code::Unavailable,
             Self::Submit(SubmitError::NameTaken { .. }) => Code::InvalidInput,

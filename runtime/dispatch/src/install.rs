@@ -6,7 +6,7 @@ use fumehood_scheduler::Kind;
 use fumehood_store::{ModuleRow, PendingRow};
 use std::sync::Arc;
 
-use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown, pin::Pin};
+use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown, permissions::asked_by, pin::Pin};
 
 /// What a manifest that came with an upload is called.
 pub(crate) const SENT: &str = "tool.toml";
@@ -72,7 +72,8 @@ impl Dispatcher {
     /// Install what is uploaded as the module `name`.
     ///
     /// It is read, compiled and linked first: what can be installed can be called at once. Calls that run on the module
-    /// that it replaces finish on it. Nothing that it asks for is granted; grants of an earlier version stay.
+    /// that it replaces finish on it. Nothing that it asks for is granted; grants of the version that it replaces stay,
+    /// and a name that nothing has starts without any.
     ///
     /// # Errors
     ///
@@ -127,8 +128,12 @@ impl Dispatcher {
         self.check_name(name, overwrite)?;
         let before = self.stored_row(name).await?;
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
+        let is_known = before.is_some() || serving.is_some();
+        if !is_known {
+            self.start_afresh(name).await?;
+        }
         let base = before.as_ref().and_then(|row| row.asked_before.clone());
-        let base = base.or_else(|| serving.as_ref().map(|serving| serving.manifest.asks()));
+        let base = base.or_else(|| is_known.then(|| asked_by(serving.as_deref(), before.as_ref())));
         let mut changed =
             base.as_ref().map(|base| Changed::between(base, &module.manifest.permissions)).unwrap_or_default();
         changed.added = self.ungranted(name, &changed.added);
@@ -180,12 +185,13 @@ impl Dispatcher {
     pub async fn remove(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
         Action::Remove.check(principal)?;
         self.check_writable()?;
+        // Looked up in our turn: until then another version may take its place.
+        let _turn = self.inner.installing.lock().await;
         let module = self.module(principal, name)?;
         if let Origin::File { path } = &module.origin {
             let path = path.display().to_string();
             return Err(DispatchError::TakenByFile { module: module.name.clone(), path });
         }
-        let _turn = self.inner.installing.lock().await;
         let (database, row) = (self.inner.database.clone(), module.name.clone());
         let waiting = self.inner.permissions.waiting().get(&module.name).map(|waiting| waiting.digest);
         let removed = blocking(move || Ok(database.remove_module(&row)?)).await?;

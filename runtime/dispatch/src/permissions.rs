@@ -16,13 +16,14 @@ use arc_swap::ArcSwap;
 use fumehood_capabilities::Witness;
 use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
 use fumehood_policy::{Action, Grant};
-use fumehood_registry::{Module, Origin, Tool, Wish};
+use fumehood_registry::{Manifest, Module, Origin, Tool, Wish};
 use fumehood_store::{Added, GrantRow, ModuleRow, Observation};
 
 use crate::{
     DispatchError, Dispatcher,
     dispatcher::{Config, blocking},
     error::shown,
+    install::SENT,
     witness::{Ledger, MAX_OBSERVED},
 };
 
@@ -238,34 +239,49 @@ impl Dispatcher {
     /// When `principal` may not see it, or there is no such module.
     pub async fn review(&self, principal: &Principal, name: &str) -> Result<Review, DispatchError> {
         Action::Review.check(principal)?;
-        let module = self.module(principal, name)?;
+        let (module, digest, _) = self.to_be_approved(principal, name)?;
         self.write_observations().await;
-        let (database, own) = (self.inner.database.clone(), module.name.clone());
+        let serving = self.inner.registry.current().module(name).cloned();
+        let (database, own) = (self.inner.database.clone(), module.clone());
         let (used, grants, row) = blocking(move || {
             let grants = database.grants()?.into_iter().filter(|row| row.module == own);
             Ok((database.observations(&own)?, grants.collect::<Vec<_>>(), database.module(&own)?))
         })
         .await?;
-        let waiting = self.inner.permissions.waiting().get(&module.name).map(|waiting| self.waiting(waiting));
-        let before = row.and_then(|row| row.asked_before);
-        let changed = match (&waiting, before) {
-            (Some(waiting), _) => {
-                let now: Vec<_> = waiting.asks.iter().map(|asked| asked.wish.clone()).collect();
-                Some(Changed::between(&module.manifest.asks(), &now))
-            }
-            (None, Some(before)) => Some(Changed::between(&before, &module.manifest.permissions)),
-            (None, None) => None,
-        };
+        let waiting = self.inner.permissions.waiting().get(&module).map(|waiting| self.waiting(waiting));
+        let changed = self.unreviewed(&module, serving.as_deref(), waiting.as_ref(), row.as_ref());
         Ok(Review {
-            module: module.name.clone(),
-            digest: module.digest,
-            asks: self.asked(&module),
-            reaches: reach::of(&module.interface.imports),
+            digest: serving.as_ref().map(|serving| serving.digest).or(row.map(|row| row.digest)).unwrap_or(digest),
+            asks: serving.as_ref().map(|serving| self.asked(serving)).unwrap_or_default(),
+            reaches: serving.map(|serving| reach::of(&serving.interface.imports)).unwrap_or_default(),
+            module,
             used,
             grants: grants.into_iter().map(InForce::from).collect(),
             waiting,
             changed,
         })
+    }
+
+    /// What is asked for, was not asked for before, and is not granted: by the version that waits, or by the one that is
+    /// served and was not reviewed yet.
+    fn unreviewed(
+        &self,
+        module: &ModuleName,
+        serving: Option<&Module>,
+        waiting: Option<&Waiting>,
+        row: Option<&ModuleRow>,
+    ) -> Option<Changed> {
+        let before = row.and_then(|row| row.asked_before.clone());
+        let mut changed = match (waiting, before) {
+            (Some(waiting), _) => {
+                let now: Vec<_> = waiting.asks.iter().map(|asked| asked.wish.clone()).collect();
+                Changed::between(&asked_by(serving, row), &now)
+            }
+            (None, Some(before)) => Changed::between(&before, &serving?.manifest.permissions),
+            (None, None) => return None,
+        };
+        changed.added = self.ungranted(module, &changed.added);
+        (waiting.is_some() || !changed.added.is_empty()).then_some(changed)
     }
 
     /// All grants of all modules.
@@ -295,20 +311,22 @@ impl Dispatcher {
     ) -> Result<(InForce, bool), DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
+        let config = self.inner.config.clone();
+        let grant = blocking(move || folder::checked(grant, &config)).await?;
+        // Looked up in our turn: until then the module may be removed or replaced.
+        let _turn = self.inner.installing.lock().await;
         let module = self.module(principal, name)?;
         if let Some(function) = function {
             self.check_function(&module, function)?;
         }
-        let config = self.inner.config.clone();
-        let grant = blocking(move || folder::checked(grant, &config)).await?;
-        let _turn = self.inner.installing.lock().await;
         let row = self.row(principal, &module.name, function, &grant);
         let is_new = self.add(row.clone()).await?;
         self.load_grants().await?;
         Ok((row.into(), is_new))
     }
 
-    /// Take a grant away from the module `name`, or from one `function` of it, for every call from now on.
+    /// Take a grant away from the module `name`, or from one `function` of it, for every call from now on. The module
+    /// need not be there any more.
     ///
     /// # Errors
     ///
@@ -322,9 +340,11 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
-        let module = self.module(principal, name)?;
+        // What is no name cannot have been granted anything: that there is no such module is told with near names.
+        let module: ModuleName =
+            name.parse().or_else(|_| self.module(principal, name).map(|module| module.name.clone()))?;
         let (database, own, of, config) =
-            (self.inner.database.clone(), module.name.clone(), function.map(str::to_owned), self.inner.config.clone());
+            (self.inner.database.clone(), module.clone(), function.map(str::to_owned), self.inner.config.clone());
         let _turn = self.inner.installing.lock().await;
         let shown_text = shown(&grant.to_string());
         let logged = grant.as_ask();
@@ -338,46 +358,79 @@ impl Dispatcher {
         })
         .await?;
         if !removed {
+            self.module(principal, name)?;
             return Err(DispatchError::NotFound { what: "grant", name: shown_text, near: Vec::new() });
         }
         self.load_grants().await?;
         tracing::info!(
-            module.name = %module.name, key.id = %principal.key, grant = %logged, "{} revoked {logged} from {}",
-            principal.name, place(&module.name, function)
+            module.name = %module, key.id = %principal.key, grant = %logged, "{} revoked {logged} from {}",
+            principal.name, place(&module, function)
         );
         Ok(())
     }
 
-    /// Grant everything that the module `name` asks for and that is complete, and serve the version that waited.
+    /// Grant everything that the module `name` asks for and that is complete, and serve the version that waited: all of
+    /// it or nothing. With a `digest`, only if that is the version which is to be approved.
     ///
     /// # Errors
     ///
-    /// When `principal` may not, there is no such module, or it would have too many grants.
-    pub async fn approve(&self, principal: &Principal, name: &str) -> Result<Approved, DispatchError> {
+    /// When `principal` may not, there is no such module, another version is to be approved, or the module would have
+    /// too many grants. Then everything is as it was.
+    pub async fn approve(
+        &self,
+        principal: &Principal,
+        name: &str,
+        digest: Option<Digest>,
+    ) -> Result<Approved, DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
         let _turn = self.inner.installing.lock().await;
-        let serving = self.module(principal, name)?;
-        let asks = {
-            let waiting = self.inner.permissions.waiting();
-            waiting.get(&serving.name).unwrap_or(&serving).manifest.permissions.clone()
-        };
-        let (mut granted, mut left) = (Vec::new(), Vec::new());
-        for Wish { grant, .. } in asks {
-            if self.inner.permissions.state(&serving.name, &grant) == Granted::Yes {
-                continue;
-            }
-            if grant.lacks().is_some() {
-                left.push(grant);
-                continue;
-            }
-            self.add(self.row(principal, &serving.name, None, &grant)).await?;
-            granted.push(grant);
+        let (module, reviewed, asks) = self.to_be_approved(principal, name)?;
+        if digest.is_some_and(|digest| digest != reviewed) {
+            return Err(DispatchError::OtherVersion { module, digest: reviewed });
         }
+        let before = self.stored_row(&module).await?;
+        let waited = before.as_ref().and_then(|row| row.pending.clone());
+        if waited.as_ref().is_some_and(|waited| waited.digest != reviewed) {
+            return Err(DispatchError::NothingPending { module });
+        }
+        let asks = asks.into_iter().filter(|grant| self.inner.permissions.state(&module, grant) != Granted::Yes);
+        let (left, granted): (Vec<_>, Vec<_>) = asks.partition(|grant| grant.lacks().is_some());
+        let rows: Vec<_> = granted.iter().map(|grant| self.row(principal, &module, None, grant)).collect();
+        let (database, stored, row) = (self.inner.database.clone(), rows.clone(), before.clone().map(as_reviewed));
+        if !blocking(move || Ok(database.approve(row.as_ref(), &stored, MAX_GRANTS)?)).await? {
+            return Err(DispatchError::TooManyGrants { module, most: MAX_GRANTS });
+        }
+        rows.iter().for_each(log_granted);
         self.load_grants().await?;
-        self.reviewed(principal, &serving).await?;
+        if let (Some(waited), Some(before)) = (waited, before) {
+            let served = self.inner.permissions.waiting().remove(&module);
+            served.map(|served| self.inner.registry.insert(served));
+            tracing::info!(
+                module.name = %module, component.digest = %waited.digest, key.id = %principal.key,
+                "The waiting version of module {module} approved by {}", principal.name
+            );
+            self.forget_unused(before.digest).await;
+        }
         let module = self.module(principal, name)?;
         Ok(Approved { module, granted, left })
+    }
+
+    /// The version of the module `name` that approving is about, and what it asks for: the one that waits, or else the
+    /// one that is served.
+    fn to_be_approved(
+        &self,
+        principal: &Principal,
+        name: &str,
+    ) -> Result<(ModuleName, Digest, Vec<Grant>), DispatchError> {
+        let told = |module: &Module| {
+            let asks = module.manifest.permissions.iter().map(|wish| wish.grant.clone());
+            (module.name.clone(), module.digest, asks.collect())
+        };
+        if let Some(waiting) = self.inner.permissions.waiting().get(name) {
+            return Ok(told(waiting));
+        }
+        Ok(told(&*self.module(principal, name)?))
     }
 
     /// Drop the version of the module `name` that waits.
@@ -403,12 +456,13 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Write what was observed so far: to be called once more before the process ends.
+    /// Write what was observed so far: to be called once more before the process ends. A process that only reads from
+    /// its data directory forgets it.
     pub async fn write_observations(&self) {
+        let mut seen = self.inner.permissions.ledger.take();
         if self.inner.config.read_only {
             return;
         }
-        let mut seen = self.inner.permissions.ledger.take();
         let catalogue = self.inner.registry.snapshot();
         // The last calls of a removed module leave nothing behind.
         seen.retain(|seen| catalogue.module(seen.module.as_str()).is_some());
@@ -421,9 +475,9 @@ impl Dispatcher {
         }
     }
 
-    /// Write what is observed every second, as long as this dispatcher lives.
+    /// Write what is observed every second, or forget it, as long as this dispatcher lives.
     pub(crate) fn start_writing(&self) {
-        if self.inner.config.read_only || self.inner.permissions.writes.swap(true, Ordering::Relaxed) {
+        if self.inner.permissions.writes.swap(true, Ordering::Relaxed) {
             return;
         }
         let inner = Arc::downgrade(&self.inner);
@@ -434,6 +488,32 @@ impl Dispatcher {
                 Self { inner }.write_observations().await;
             }
         });
+    }
+
+    /// Drop what an earlier module of this name left behind when it vanished from the folders of APIs: a name is no
+    /// right to what somebody else's module was granted and has kept.
+    pub(crate) async fn start_afresh(&self, module: &ModuleName) -> Result<(), DispatchError> {
+        let (database, own) = (self.inner.database.clone(), module.clone());
+        let left = blocking(move || {
+            let left: Vec<_> = database.grants()?.into_iter().filter(|row| row.module == own).collect();
+            database.remove_module(&own)?;
+            Ok(left)
+        })
+        .await?;
+        self.inner.permissions.forget(module);
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.load_grants().await?;
+        for row in left {
+            let logged = logged(&row.text);
+            tracing::warn!(
+                module.name = %module, grant = %logged,
+                "{logged} was granted to {} before, which is gone; the new module does not get it",
+                place(module, row.function.as_deref())
+            );
+        }
+        Ok(())
     }
 
     /// Put what is stored in force.
@@ -463,38 +543,6 @@ impl Dispatcher {
         blocking(move || Ok(database.put_module(&row)?)).await
     }
 
-    /// What is served from now on was reviewed: the version that waited, or the one that is served already.
-    async fn reviewed(&self, principal: &Principal, serving: &Module) -> Result<(), DispatchError> {
-        let Some(row) = self.stored_row(&serving.name).await? else { return Ok(()) };
-        let Some(waiting) = row.pending.clone() else {
-            return self.put_row(ModuleRow { asked_before: None, ..row }).await;
-        };
-        if !self.inner.permissions.waiting().contains_key(&serving.name) {
-            return Err(DispatchError::NothingPending { module: serving.name.clone() });
-        }
-        let row = ModuleRow {
-            digest: waiting.digest,
-            size_bytes: waiting.size_bytes,
-            installed_by: waiting.by,
-            installed_at: waiting.at,
-            manifest: waiting.manifest,
-            asked_before: None,
-            pending: None,
-            ..row
-        };
-        self.put_row(row).await?;
-        let waited = self.inner.permissions.waiting().remove(&serving.name);
-        if let Some(module) = waited {
-            self.inner.registry.insert(module);
-        }
-        tracing::info!(
-            module.name = %serving.name, component.digest = %waiting.digest, key.id = %principal.key,
-            "The waiting version of module {} approved by {}", serving.name, principal.name
-        );
-        self.forget_unused(serving.digest).await;
-        Ok(())
-    }
-
     fn row(&self, principal: &Principal, module: &ModuleName, function: Option<&str>, grant: &Grant) -> GrantRow {
         GrantRow {
             module: module.clone(),
@@ -512,13 +560,7 @@ impl Dispatcher {
             Added::Before => Ok(false),
             Added::Full => Err(DispatchError::TooManyGrants { module: row.module, most: MAX_GRANTS }),
             Added::New => {
-                let GrantRow { module, function, text, granted_by, .. } = row;
-                // Values may be nobody's business.
-                let logged = text.parse::<Grant>().map(|grant| grant.as_ask().to_string()).unwrap_or_default();
-                tracing::info!(
-                    module.name = %module, grant = %logged, "{granted_by} granted {logged} to {}",
-                    place(&module, function.as_deref())
-                );
+                log_granted(&row);
                 Ok(true)
             }
         }
@@ -559,6 +601,41 @@ impl From<GrantRow> for InForce {
         let GrantRow { module, function, text, granted_by: by, granted_at: at } = row;
         Self { module, function, text, by, at }
     }
+}
+
+/// What the version of a module asks for that is served, or is stored and could not be loaded. Then only what was sent
+/// beside it is known.
+pub(crate) fn asked_by(serving: Option<&Module>, row: Option<&ModuleRow>) -> Vec<String> {
+    let stored = || Manifest::parse(SENT, row?.manifest.as_deref()?).ok().map(|manifest| manifest.asks());
+    serving.map(|serving| serving.manifest.asks()).or_else(stored).unwrap_or_default()
+}
+
+/// A stored module once its newest version was reviewed: the one that waited, or the one that is served already.
+fn as_reviewed(row: ModuleRow) -> ModuleRow {
+    let Some(waited) = row.pending else { return ModuleRow { asked_before: None, ..row } };
+    ModuleRow {
+        name: row.name,
+        digest: waited.digest,
+        size_bytes: waited.size_bytes,
+        installed_by: waited.by,
+        installed_at: waited.at,
+        manifest: waited.manifest,
+        asked_before: None,
+        pending: None,
+    }
+}
+
+fn log_granted(row: &GrantRow) {
+    let GrantRow { module, function, text, granted_by, .. } = row;
+    let logged = logged(text);
+    tracing::info!(
+        module.name = %module, grant = %logged, "{granted_by} granted {logged} to {}", place(module, function.as_deref())
+    );
+}
+
+/// A stored grant as it may be logged: without its value, which may be nobody's business.
+fn logged(text: &str) -> String {
+    text.parse::<Grant>().map(|grant| grant.as_ask().to_string()).unwrap_or_default()
 }
 
 fn place(module: &ModuleName, function: Option<&str>) -> String {

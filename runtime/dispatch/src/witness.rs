@@ -24,7 +24,8 @@ const MAX_WARNINGS: usize = 10;
 
 /// Counts what calls use. Cloning is cheap, clones count together.
 ///
-/// Counts are in memory until they are taken, which the dispatcher does every second: a crash loses a second of them.
+/// Counts are in memory until they are taken, which the dispatcher does every second: a crash loses a second of them. A
+/// process that only reads takes them too, and drops them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     modules: Arc<Mutex<HashMap<ModuleName, Page>>>,
@@ -86,13 +87,13 @@ impl Ledger {
             Some(page) => page,
             None => pages.entry(module.clone()).or_default(),
         };
-        let is_full = page.uses.len() >= MAX_OBSERVED;
-        let tally = match page.uses.get_mut(grant) {
-            Some(tally) => tally,
-            // What is refused can be anything, what is allowed is at most what is granted.
-            None if is_full && !allowed => return false,
-            None => page.uses.entry(grant.clone()).or_insert_with(Tally::new),
-        };
+        if !page.uses.contains_key(grant) {
+            if page.uses.len() >= MAX_OBSERVED && !(allowed && page.make_room()) {
+                return false;
+            }
+            page.uses.insert(grant.clone(), Tally::new());
+        }
+        let Some(tally) = page.uses.get_mut(grant) else { return false };
         tally.last = Timestamp::now();
         if allowed {
             tally.allowed += 1;
@@ -109,6 +110,15 @@ impl Ledger {
         page.warned = Some((since, count + 1));
         tally.warned = Some(Instant::now());
         true
+    }
+}
+
+impl Page {
+    /// Let go of something that was only refused, for something that is used; whether there was one. A permission with a
+    /// wildcard is as many uses as a guest can think of.
+    fn make_room(&mut self) -> bool {
+        let refused = self.uses.iter().find(|(_, tally)| tally.allowed == 0).map(|(grant, _)| grant.clone());
+        refused.is_some_and(|grant| self.uses.remove(&grant).is_some())
     }
 }
 
@@ -193,6 +203,21 @@ mod tests {
         ledger.note(&"other".parse().unwrap(), &grant("secret:A"), true);
 
         assert_eq!(ledger.take().len(), MAX_OBSERVED + 1);
+    }
+
+    #[test]
+    fn what_is_used_takes_the_place_of_what_was_refused_and_is_bounded_too() {
+        let (ledger, module): (_, ModuleName) = (Ledger::default(), "m".parse().unwrap());
+        let note = |index: usize, allowed| {
+            ledger.note(&module, &grant(&format!("http:https://h{index}.example")), allowed);
+        };
+
+        (0..MAX_OBSERVED).for_each(|index| note(index, false));
+        (1_000..1_000 + 2 * MAX_OBSERVED).for_each(|index| note(index, true));
+
+        let taken = ledger.take();
+        assert_eq!(taken.len(), MAX_OBSERVED);
+        assert!(taken.iter().all(|seen| (seen.allowed, seen.denied) == (1, 0)));
     }
 
     #[test]

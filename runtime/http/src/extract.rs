@@ -1,6 +1,6 @@
 //! Extractors that refuse with a [`Problem`], where axum's own refuse with plain text.
 
-use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use fumehood_model::Code;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -50,11 +50,28 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let Body(bytes) = Body::from_request(request, state).await?;
-        match serde_json::from_slice(&bytes) {
-            Ok(value) => Ok(Self(value)),
-            Err(error) => {
-                Err(Problem::new(Code::Malformed, format!("the body is not the JSON that is expected here: {error}")))
-            }
-        }
+        Self::parse(&bytes)
+    }
+}
+
+/// A body of no bytes is nothing.
+impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    MaxBody: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        let Body(bytes) = Body::from_request(request, state).await?;
+        if bytes.is_empty() { Ok(None) } else { Self::parse(&bytes).map(Some) }
+    }
+}
+
+impl<T: DeserializeOwned> Json<T> {
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        serde_json::from_slice(bytes).map(Self).map_err(|error| {
+            Problem::new(Code::Malformed, format!("the body is not the JSON that is expected here: {error}"))
+        })
     }
 }

@@ -19,6 +19,12 @@ pub struct Problem {
     retry_after: Option<Duration>,
 }
 
+/// Say what kinds of things were denied, and whom to ask.
+fn ask(details: &mut serde_json::Value, denied: &[&str]) {
+    details["denied"] = denied.into();
+    details["ask"] = "an administrator of this server can review what this tool may reach".into();
+}
+
 /// The HTTP status of each code.
 ///
 /// The statuses of stopped calls are told apart so that a client can react without reading the body: 504 try again or
@@ -101,22 +107,33 @@ impl Problem {
         };
         let mut details = serde_json::json!({ "error": error });
         if !denied.is_empty() {
-            details["denied"] = denied.into();
-            details["ask"] = "an administrator of this server can review what this tool may reach".into();
+            ask(&mut details, denied);
         }
         Self::new(Code::ToolError, message).with_details(details)
     }
 
-    /// A call that the sandbox ended: which bound it hit, what it allows and what was used.
+    /// A call that the sandbox ended: which bound it hit, what it allows and what was used, or what kinds of things it
+    /// was `denied`.
     #[must_use]
-    pub fn stopped(reason: &StopReason, usage: &Usage) -> Self {
+    pub fn stopped(reason: &StopReason, usage: &Usage, denied: &[&str]) -> Self {
         let problem = Self::new(reason.code(), reason.to_string());
+        if let StopReason::Denied { .. } = reason {
+            let mut details = serde_json::json!({});
+            ask(&mut details, denied);
+            return problem.with_details(details);
+        }
         let Some((limit, allowed)) = reason.limit() else { return problem };
         let mut details = serde_json::json!({ "limit": limit, "allowed": allowed });
         if let Some(used) = reason.used(usage) {
             details["used"] = used.into();
         }
         problem.with_details(details)
+    }
+
+    /// What a program can read of it.
+    #[must_use]
+    pub fn details(&self) -> Option<&Value> {
+        self.details.as_ref()
     }
 
     /// Its stable code.

@@ -118,12 +118,15 @@ impl Registry {
         self.inner.changes.subscribe()
     }
 
-    /// Put all of `modules` and `problems` in place of what there was.
+    /// Put all of `modules` and `problems` in place of what there was. A module that is the same stays, and if all of
+    /// them are, nothing has changed.
     pub fn replace(&self, modules: Vec<Module>, problems: Vec<Problem>) {
         self.change(|catalogue| {
-            *catalogue = Catalogue { problems, generation: catalogue.generation, ..Catalogue::default() };
+            let generation = catalogue.generation;
+            let old = std::mem::replace(catalogue, Catalogue { problems, generation, ..Catalogue::default() });
             for module in modules {
-                catalogue.insert(Arc::new(module));
+                let same = old.modules.get(&module.name).filter(|old| old.is_same(&module));
+                catalogue.insert(same.map_or_else(|| Arc::new(module), Arc::clone));
             }
         });
     }
@@ -153,6 +156,9 @@ impl Registry {
             generation: old.generation,
         };
         let output = change(&mut catalogue);
+        if catalogue.is_same(&old) {
+            return output;
+        }
         catalogue.generation += 1;
         let generation = catalogue.generation;
         self.inner.current.store(Arc::new(catalogue));
@@ -162,6 +168,14 @@ impl Registry {
 }
 
 impl Catalogue {
+    /// Whether the very same modules are in both, and the same problems.
+    fn is_same(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Arc<Module>, &Arc<Module>)| Arc::ptr_eq(a, b);
+        self.modules.len() == other.modules.len()
+            && self.modules.values().zip(other.modules.values()).all(same)
+            && self.problems == other.problems
+    }
+
     fn insert(&mut self, module: Arc<Module>) {
         for tool in &module.tools {
             self.tools.insert(tool.name.clone(), Arc::clone(tool));

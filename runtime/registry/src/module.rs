@@ -136,6 +136,16 @@ impl Module {
         Ok(Self { name, digest, size_bytes, origin, interface, manifest, tools, by_function })
     }
 
+    /// Whether `other` would be served just as this is.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        // All else comes from the bytes of the component and from what its author says of it.
+        self.name == other.name
+            && self.digest == other.digest
+            && self.origin == other.origin
+            && self.manifest == other.manifest
+    }
+
     /// The tool for the function called `function`.
     #[must_use]
     pub fn tool(&self, function: &str) -> Option<&Arc<Tool>> {

@@ -110,7 +110,7 @@ async fn answered(
         Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(headers, OCTETS) => download(tool, &json),
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
+        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage, &denied).into_response(),
     };
     used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)

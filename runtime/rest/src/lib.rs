@@ -6,6 +6,8 @@
 mod calls;
 mod docs;
 mod form;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod health;
 mod history;
 mod jobs;

@@ -154,6 +154,16 @@ pub(crate) struct UnwantedGrant {
     function: Option<String>,
 }
 
+/// Which version is approved.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReviewedVersion {
+    /// The one that was reviewed. When another one waits or is served by now, nothing is done; if absent, whichever it
+    /// is.
+    #[schema(value_type = Option<String>)]
+    digest: Option<Digest>,
+}
+
 /// All permissions in force.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GrantList {
@@ -218,14 +228,16 @@ pub(crate) async fn revoke(
 
 /// Grant everything that a module asks for, and serve the version that waits, if one does.
 #[utoipa::path(post, path = "/api/v1/modules/{module}/permissions/approve", tag = "permissions", operation_id = "approveModule",
-    params(("module" = String, Path, description = "Name of the module")),
+    params(("module" = String, Path, description = "Name of the module")), request_body = Option<ReviewedVersion>,
     responses((status = 200, description = "What was granted", body = ApprovedBody)))]
 pub(crate) async fn approve(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
+    sent: Option<Sent<ReviewedVersion>>,
 ) -> Result<Json<ApprovedBody>, Problem> {
-    let Approved { module, granted, left } = door.approve(&principal, &name).await?;
+    let Sent(ReviewedVersion { digest }) = sent.unwrap_or(Sent(ReviewedVersion::default()));
+    let Approved { module, granted, left } = door.approve(&principal, &name, digest).await?;
     Ok(Json(ApprovedBody { module: detail(&module), granted: texts(&granted), left: texts(&left) }))
 }
 

@@ -219,7 +219,7 @@ pub(crate) async fn execute(
                 .into_response()
         }
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
+        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage, &denied).into_response(),
     };
     used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)

@@ -146,11 +146,12 @@ impl Compiler {
         let mut answer = Vec::new();
         let most = limits.memory.0;
         let receive = async { (&mut stdout).take(most).read_to_end(&mut answer).await };
-        let exchanged = tokio::time::timeout(WALL, async { tokio::join!(send, receive) }).await;
-        if exchanged.is_err() {
+        // Waiting for its end as well: a worker can close its pipes and live on.
+        let exchanged = async { (tokio::join!(send, receive), child.wait().await).1 };
+        let Ok(status) = tokio::time::timeout(WALL, exchanged).await else {
             return Err(exceeded(compile, format!("{} s", WALL.as_secs())));
-        }
-        let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
+        };
+        let status = status.map_err(|error| failed(error.to_string()))?;
         match answer.split_first() {
             Some((&DONE, result)) if status.success() => Ok(result.to_vec()),
             Some((&REFUSED, why)) => {

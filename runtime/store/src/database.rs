@@ -48,8 +48,6 @@ struct Inner {
     /// Only in the process that owns the database.
     writer: Option<Writer>,
     readers: Readers,
-    /// Counts what others have changed, see [`Database::change_counter`].
-    watcher: Mutex<Connection>,
     signals: broadcast::Sender<Signal>,
 }
 
@@ -94,7 +92,6 @@ impl Database {
         let path: Arc<Path> = path.into();
         let inner = Inner {
             readers: Readers::start(&path)?,
-            watcher: Mutex::new(readers::open(&path)?),
             signals: broadcast::channel(SIGNALS).0,
             path,
             writer,
@@ -102,15 +99,13 @@ impl Database {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// A number that changes whenever another process has changed the database, and may when this one has.
+    /// A number that grows whenever a module or a grant changes, whichever process changes it.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn change_counter(&self) -> Result<i64, StoreError> {
-        let watcher = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        let counter = watcher.query_row("PRAGMA data_version", [], |row| row.get(0));
-        counter.map_err(|error| StoreError::database(&self.inner.path, error))
+    pub fn generation(&self) -> Result<u64, StoreError> {
+        self.with(|db| db.query_row("SELECT generation FROM catalogue", [], |row| row.get(0).map(i64::cast_unsigned)))
     }
 
     /// Read. Blocks.

@@ -1,7 +1,7 @@
 use fumehood_model::{ModuleName, Timestamp};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
-use crate::{Database, StoreError, database::parsed};
+use crate::{Database, ModuleRow, StoreError, database::parsed, modules::put};
 
 /// Something that a module is allowed, as an administrator wrote it down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,26 +54,42 @@ impl Database {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let grant = grant.clone();
         self.write(move |db| {
-            let key = params![grant.module.as_str(), grant.function, grant.text];
-            let known = "SELECT count(*) FROM grants WHERE module = ?1 AND function IS ?2 AND text = ?3";
-            if db.query_row(known, key, |row| row.get::<_, i64>(0))? > 0 {
+            if is_known(db, &grant)? {
                 return Ok(Added::Before);
             }
-            let count = "SELECT count(*) FROM grants WHERE module = ?1";
-            if db.query_row(count, [grant.module.as_str()], |row| row.get::<_, i64>(0))? >= most {
+            if count(db, &grant.module)? >= most {
                 return Ok(Added::Full);
             }
-            db.execute(
-                "INSERT INTO grants (module, function, text, granted_by, granted_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    grant.module.as_str(),
-                    grant.function,
-                    grant.text,
-                    grant.granted_by,
-                    grant.granted_at.unix_ms.cast_signed()
-                ],
-            )?;
+            insert(db, &grant)?;
             Ok(Added::New)
+        })
+    }
+
+    /// Add all of `grants`, which are of one module, and put `reviewed` in place of what is stored of it; nothing of it if
+    /// the module would have more than `most` grants. Whether it is done.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn approve(&self, reviewed: Option<&ModuleRow>, grants: &[GrantRow], most: usize) -> Result<bool, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (reviewed, grants) = (reviewed.cloned(), grants.to_vec());
+        self.write(move |db| {
+            let mut room = match grants.first() {
+                Some(first) => most - count(db, &first.module)?,
+                None => 0,
+            };
+            for grant in &grants {
+                room -= i64::from(!is_known(db, grant)?);
+            }
+            if room < 0 {
+                return Ok(false);
+            }
+            grants.iter().try_for_each(|grant| insert(db, grant))?;
+            if let Some(reviewed) = &reviewed {
+                put(db, reviewed)?;
+            }
+            Ok(true)
         })
     }
 
@@ -89,6 +105,33 @@ impl Database {
             db.execute(statement, params![module.as_str(), function, text]).map(|rows| rows > 0)
         })
     }
+}
+
+/// Whether a grant is in force already.
+fn is_known(db: &Connection, grant: &GrantRow) -> rusqlite::Result<bool> {
+    let known = "SELECT count(*) FROM grants WHERE module = ?1 AND function IS ?2 AND text = ?3";
+    let key = params![grant.module.as_str(), grant.function, grant.text];
+    db.query_row(known, key, |row| row.get::<_, i64>(0)).map(|count| count > 0)
+}
+
+/// Add a grant that may be there already.
+fn insert(db: &Connection, grant: &GrantRow) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT OR IGNORE INTO grants (module, function, text, granted_by, granted_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            grant.module.as_str(),
+            grant.function,
+            grant.text,
+            grant.granted_by,
+            grant.granted_at.unix_ms.cast_signed()
+        ],
+    )
+    .map(drop)
+}
+
+/// How many grants a module has.
+fn count(db: &Connection, module: &ModuleName) -> rusqlite::Result<i64> {
+    db.query_row("SELECT count(*) FROM grants WHERE module = ?1", [module.as_str()], |row| row.get(0))
 }
 
 fn grant_row(row: &Row<'_>) -> rusqlite::Result<GrantRow> {
@@ -132,5 +175,29 @@ mod tests {
         assert!(database.remove_grant(&rows[0].module, None, "scratch").unwrap());
         assert!(!database.remove_grant(&rows[0].module, None, "scratch").unwrap());
         assert_eq!(database.grants().unwrap(), rows[1..]);
+    }
+
+    #[test]
+    fn what_does_not_fit_as_a_whole_is_not_approved_in_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = DataDirectory::open(folder.path(), Access::Own).unwrap().database().unwrap();
+        let reviewed = ModuleRow {
+            name: "m".parse().unwrap(),
+            digest: fumehood_model::Digest::of(b"x"),
+            size_bytes: 1,
+            installed_by: "admin".into(),
+            installed_at: Timestamp { unix_ms: 5 },
+            manifest: None,
+            asked_before: None,
+            pending: None,
+        };
+        let rows = [row(None, "secret:A"), row(None, "secret:B"), row(None, "secret:C")];
+        database.add_grant(&rows[0], 2).unwrap();
+
+        assert!(!database.approve(Some(&reviewed), &rows, 2).unwrap());
+        assert_eq!((database.grants().unwrap(), database.modules().unwrap()), (rows[..1].to_vec(), vec![]));
+
+        assert!(database.approve(Some(&reviewed), &rows, 3).unwrap());
+        assert_eq!((database.grants().unwrap(), database.modules().unwrap()), (rows.to_vec(), vec![reviewed]));
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -75,6 +75,17 @@ const MIGRATIONS: [&str; 4] = [
     ) STRICT, WITHOUT ROWID;
     ",
     include_str!("migrations/jobs.sql"),
+    // Counts changes of what is served, so that other processes follow these and not every value that a guest keeps.
+    "
+    CREATE TABLE catalogue (generation INTEGER NOT NULL) STRICT;
+    INSERT INTO catalogue VALUES (0);
+    CREATE TRIGGER modules_added AFTER INSERT ON modules BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER modules_changed AFTER UPDATE ON modules BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER modules_removed AFTER DELETE ON modules BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER grants_added AFTER INSERT ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER grants_changed AFTER UPDATE ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    CREATE TRIGGER grants_removed AFTER DELETE ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
+    ",
 ];
 
 /// Bring the database to the version that this program knows.

@@ -1,5 +1,5 @@
 use fumehood_model::{Digest, ModuleName, Timestamp};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::{Database, StoreError, database::parsed};
 
@@ -64,29 +64,7 @@ impl Database {
     /// When the database fails.
     pub fn put_module(&self, row: &ModuleRow) -> Result<(), StoreError> {
         let row = row.clone();
-        self.write(move |db| {
-            let pending = row.pending.as_ref();
-            db.execute(
-                "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
-                    asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                params![
-                    row.name.as_str(),
-                    row.digest.to_string(),
-                    row.size_bytes.cast_signed(),
-                    row.installed_by,
-                    row.installed_at.unix_ms.cast_signed(),
-                    row.manifest,
-                    row.asked_before.as_ref().map(|asks| asks.join("\n")),
-                    pending.map(|pending| pending.digest.to_string()),
-                    pending.map(|pending| pending.size_bytes.cast_signed()),
-                    pending.and_then(|pending| pending.manifest.as_deref()),
-                    pending.map(|pending| pending.by.as_str()),
-                    pending.map(|pending| pending.at.unix_ms.cast_signed()),
-                ],
-            )
-            .map(drop)
-        })
+        self.write(move |db| put(db, &row))
     }
 
     /// The uploaded module called `name`.
@@ -112,6 +90,31 @@ impl Database {
             db.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()]).map(|rows| rows > 0)
         })
     }
+}
+
+/// Add or replace a module.
+pub(crate) fn put(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
+    let pending = row.pending.as_ref();
+    db.execute(
+        "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
+            asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        params![
+            row.name.as_str(),
+            row.digest.to_string(),
+            row.size_bytes.cast_signed(),
+            row.installed_by,
+            row.installed_at.unix_ms.cast_signed(),
+            row.manifest,
+            row.asked_before.as_ref().map(|asks| asks.join("\n")),
+            pending.map(|pending| pending.digest.to_string()),
+            pending.map(|pending| pending.size_bytes.cast_signed()),
+            pending.and_then(|pending| pending.manifest.as_deref()),
+            pending.map(|pending| pending.by.as_str()),
+            pending.map(|pending| pending.at.unix_ms.cast_signed()),
+        ],
+    )
+    .map(drop)
 }
 
 fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {

@@ -218,6 +218,8 @@ pub(crate) enum GoalName {
     S6,
     /// The same call burns the same fuel.
     S9,
+    /// What the bounds of a call cost, and the process in which it runs.
+    Cost,
 }
 
 /// Where a baseline listens.

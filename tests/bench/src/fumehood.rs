@@ -82,7 +82,18 @@ impl Fumehood {
 
     /// The same with the bounds for which the zoo is written. Patient: there is much to compile.
     pub(crate) async fn start_with_bounds_of_zoo(binary: &Path, home: &Home) -> Result<Self> {
-        let environment = zoo::environment();
+        Self::start_in_zoo(binary, home, zoo::environment()).await
+    }
+
+    /// The same with workers that stay: one that takes the place of another has loaded nothing yet, and what it then
+    /// loads would look like growth.
+    pub(crate) async fn start_for_soak(binary: &Path, home: &Home) -> Result<Self> {
+        let mut environment = zoo::environment();
+        environment.push(("FUMEHOOD_ISOLATION__RECYCLE_AFTER".to_owned(), u32::MAX.to_string()));
+        Self::start_in_zoo(binary, home, environment).await
+    }
+
+    async fn start_in_zoo(binary: &Path, home: &Home, environment: Vec<(String, String)>) -> Result<Self> {
         let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         Self::start(binary, home, &environment, PATIENCE * 5).await
     }

@@ -11,6 +11,7 @@ mod component;
 mod fumehood;
 mod histogram;
 mod http1;
+mod in_process;
 mod load;
 mod process;
 mod report;

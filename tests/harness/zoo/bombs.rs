@@ -2,9 +2,10 @@ use serde_json::json;
 
 use super::{
     Fate,
-    bytes::{component, computing, custom, exporting, functions, leb, list, module, section, serving, sized},
+    bytes::{computing, custom, exporting, functions, leb, list, section, serving, sized},
     rows::{call, refused},
 };
+use crate::bombs;
 
 /// A bomb is counted before it is compiled, or goes off where it is read or compiled: in time, or in memory.
 const TOO_DEAR: &[&str] = &[
@@ -25,7 +26,7 @@ pub enum Bomb {
     Branches,
     /// A million additions in one function.
     Additions,
-    /// A hundred functions that each jump to thirty thousand places.
+    /// A function with a hundred jumps to ten thousand places each.
     BranchTables,
     /// Twenty thousand loops within each other.
     NestedLoops,
@@ -33,13 +34,13 @@ pub enum Bomb {
     WideJoins,
     /// Loops within loops, each of which changes one more local.
     LoopPhis,
-    /// A function with fifty thousand locals.
+    /// A hundred functions with fifty thousand locals each.
     Locals,
     /// A million types.
     Types,
     /// A hundred thousand exports of the same function.
     Exports,
-    /// A module with a million imports.
+    /// A component with a hundred thousand imports.
     Imports,
     /// An export with a name of 99,999 letters.
     LongName,
@@ -85,10 +86,17 @@ pub enum Bomb {
     Zeroes,
     /// A component of a version that there is not.
     Version,
+    /// Nearly as many functions as there may be: dear, and within the bounds of a compiler.
+    FunctionsWithinBounds,
+    /// As much code as fits into a file, in functions that are as long as they may be: more than the time of a compiler.
+    MuchCode,
+    /// One function that is as long as it may be, with fewer branches than it may have: more than the memory of a compiler.
+    BranchesWithinBounds,
 }
 
 impl Bomb {
-    /// All of them.
+    /// All of them but those that need as much as a compiler may use, and so the bounds of the product, to show what
+    /// they do.
     pub const ALL: &[Self] = &[
         Self::TinyFunctions,
         Self::Branches,
@@ -125,8 +133,12 @@ impl Bomb {
         Self::Version,
     ];
 
-    /// Those that go off in the compiler.
+    /// Those that are dear to compile: counting refuses most of them, and those that it cannot tell from honest components
+    /// go off in the compiler.
     pub const COMPILED: &[Self] = &[
+        Self::FunctionsWithinBounds,
+        Self::MuchCode,
+        Self::BranchesWithinBounds,
         Self::TinyFunctions,
         Self::Branches,
         Self::Additions,
@@ -140,31 +152,25 @@ impl Bomb {
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {
         match self {
-            Self::TinyFunctions => computing(&vec![vec![0, 0x20, 0, 0x0b]; 100_000]),
-            Self::Branches => computing(&[branches(150_000)]),
-            Self::Additions => computing(&[repeated(&[0x20, 0, 0x6a, 0x41, 7, 0x6c], 1_000_000)]),
-            Self::BranchTables => computing(&vec![branch_table(30_000); 100]),
-            Self::NestedLoops => computing(&[nested(&[0x03, 0x40], 20_000)]),
-            Self::WideJoins => computing(&[wide_joins(1_000, 30_000)]),
-            Self::LoopPhis => computing(&[loop_phis(1_500)]),
-            Self::Locals => computing(&[[&[1], leb(50_000).as_slice(), &[0x7e, 0x20, 0, 0x0b]].concat()]),
-            Self::Types => serving(&section(7, &list((0..1_000_000).map(|_| vec![0x70, 0x7d])))),
-            Self::Exports => {
-                let names: Vec<_> = (0..100_000).map(|number| format!("f{number}")).collect();
-                exporting(&functions(&[vec![0, 0x20, 0, 0x0b]]), &names)
-            }
-            Self::Imports => component(&[section(1, &imports(1_000_000))]),
-            Self::LongName => exporting(&functions(&[vec![0, 0x20, 0, 0x0b]]), &["a".repeat(99_999)]),
+            Self::TinyFunctions => bombs::many_functions(),
+            Self::Branches => bombs::branches(),
+            Self::Additions => bombs::additions(),
+            Self::BranchTables => bombs::branch_tables(),
+            Self::NestedLoops => bombs::nested_loops(),
+            Self::WideJoins => bombs::joins(),
+            Self::LoopPhis => bombs::loop_phis(),
+            Self::Locals => bombs::many_locals(),
+            Self::Types => bombs::many_types(),
+            Self::Exports => bombs::many_exports(),
+            Self::Imports => bombs::many_imports(),
+            Self::LongName => bombs::long_name(),
             Self::EndlessName => exporting(&functions(&[vec![0, 0x20, 0, 0x0b]]), &["a".repeat(1_000_000)]),
-            Self::NestedComponents => {
-                let nested = (0..1_000).fold(component(&[]), |inner, _| component(&[section(4, &inner)]));
-                serving(&section(4, &nested))
-            }
-            Self::DeepType => serving(&section(7, &list((0..1_000).map(deeper)))),
+            Self::NestedComponents => bombs::deep_components(),
+            Self::DeepType => bombs::type_chain(),
             // Type 1, when it is defined, is a list of type 1.
             Self::RecursiveType => serving(&section(7, &[1, 0x70, 1])),
             Self::Parameters => serving(&section(7, &[vec![1, 0x40], members(10_000), vec![0, 0x79]].concat())),
-            Self::Fields => serving(&section(7, &[vec![1, 0x72], members(100_000)].concat())),
+            Self::Fields => bombs::wide_record(),
             Self::Cases => serving(&section(7, &[vec![1, 0x6d], labels(100_000)].concat())),
             Self::Padding => serving(&custom("padding", &vec![0; 30 << 20])),
             Self::LyingLength => serving(&[0, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, b'x']),
@@ -172,14 +178,17 @@ impl Bomb {
             Self::LongDescription => serving(&description(1_000_000)),
             Self::EndlessDescription => serving(&description(2_000_000)),
             Self::Names => computing(&[vec![0, 0x20, 0, 0x0b]]).into_iter().chain(names(100_000)).collect(),
-            Self::Elf => [b"\x7fELF\x02\x01\x01\0".as_slice(), &[0; 4096]].concat(),
+            Self::Elf => bombs::elf(),
             Self::Compiled => [b"\x7fELF\x02\x01\x01\0".as_slice(), &[0; 56], b"\0.wasmtime.engine\0.text\0"].concat(),
-            Self::Zip => [b"PK\x03\x04".as_slice(), &[0; 4096]].concat(),
+            Self::Zip => bombs::zip(),
             Self::Gzip => [b"\x1f\x8b\x08\0".as_slice(), &[0; 4096]].concat(),
-            Self::Text => b"  (component (core module))".to_vec(),
+            Self::Text => bombs::text(),
             Self::Script => b"#!/bin/sh\nrm -rf /\n".to_vec(),
             Self::Zeroes => vec![0; 100_000],
             Self::Version => b"\0asm\x0e\0\x01\0".to_vec(),
+            Self::FunctionsWithinBounds => bombs::many_functions_of(79_000),
+            Self::MuchCode => bombs::much_code(),
+            Self::BranchesWithinBounds => bombs::branches_of(74_000),
         }
     }
 
@@ -195,6 +204,9 @@ impl Bomb {
             | Self::NestedLoops
             | Self::WideJoins
             | Self::LoopPhis => refused(TOO_DEAR),
+            Self::MuchCode => refused(&["compiling the component took more than 20 s of CPU time"]),
+            Self::BranchesWithinBounds => refused(&["compiling the component took more than 1 GiB of memory"]),
+            Self::FunctionsWithinBounds => Fate::Attacks(Vec::new()),
             Self::Exports | Self::LongName | Self::NestedComponents => refused(TOO_MANY),
             Self::Locals => refused(NOT_LOADED),
             Self::Types
@@ -215,70 +227,6 @@ impl Bomb {
             Self::Version => refused(NOT_VALID),
         }
     }
-}
-
-/// A body without locals that starts with its parameter and repeats some code.
-fn repeated(code: &[u8], times: usize) -> Vec<u8> {
-    [&[0, 0x20, 0], code.repeat(times).as_slice(), &[0x0b]].concat()
-}
-
-/// A body of blocks within each other.
-fn nested(start: &[u8], depth: usize) -> Vec<u8> {
-    [&[0], start.repeat(depth).as_slice(), &vec![0x0b; depth], &[0x20, 0, 0x0b]].concat()
-}
-
-/// A body in which each branch may skip an addition to the parameter.
-fn branches(count: usize) -> Vec<u8> {
-    // block; br_if 0 (local.get 0); local.set 0 (i32.add (local.get 0) (i32.const 1)); end
-    let branch = [0x02, 0x40, 0x20, 0, 0x0d, 0, 0x20, 0, 0x41, 1, 0x6a, 0x21, 0, 0x0b];
-    [&[0], branch.repeat(count).as_slice(), &[0x20, 0, 0x0b]].concat()
-}
-
-/// A body with one jump to so many places.
-fn branch_table(places: usize) -> Vec<u8> {
-    // block; br_table 0 … 0 (local.get 0); end
-    [&[0, 0x02, 0x40, 0x20, 0, 0x0e], leb(places).as_slice(), &vec![0; places], &[0, 0x0b, 0x20, 0, 0x0b]].concat()
-}
-
-/// A body with so many locals, one of which is changed or not in each of many branches.
-fn wide_joins(locals: usize, branches: usize) -> Vec<u8> {
-    let mut body = [&[1], leb(locals).as_slice(), &[0x7f]].concat();
-    for branch in 0..branches {
-        let local = leb(1 + branch % locals);
-        // if (local.get 0); local.set k (i32.add (local.get k) (local.get 0)); end
-        body.extend([0x20, 0, 0x04, 0x40, 0x20]);
-        body.extend(&local);
-        body.extend([0x20, 0, 0x6a, 0x21]);
-        body.extend(&local);
-        body.push(0x0b);
-    }
-    body.extend([0x20, 0, 0x0b]);
-    body
-}
-
-/// A body of loops within each other, each of which changes a local of its own at its end.
-fn loop_phis(loops: usize) -> Vec<u8> {
-    let mut body = [&[1], leb(loops).as_slice(), &[0x7f], [0x03, 0x40].repeat(loops).as_slice()].concat();
-    for number in 1..=loops {
-        let local = leb(number);
-        // local.set k (i32.add (local.get k) (local.get 0)); br_if 0 (local.get k); end
-        for part in [&[0x20], local.as_slice(), &[0x20, 0, 0x6a, 0x21], &local, &[0x20], &local, &[0x0d, 0, 0x0b]] {
-            body.extend(part);
-        }
-    }
-    body.extend([0x20, 0, 0x0b]);
-    body
-}
-
-/// A core module that imports so many functions.
-fn imports(count: usize) -> Vec<u8> {
-    let import = |_| vec![0, 1, b'f', 0, 0];
-    module(&[section(1, &[1, 0x60, 0, 0]), section(2, &list((0..count).map(import)))])
-}
-
-/// A list of the type defined before it; the first, of `u32`. Type 0 is that of the function.
-fn deeper(depth: usize) -> Vec<u8> {
-    if depth == 0 { vec![0x70, 0x79] } else { [&[0x70], leb(depth).as_slice()].concat() }
 }
 
 /// So many members of type `u32`, each with a name.

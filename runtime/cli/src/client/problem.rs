@@ -57,8 +57,8 @@ fn lines(code: Option<Code>, problem: &Problem) -> Vec<String> {
     match (code, &problem.details) {
         (_, Value::Null) => Vec::new(),
         (Some(Code::ToolError), details) => details.get("error").map(text).into_iter().collect(),
-        // The message names the bound and what it allows.
-        (_, Value::Object(details)) if details.contains_key("limit") => Vec::new(),
+        // The message names the bound and what it allows, or the kind of what was denied.
+        (_, Value::Object(details)) if details.contains_key("limit") || details.contains_key("denied") => Vec::new(),
         (_, Value::Array(mistakes)) => mistakes.iter().map(mistake).collect(),
         (_, details) => vec![text(details)],
     }
@@ -80,6 +80,7 @@ fn text(value: &Value) -> String {
 
 fn next_step(exit: Exit, code: Option<Code>, had_key: bool, problem: &Problem) -> Option<String> {
     match (exit, code) {
+        (_, Some(Code::ToolError | Code::Denied)) => whom_to_ask(&problem.details),
         (Exit::Denied, _) if !had_key => {
             Some("pass --key or FUMEHOOD_KEY; on the server's machine, --data-dir finds its admin.key".to_owned())
         }
@@ -91,6 +92,12 @@ fn next_step(exit: Exit, code: Option<Code>, had_key: bool, problem: &Problem) -
         }
         _ => None,
     }
+}
+
+/// Who can grant what the tool was denied on its way.
+fn whom_to_ask(details: &Value) -> Option<String> {
+    let denied: Vec<_> = details["denied"].as_array()?.iter().filter_map(Value::as_str).collect();
+    Some(format!("{}: it was denied {}", details["ask"].as_str()?, denied.join(", ")))
 }
 
 #[cfg(test)]
@@ -126,9 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_denied_guest_is_not_a_denied_caller() {
-        assert_eq!(of(403, &json!({ "error": "denied" })).exit(), Exit::Stopped);
-        assert_eq!(of(403, &json!({ "error": "forbidden" })).exit(), Exit::Denied);
+    fn who_calls_a_tool_that_was_denied_something_is_told_whom_to_ask_and_not_for_a_key() {
+        let details = json!({ "denied": ["http", "secret"], "ask": "an administrator can review it" });
+
+        let denied = failure(
+            403,
+            json!({ "error": "denied", "message": "no", "details": details }).to_string().as_bytes(),
+            false,
+        );
+        let forbidden = failure(403, json!({ "error": "forbidden", "message": "no" }).to_string().as_bytes(), false);
+
+        assert_eq!((denied.exit(), forbidden.exit()), (Exit::Denied, Exit::Denied));
+        assert_eq!(denied.to_string(), "no\nhint: an administrator can review it: it was denied http, secret");
+        assert!(forbidden.to_string().contains("--key"));
     }
 
     #[test]

@@ -82,7 +82,10 @@ fn call_file(
             let document = json!({ "error": Code::ToolError, "message": message, "details": { "error": error } });
             Err(Failure::new(Code::ToolError, message).lines(vec![line]).document(document).into())
         }
-        Outcome::Stopped(stopped) => Err(Failure::new(stopped.reason.code(), stopped.reason.to_string()).into()),
+        Outcome::Stopped(stopped) => {
+            let frames = answer.trace.iter().flat_map(|trace| trace.lines()).map(str::to_owned).collect();
+            Err(Failure::new(stopped.reason.code(), stopped.reason.to_string()).lines(frames).into())
+        }
     }
 }
 

@@ -16,7 +16,11 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
             session.output.data(&answer, || review::granted(&answer["grants"]))?;
         }
         GrantsCommand::Ls { module: Some(module) } => {
-            let grants = client.get(&["api", "v1", "modules", module, "permissions"], &[])?["grants"].take();
+            let grants = Value::Array(of(&client, module)?);
+            if grants == json!([]) {
+                // Whether there is such a module at all.
+                client.get(&["api", "v1", "modules", module], &[])?;
+            }
             session.output.data(&json!({ "grants": grants }), || review::granted(&grants))?;
         }
         GrantsCommand::Add { target, grant } => {
@@ -30,7 +34,10 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
             session.output.data(&answer, || review::granted(&Value::Array(vec![answer.clone()])))?;
         }
         GrantsCommand::Revoke { target, grant } => {
-            let (module, function) = place(&client, target)?;
+            let (module, function) = match place(&client, target) {
+                Err(failure) if failure.is(Code::NotFound) => former(&client, target)?.ok_or(failure)?,
+                found => found?,
+            };
             let query = [("grant", Some(grant.as_str())), ("function", function)];
             let query: Vec<_> = query.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             client.delete_with(&["api", "v1", "modules", module, "permissions"], &query)?;
@@ -39,6 +46,27 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the module called `name` is granted, whether it is there or not.
+fn of(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
+    let Value::Array(mut grants) = client.get(&["api", "v1", "permissions"], &[])?["grants"].take() else {
+        return Ok(Vec::new());
+    };
+    grants.retain(|grant| grant["module"] == name);
+    Ok(grants)
+}
+
+/// What `target` names among what is granted to modules that are not there any more.
+fn former<'a>(client: &Client, target: &'a str) -> Result<Option<(&'a str, Option<&'a str>)>, Failure> {
+    let whole = std::iter::once((target, None));
+    let functions = target.rmatch_indices('.').map(|(dot, _)| (&target[..dot], Some(&target[dot + 1..])));
+    for (module, function) in whole.chain(functions) {
+        if of(client, module)?.iter().any(|grant| grant["function"].as_str() == function) {
+            return Ok(Some((module, function)));
+        }
+    }
+    Ok(None)
 }
 
 /// The module, and the function of it, that `target` names. Both may hold dots: a module of the whole name comes first,

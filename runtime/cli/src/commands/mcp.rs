@@ -8,7 +8,7 @@ use fumehood_store::Access;
 use crate::{
     args::McpArgs,
     config::Config,
-    house::{House, follow_changes, runtime},
+    house::{Changes, House, runtime},
     logging,
 };
 
@@ -20,11 +20,12 @@ pub(crate) fn run(config: &Config, _: &McpArgs) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let house = House::open(config, Access::Share)?;
+        let changes = Changes::of(&house)?;
         house.dispatcher.load().await?;
         let client = fumehood_mcp::stdio(house.dispatcher.clone(), Principal::local());
         tokio::select! {
             ended = client => ended?,
-            () = follow_changes(&house) => {}
+            () = changes.follow(&house) => {}
         }
         anyhow::Ok(())
     })?;

@@ -17,7 +17,15 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
     let path = ["api", "v1", "modules", module, "permissions"];
     let verb = |verb| [path[0], path[1], path[2], path[3], path[4], verb];
     if args.approve {
-        let answer = client.post_empty(&verb("approve"))?;
+        let digest = match &args.digest {
+            Some(digest) => digest.clone(),
+            None => {
+                let review = client.get(&path, &[])?;
+                session.output.talk(rendered(&review).trim_end());
+                reviewed(&review)
+            }
+        };
+        let answer = client.post(&verb("approve"), &json!({ "digest": digest }))?;
         for grant in list(&answer["left"]) {
             let text = grant.as_str().unwrap_or_default();
             session.output.talk(&format!("not granted, because only you know the rest of it: {text}"));
@@ -31,10 +39,17 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
         let review = client.get(&path, &[])?;
         session.output.data(&review, || rendered(&review))?;
         if !review["waiting"].is_null() {
-            session.output.talk(&format!("approve it with `fumehood review {module} --approve`, or --reject it"));
+            let digest = reviewed(&review);
+            let approve = format!("fumehood review {module} --approve --digest {digest}");
+            session.output.talk(&format!("approve it with `{approve}`, or --reject it"));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The version that approving is about.
+fn reviewed(review: &Value) -> String {
+    text(review.get("waiting").unwrap_or(review), "digest")
 }
 
 /// What changed in what is asked for, one a line.

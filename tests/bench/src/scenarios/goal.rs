@@ -2,6 +2,7 @@
 
 mod bombs;
 mod canary;
+mod cost;
 mod deadline;
 mod deaths;
 mod fuel;
@@ -39,6 +40,7 @@ pub(crate) async fn run(settings: &Goal) -> Result<()> {
             GoalName::S5 => canary::measure(settings).await?,
             GoalName::S6 => respawn::measure(settings).await?,
             GoalName::S9 => fuel::measure(settings).await?,
+            GoalName::Cost => cost::measure(settings).await?,
         };
         let word = match verdict.holds {
             Some(true) => "ok",

@@ -59,19 +59,15 @@ pub(crate) async fn run(settings: &Soak) -> Result<()> {
     let home = Home::new()?;
     home.add(HONEST, &settings.product.calculator()?)?;
     zoo::lay_out(&home)?;
-    let fumehood = Fumehood::start_with_bounds_of_zoo(&settings.product.binary()?, &home).await?;
+    let fumehood = Fumehood::start_for_soak(&settings.product.binary()?, &home).await?;
     let (address, pid) = (fumehood.address(), fumehood.pid());
     let honest = fumehood.add(HONEST);
     let shots = zoo::shots(address, &fumehood.new_key("hostile").await?, |_, attack| Some(attack));
 
-    // Every guest once, so that what is kept of each is there already.
-    let mut first = Tally::default();
-    let mut connection = Connection::open(address).await?;
-    for shot in &shots {
-        first.shoot(&mut connection, address, shot).await?;
-    }
-    drop(connection);
+    shoot_each(address, &shots).await?;
     let alone = call_honestly(settings.honest, &honest, Instant::now() + settings.seconds / 4)?.await??;
+    // Again: what came in the meantime may have taken the place of what is kept of each guest.
+    shoot_each(address, &shots).await?;
     sleep(REST).await;
     let start = Footprint::of(pid)?;
 
@@ -93,8 +89,18 @@ pub(crate) async fn run(settings: &Soak) -> Result<()> {
     }
 
     print_codes(&hostile);
-    let missed = print_summary(&alone, &attacked, [start, peak, last], alive);
+    let missed = print_summary(&alone, &attacked, &hostile, [start, peak, last], alive);
     ensure!(missed == 0, "{missed} gates were missed");
+    Ok(())
+}
+
+/// Let every guest loose once, so that what is kept of each is there.
+async fn shoot_each(address: SocketAddr, shots: &[Shot]) -> Result<()> {
+    let mut connection = Connection::open(address).await?;
+    let mut tally = Tally::default();
+    for shot in shots {
+        tally.shoot(&mut connection, address, shot).await?;
+    }
     Ok(())
 }
 
@@ -112,16 +118,26 @@ fn print_codes(hostile: &Tally) {
 }
 
 /// The table for people. How many gates were missed.
-fn print_summary(alone: &Honest, attacked: &Honest, [start, peak, last]: [Footprint; 3], alive: bool) -> usize {
+fn print_summary(
+    alone: &Honest,
+    attacked: &Honest,
+    hostile: &Tally,
+    [start, peak, last]: [Footprint; 3],
+    alive: bool,
+) -> usize {
     let (quiet, loud) = (alone.latencies.quantile_us(0.5), attacked.latencies.quantile_us(0.5));
     let slowdown = loud / quiet.max(f64::MIN_POSITIVE);
     let failures = alone.failures + attacked.failures;
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let unexpected: u64 = hostile.unexpected.values().sum();
+    let unanswered = hostile.unanswered;
     let growth = last.pss_bytes.saturating_sub(start.pss_bytes);
     let more_files = last.files.saturating_sub(start.files);
     let gates = [
         ("server alive", alive.to_string(), "true".to_owned(), alive),
         ("honest calls that failed", failures.to_string(), "0".to_owned(), failures == 0),
+        ("hostile calls that ended otherwise", unexpected.to_string(), "0".to_owned(), unexpected == 0),
+        ("hostile calls without an answer", unanswered.to_string(), "0".to_owned(), unanswered == 0),
         ("median against alone", format!("{slowdown:.2}"), format!("{SLOWDOWN_GATE}"), slowdown <= SLOWDOWN_GATE),
         ("memory growth", mebibytes(growth), mebibytes(GROWTH_GATE_BYTES), growth <= GROWTH_GATE_BYTES),
         ("files growth", more_files.to_string(), FILES_GATE.to_string(), more_files <= FILES_GATE),

@@ -116,6 +116,10 @@ impl exports::test::host_api::asks::Guest for HostApi {
         Ok(secret(&name)?.len() as u32)
     }
 
+    fn needed_secret_length(name: String) -> u32 {
+        secret(&name).expect("the secret is granted").len() as u32
+    }
+
     fn print_secret(name: String) -> Result<(), String> {
         let secret = secret(&name)?;
         println!("the secret is {secret}");

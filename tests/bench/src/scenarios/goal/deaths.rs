@@ -56,8 +56,12 @@ pub(super) async fn measure(settings: &Goal) -> Result<Verdict> {
     if !died {
         fumehood.stop().await?;
     }
-    let line = format!("hostile calls {}, deaths of the server {deaths} (gate 0)", total.answered() + total.unanswered);
-    Ok(Verdict { line, holds: Some(deaths == 0) })
+    let unexpected: u64 = total.unexpected.values().sum();
+    let line = format!(
+        "hostile calls {}, deaths of the server {deaths} (gate 0), ended otherwise than the zoo says {unexpected} (gate 0)",
+        total.answered() + total.unanswered
+    );
+    Ok(Verdict { line, holds: Some(deaths == 0 && unexpected == 0) })
 }
 
 fn quick(attack: Attack) -> Option<Attack> {
