@@ -130,12 +130,6 @@ impl Problem {
         problem.with_details(details)
     }
 
-    /// What a program can read of it.
-    #[must_use]
-    pub fn details(&self) -> Option<&Value> {
-        self.details.as_ref()
-    }
-
     /// Its stable code.
     #[must_use]
     pub fn code(&self) -> Code {
