@@ -132,6 +132,10 @@ impl Visit {
 }
 
 impl Host for Visit {
+    fn module(&self) -> Option<&ModuleName> {
+        Some(&self.about.module)
+    }
+
     fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
         Box::pin(async move {
             match ask {

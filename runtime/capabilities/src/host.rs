@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
+use fumehood_model::ModuleName;
 use serde::{Deserialize, Serialize};
 
 use crate::{call, http, invoke, keyvalue, secrets};
@@ -42,6 +43,11 @@ pub enum Reply {
 pub trait Host: Send + Sync + 'static {
     /// Answer `ask`. Dropping the future gives up what it was doing.
     fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>>;
+
+    /// The module that is called, for the log; none where there are no modules.
+    fn module(&self) -> Option<&ModuleName> {
+        None
+    }
 }
 
 /// A host that grants nothing: for calls outside of any server.

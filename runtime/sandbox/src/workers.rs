@@ -9,6 +9,7 @@ mod attempts;
 mod child;
 mod process;
 mod protocol;
+pub(crate) mod signals;
 mod slot;
 pub(crate) mod wall;
 
@@ -17,7 +18,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -91,6 +92,7 @@ struct Inner {
     config: Config,
     settings: Settings,
     clock: AtomicU64,
+    stopping: Arc<AtomicBool>,
 }
 
 struct Cordon {
@@ -102,10 +104,20 @@ impl Workers {
     /// Workers for an engine as `config` wants it. None is started yet.
     #[must_use]
     pub fn new(config: Config, settings: Settings) -> Self {
-        let slot = || Arc::new(Slot::new(settings.clone(), setup(&config, &settings, Vec::new()), bounds(&settings)));
+        let stopping = Arc::<AtomicBool>::default();
+        let slot = || {
+            let setup = setup(&config, &settings, Vec::new());
+            Arc::new(Slot::new(settings.clone(), setup, bounds(&settings), Arc::clone(&stopping)))
+        };
         let shared = (0..settings.processes.max(1)).map(|_| slot()).collect();
-        let inner = Inner { shared, cordons: Mutex::default(), config, settings, clock: AtomicU64::new(0) };
+        let clock = AtomicU64::new(0);
+        let inner = Inner { shared, cordons: Mutex::default(), config, settings, clock, stopping };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The server is about to end: processes that end from now on are nobody's fault, and are not replaced in advance.
+    pub(crate) fn stopping(&self) {
+        self.inner.stopping.store(true, Ordering::Release);
     }
 
     /// Start what shares the components without folders, and tell how well it is isolated.
@@ -209,7 +221,8 @@ impl Workers {
         }
         let cordon = cordons.entry(openings.clone()).or_insert_with(|| {
             let setup = setup(&self.inner.config, &self.inner.settings, openings);
-            let slot = Slot::new(self.inner.settings.clone(), setup, bounds(&self.inner.settings));
+            let settings = self.inner.settings.clone();
+            let slot = Slot::new(settings, setup, bounds(&self.inner.settings), Arc::clone(&self.inner.stopping));
             Cordon { slot: Arc::new(slot), used }
         });
         cordon.used = used;

@@ -32,7 +32,12 @@ pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
         announce(&house, server.address, config.server.auth);
         // Requests are answered while modules are loading; `health/ready` tells when all are there.
         let loading = house.dispatcher.clone();
-        let serving = server.run(asked_to_stop());
+        let sandbox = house.sandbox.clone();
+        let serving = server.run(async move {
+            asked_to_stop().await;
+            tracing::info!("Stopping: no new calls, and those that run may finish");
+            sandbox.stopping();
+        });
         let (loaded, served) = tokio::join!(async { loading.load().await }, serving);
         loaded?;
         house.dispatcher.write_observations().await;

@@ -29,7 +29,7 @@ use crate::{
     error::SandboxError,
     workers::{
         protocol::{AskId, CallId, CallOrder, End, Order, Report, Setup, read_order, write},
-        wall,
+        signals, wall,
     },
 };
 
@@ -45,6 +45,7 @@ const READ: usize = 64 << 10;
 ///
 /// When the socket breaks, or the server says what makes no sense.
 pub fn worker(socket: OwnedFd) -> io::Result<()> {
+    signals::pass_by()?;
     // As a file: `read` and `write` are all that the wall lets through.
     let mut socket = File::from(socket);
     let mut input = Input { bytes: BytesMut::with_capacity(READ), buffer: vec![0; READ] };

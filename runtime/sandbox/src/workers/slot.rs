@@ -1,6 +1,9 @@
 //! A place for a worker process, with one in it most of the time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use fumehood_model::Digest;
 
@@ -20,11 +23,19 @@ pub(crate) struct Slot {
     bounds: Bounds,
     current: Mutex<Option<Arc<Process>>>,
     starting: tokio::sync::Mutex<()>,
+    /// Whether the server is about to end.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Slot {
-    pub(crate) fn new(settings: Settings, setup: Setup, bounds: Bounds) -> Self {
-        Self { settings, setup, bounds, current: Mutex::default(), starting: tokio::sync::Mutex::default() }
+    pub(crate) fn new(settings: Settings, setup: Setup, bounds: Bounds, stopping: Arc<AtomicBool>) -> Self {
+        let (current, starting) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { settings, setup, bounds, current, starting, stopping }
+    }
+
+    /// Whether the server is about to end, and its processes with it.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Calls that run here, for choosing the least busy. A process that is yet to start counts as very busy.
