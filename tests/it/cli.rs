@@ -156,6 +156,20 @@ fn each_kind_of_failure_has_its_exit_code() {
 }
 
 #[test]
+fn arguments_that_are_too_large_are_told_so_and_not_a_broken_connection() {
+    let Some(server) = server() else { return };
+    let (_folder, large) = file("large.bin", vec![0; 13 << 20]);
+
+    let bytes = run(&server, &["call", "image-info.inspect", &format!("image=@{large}")]);
+    let json = run(&server, &["call", "image-info.inspect", &format!("image=@{large}"), "-o", "json"]);
+
+    let said = bytes.failed(INVALID);
+    assert!(said.starts_with("error: the body is larger than 16 MiB\n"), "{said}");
+    assert!(said.contains("about 12 MiB"), "{said}");
+    assert_eq!((json.code, json.stderr.contains("\"too_large\"")), (INVALID, true), "{}", json.stderr);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_so() {
     // Nobody listens on the discard port of this machine, and connecting to it does not wait.
     let finished = fumehood(&["tools", "ls", "--server", "http://127.0.0.1:9", "--key", "fh_a_b"]);

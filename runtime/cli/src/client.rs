@@ -27,6 +27,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Longest answer that is read. A tool's answer has at most 8 MiB unless the server is configured otherwise.
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
+/// Largest body that is sent without asking the server first whether it takes it.
+const ASK_FIRST: usize = 1 << 20;
+
 /// Tools asked for at once.
 const PAGE: u64 = 100;
 
@@ -180,7 +183,11 @@ impl Client {
 
     fn send_json(&self, path: &[&str], body: &Value) -> Result<(Value, Report), Failure> {
         let request = self.agent.post(self.url(path)).header("accept", "application/json");
-        self.finish(self.authorized(request).send_json(body))
+        let json = serde_json::to_vec(body).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+        let request = self.authorized(request).content_type("application/json");
+        // The server refuses what is too large before it is sent; small bodies are not worth the wait.
+        let request = if json.len() > ASK_FIRST { request.header("expect", "100-continue") } else { request };
+        self.finish(request.send(&json[..]))
     }
 
     fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {

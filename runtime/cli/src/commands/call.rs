@@ -50,8 +50,19 @@ fn call_server(
     };
     let text = |key: &str| tool[key].as_str().unwrap_or_default();
     let arguments = arguments::build(&tool["input_schema"], words, json)?;
-    let answer = client.call(text("module"), text("function"), &arguments)?;
+    let answer = client.call(text("module"), text("function"), &arguments).map_err(explained)?;
     finish(&session.output, &answer.value, &answer.report)
+}
+
+/// A failure with what a caller of this command can do about it.
+fn explained(failure: Failure) -> Failure {
+    if !failure.is(Code::TooLarge) {
+        return failure;
+    }
+    failure.hint(
+        "bytes travel as base64 here, a third larger than they are: with the usual 16 MiB a file may have about 12 MiB; \
+         sent as a form over HTTP it may have all 16",
+    )
 }
 
 fn call_file(
