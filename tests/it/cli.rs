@@ -170,6 +170,34 @@ fn arguments_that_are_too_large_are_told_so_and_not_a_broken_connection() {
 }
 
 #[test]
+fn push_says_whether_a_manifest_went_along_and_finds_it_where_the_project_is() {
+    let server = Server::start();
+    let project = tempfile::tempdir().unwrap();
+    let built = project.path().join("target/release");
+    fs::create_dir_all(&built).unwrap();
+    fs::write(built.join("words.wasm"), wat("add")).unwrap();
+    let push = |component: &str| {
+        let mut command = server.command(&["push", component]);
+        let finished = Finished::of(command.current_dir(project.path()));
+        (finished.code, finished.stderr)
+    };
+
+    let without = push("target/release/words.wasm");
+    fs::write(project.path().join("tool.toml"), "version = '1.2.3'\n").unwrap();
+    let with = push("target/release/words.wasm");
+    fs::write(built.join("words.tool.toml"), "version = '1.2.4'\n").unwrap();
+    let beside = push("target/release/words.wasm");
+
+    let looked = "target/release/words.tool.toml, target/release/tool.toml, tool.toml";
+    let said = format!("module words is served, without a tool.toml (looked for {looked}; --manifest FILE)\n");
+    assert_eq!(without, (OK, said));
+    assert_eq!(with, (OK, "module words is served, with tool.toml from tool.toml\n".to_owned()));
+    let said = "module words is served, with tool.toml from target/release/words.tool.toml\n";
+    assert_eq!(beside, (OK, said.to_owned()));
+    assert_eq!(run(&server, &["modules", "show", "words", "-o", "json"]).json()["version"], "1.2.4");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_so() {
     // Nobody listens on the discard port of this machine, and connecting to it does not wait.
     let finished = fumehood(&["tools", "ls", "--server", "http://127.0.0.1:9", "--key", "fh_a_b"]);
@@ -223,7 +251,8 @@ fn a_component_is_pushed_shown_called_and_removed() {
     let (_folder, component) = file("My_Adder.wasm", wat("add"));
 
     let pushed = run(&server, &["push", &component, "-o", "json"]);
-    assert_eq!((&pushed.json()["name"], pushed.stderr.as_str()), (&json!("my-adder"), "module my-adder is served\n"));
+    assert_eq!(pushed.json()["name"], "my-adder");
+    assert!(pushed.stderr.starts_with("module my-adder is served, without a tool.toml ("), "{}", pushed.stderr);
     assert_eq!(run(&server, &["call", "my-adder.add", "a=2", "b=40"]).ok(), "42\n");
     assert_eq!(run(&server, &["push", &component, "--name", "other", "--quiet"]).stderr, "");
     let modules = run(&server, &["modules", "ls", "-o", "json"]).json();

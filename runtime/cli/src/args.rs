@@ -187,7 +187,7 @@ pub(crate) struct PushArgs {
     /// The module's name [default: the file's name in lower case, with - for _]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, if there is one]
+    /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, or tool.toml in the current folder if the component lies below it]
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
 }
