@@ -246,6 +246,33 @@ fn a_version_that_asks_for_more_waits_where_it_is_held() {
 }
 
 #[test]
+fn the_command_line_tells_what_a_new_module_lacks_and_which_version_waits() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("m.wasm");
+    let push = |number: u32, about: &str, asks: &str| {
+        fs::write(&component, version(number)).unwrap();
+        fs::write(folder.path().join("tool.toml"), format!("{about}{asks}")).unwrap();
+        Finished::of(&mut server.command(&["push", component.to_str().unwrap(), "-o", "json"]))
+    };
+    let shown = |arguments: &[&str]| Finished::of(&mut server.command(arguments)).ok().to_owned();
+
+    let first = push(1, "version = '1.0.0'\ndescription = 'Says which.'\n", ONE);
+    let held = push(2, "version = '2.0.0'\n", MORE);
+
+    assert!(first.stderr.ends_with("it asks for 1 permission, of which 0 are granted: fumehood review m\n"));
+    assert_eq!(first.json().get("status"), None);
+    assert_eq!((held.code, &held.json()["status"]), (0, &json!("waiting")));
+    for page in [shown(&["modules", "show", "m"]), shown(&["review", "m"])] {
+        assert!(page.contains("1.0.0") && page.contains("Says which."), "{page}");
+    }
+    let waiting = review(server.admin(), "m")["waiting"]["digest"].as_str().unwrap().to_owned();
+    assert!(shown(&["modules", "show", "m"]).contains(&format!("{waiting}, to be reviewed")));
+    let list = shown(&["modules", "ls"]);
+    assert!(list.lines().nth(1).unwrap().ends_with(&waiting[.."sha256:".len() + 12]), "{list}");
+}
+
+#[test]
 fn a_rejected_version_is_gone_and_one_that_asks_for_no_more_is_served_at_once() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();

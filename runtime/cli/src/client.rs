@@ -164,6 +164,11 @@ impl Client {
         Ok(Answer { value, report })
     }
 
+    /// What a module asks for, could reach, has used and is granted.
+    pub(crate) fn review(&self, module: &str) -> Result<Value, Failure> {
+        self.get(&["api", "v1", "modules", module, "permissions"], &[])
+    }
+
     /// All tools that `query` selects, page by page.
     pub(crate) fn tools(&self, query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
         let mut tools = Vec::new();

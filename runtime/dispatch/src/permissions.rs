@@ -268,6 +268,12 @@ impl Dispatcher {
         })
     }
 
+    /// The component of the version of a module that waits to be reviewed.
+    #[must_use]
+    pub fn waiting_digest(&self, module: &ModuleName) -> Option<Digest> {
+        self.inner.permissions.waiting().get(module).map(|waiting| waiting.digest)
+    }
+
     /// All grants of all modules.
     ///
     /// # Errors

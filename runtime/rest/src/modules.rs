@@ -47,6 +47,10 @@ pub(crate) struct ModuleEntry {
     compatibility: Compatibility,
     /// How many of its functions are tools.
     tools: usize,
+    /// The component of a version that waits to be reviewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    waiting: Option<Digest>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -144,7 +148,7 @@ pub(crate) async fn list(
     Caller(principal): Caller,
 ) -> Result<Json<ModuleList>, Problem> {
     let catalogue = door.catalogue(&principal)?;
-    let modules = catalogue.modules().map(|module| entry(module)).collect();
+    let modules = catalogue.modules().map(|module| entry(module, &door)).collect();
     let problems = catalogue.problems().iter().map(problem_entry).collect();
     Ok(Json(ModuleList { modules, problems }))
 }
@@ -158,7 +162,7 @@ pub(crate) async fn show(
     Caller(principal): Caller,
     Path(name): Path<String>,
 ) -> Result<Json<ModuleDetail>, Problem> {
-    Ok(Json(detail(&*door.module(&principal, &name)?)))
+    Ok(Json(detail(&*door.module(&principal, &name)?, &door)))
 }
 
 /// Upload a component under this name, new or in place of the one that has it.
@@ -203,7 +207,7 @@ pub(crate) async fn put(
         }
         Installed::Served { module, created, changed } => {
             let changed = (!changed.added.is_empty()).then(|| ChangeBody::from(changed));
-            let body = InstalledBody { module: detail(&module), changed };
+            let body = InstalledBody { module: detail(&module, &state.dispatcher), changed };
             (if created { StatusCode::CREATED } else { StatusCode::OK }, Json(body).into_response())
         }
     };
@@ -227,7 +231,7 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn entry(module: &Module) -> ModuleEntry {
+fn entry(module: &Module, door: &Dispatcher) -> ModuleEntry {
     let (source, path, installed_by, installed_at) = match &module.origin {
         Origin::File { path } => (Source::File, Some(path.display().to_string()), None, None),
         Origin::Upload { by, at } => (Source::Upload, None, Some(by.clone()), Some(*at)),
@@ -243,6 +247,7 @@ fn entry(module: &Module) -> ModuleEntry {
         installed_at,
         compatibility,
         tools: module.tools.len(),
+        waiting: door.waiting_digest(&module.name),
     }
 }
 
@@ -250,7 +255,7 @@ fn problem_entry(problem: &Unserved) -> ProblemEntry {
     ProblemEntry { path: problem.path.display().to_string(), reason: problem.reason.clone() }
 }
 
-pub(crate) fn detail(module: &Module) -> ModuleDetail {
+pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
     let functions = module.tools.iter().map(|tool| FunctionEntry {
         name: tool.function.clone(),
         tool: tool.name.to_string(),
@@ -261,7 +266,7 @@ pub(crate) fn detail(module: &Module) -> ModuleDetail {
     let rejected = module.interface.rejected.iter();
     let imports = module.interface.imports.iter();
     ModuleDetail {
-        module: entry(module),
+        module: entry(module, door),
         functions: functions.collect(),
         rejected: rejected.map(|r| RejectedEntry { export: r.export.clone(), reason: r.reason.clone() }).collect(),
         imports: imports

@@ -19,6 +19,12 @@ pub(crate) struct ReviewBody {
     /// The component that is served.
     #[schema(value_type = String)]
     digest: Digest,
+    /// What its author calls this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// What its author says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
     /// What it asks for, in its `tool.toml`.
     asks: Vec<AskedEntry>,
     /// What its imports could reach, if it were granted.
@@ -180,7 +186,10 @@ pub(crate) async fn review(
     Caller(principal): Caller,
     Path(name): Path<String>,
 ) -> Result<Json<ReviewBody>, Problem> {
-    Ok(Json(door.review(&principal, &name).await?.into()))
+    let module = door.module(&principal, &name)?;
+    let (version, description) = (module.manifest.version.clone(), module.manifest.description.clone());
+    let review = door.review(&principal, &name).await?;
+    Ok(Json(ReviewBody { version, description, ..review.into() }))
 }
 
 /// Grant something to a module, or to one function of it.
@@ -226,7 +235,7 @@ pub(crate) async fn approve(
     Path(name): Path<String>,
 ) -> Result<Json<ApprovedBody>, Problem> {
     let Approved { module, granted, left } = door.approve(&principal, &name).await?;
-    Ok(Json(ApprovedBody { module: detail(&module), granted: texts(&granted), left: texts(&left) }))
+    Ok(Json(ApprovedBody { module: detail(&module, &door), granted: texts(&granted), left: texts(&left) }))
 }
 
 /// Drop the version of a module that waits to be reviewed.
@@ -279,6 +288,8 @@ impl From<Review> for ReviewBody {
         Self {
             module,
             digest,
+            version: None,
+            description: None,
             asks: all(asks),
             could_reach: all(reaches),
             has_used: all(used),

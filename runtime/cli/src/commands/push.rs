@@ -13,6 +13,7 @@ use std::{
 use fumehood_dispatch::Manifest as Parsed;
 use fumehood_model::{Code, ModuleName};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use crate::{args::PushArgs, commands::review, exit::Failure, render, session::Session};
 
@@ -39,7 +40,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
     progress.set_message("uploading");
     let body = io::Cursor::new(before).chain(file).chain(io::Cursor::new(after));
     let mut upload = Upload { body, progress: progress.clone(), is_over: false };
-    let answer = session.client()?.put_component(name.as_str(), &kind, &mut upload, length);
+    let client = session.client()?;
+    let answer = client.put_component(name.as_str(), &kind, &mut upload, length);
     progress.finish_and_clear();
     let module = answer?;
     if module["status"] == "waiting" {
@@ -57,9 +59,22 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
             "it asks for more than before, and does not have it: review it with `fumehood review {name}`\n{}",
             review::changes(&module["changed"])
         ));
+    } else if let Some(lacks) = client.review(name.as_str()).ok().and_then(|review| lacks(&name, &review)) {
+        session.output.talk(&lacks);
     }
     session.output.data(&module, || render::module(&module))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a module asks for and does not have, in a sentence; nothing if it has everything.
+fn lacks(name: &ModuleName, review: &Value) -> Option<String> {
+    let asks = review["asks"].as_array()?;
+    let granted = asks.iter().filter(|ask| ask["granted"] == "yes").count();
+    let (noun, verb) =
+        (if asks.len() == 1 { "permission" } else { "permissions" }, if granted == 1 { "is" } else { "are" });
+    (granted < asks.len()).then(|| {
+        format!("it asks for {} {noun}, of which {granted} {verb} granted: fumehood review {name}", asks.len())
+    })
 }
 
 /// A file on its way, with a bar that shows how far it is and a spinner once it is there.

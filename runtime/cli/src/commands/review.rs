@@ -47,6 +47,12 @@ pub(crate) fn changes(changed: &Value) -> String {
 
 fn rendered(review: &Value) -> String {
     let mut shown = format!("{}  {}\n", single_line(&text(review, "module")), single_line(&text(review, "digest")));
+    for key in ["version", "description"] {
+        let said = text(review, key);
+        if !said.is_empty() {
+            shown += &format!("  {key:<12} {}\n", single_line(&said));
+        }
+    }
     shown += &section("ASKS FOR", &asked(&review["asks"]));
     shown += &section("COULD REACH", &reached(&review["could_reach"]));
     shown += &section("HAS USED", &used(&review["has_used"]));
