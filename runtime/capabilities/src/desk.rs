@@ -72,6 +72,9 @@ pub trait Witness: Send + Sync {
     /// The grant is the narrowest that would cover the use.
     fn note(&self, module: &ModuleName, grant: &Grant, allowed: bool);
 
+    /// A guest of `module` needed a secret that it is granted and that nobody has set.
+    fn secret_not_set(&self, module: &ModuleName, secret: &str);
+
     /// A guest told how far it is.
     fn progress(&self, module: &ModuleName, progress: Progress);
 }
@@ -108,6 +111,11 @@ impl Visit {
             }
         }
         self.about.witness.note(&self.about.module, grant, allowed);
+    }
+
+    /// Say that a secret was needed that nobody has set.
+    pub(crate) fn secret_not_set(&self, secret: &str) {
+        self.about.witness.secret_not_set(&self.about.module, secret);
     }
 
     /// Remember that the guest was handed the value of a secret.

@@ -35,6 +35,8 @@ struct Page {
     uses: HashMap<Grant, Tally>,
     /// When the current minute of warnings began, and how many there were.
     warned: Option<(Instant, usize)>,
+    /// What else was logged, and when.
+    said: HashMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,8 @@ impl Ledger {
             }
             // Only what keeps a warning quiet is still of use.
             page.uses.retain(|_, tally| tally.warned.is_some_and(|warned| warned.elapsed() < QUIET));
-            !page.uses.is_empty()
+            page.said.retain(|_, said| said.elapsed() < QUIET);
+            !page.uses.is_empty() || !page.said.is_empty()
         });
         taken
     }
@@ -77,6 +80,21 @@ impl Ledger {
 
     fn pages(&self) -> MutexGuard<'_, HashMap<ModuleName, Page>> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `what` is to be logged of a module: each thing once in [`QUIET`], and a bounded number of them.
+    fn may_say(&self, module: &ModuleName, what: &str) -> bool {
+        let mut pages = self.pages();
+        let said = &mut pages.entry(module.clone()).or_default().said;
+        if said.get(what).is_some_and(|said| said.elapsed() < QUIET) {
+            return false;
+        }
+        said.retain(|_, said| said.elapsed() < QUIET);
+        if said.len() >= MAX_WARNINGS {
+            return false;
+        }
+        said.insert(what.to_owned(), Instant::now());
+        true
     }
 
     /// Count a use; whether a refusal is to be logged.
@@ -134,6 +152,15 @@ impl Witness for Ledger {
         }
     }
 
+    fn secret_not_set(&self, module: &ModuleName, secret: &str) {
+        if self.may_say(module, &format!("secret:{secret}")) {
+            tracing::warn!(
+                module.name = %module, secret.name = secret,
+                "A call of {module} needed secret {secret}, which is granted and not set: fumehood secrets set {secret}"
+            );
+        }
+    }
+
     fn progress(&self, module: &ModuleName, _: Progress) {
         tracing::trace!(module.name = %module, "Module {module} told how far it is");
     }
@@ -186,6 +213,18 @@ mod tests {
         let logged = (0..50).filter(|index| ledger.count(&module, &grant(&format!("secret:S{index}")), false)).count();
 
         assert_eq!(logged, MAX_WARNINGS - 1);
+    }
+
+    #[test]
+    fn what_is_said_of_a_module_is_said_once_a_minute_and_in_bounds() {
+        let (ledger, module): (_, ModuleName) = (Ledger::default(), "m".parse().unwrap());
+
+        assert!(ledger.may_say(&module, "a"));
+        ledger.take();
+
+        assert!(!ledger.may_say(&module, "a"));
+        assert!(ledger.may_say(&"other".parse().unwrap(), "a"));
+        assert_eq!((0..50).filter(|index| ledger.may_say(&module, &index.to_string())).count(), MAX_WARNINGS - 1);
     }
 
     #[test]

@@ -121,6 +121,21 @@ impl Grant {
         }
     }
 
+    /// The secret that this gives to a guest, or to a server for it.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Secret(name) => Some(name),
+            Self::Http(http) => http.credential.as_ref().map(|credential| credential.secret.as_str()),
+            Self::Files(_)
+            | Self::Scratch(_)
+            | Self::Environment(_)
+            | Self::Config(_)
+            | Self::KeyValue(_)
+            | Self::Invoke(_) => None,
+        }
+    }
+
     /// What must be added before this can be granted, in words; nothing for a complete grant.
     #[must_use]
     pub fn lacks(&self) -> Option<&'static str> {

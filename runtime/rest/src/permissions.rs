@@ -3,7 +3,7 @@ use fumehood_dispatch::{
     Approved, Asked, Changed, Dispatcher, Granted, InForce, Observation, Reach, Review, Waiting, Wish,
 };
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
-use fumehood_model::{Code, Digest, ModuleName, Timestamp};
+use fumehood_model::{Code, Digest, ModuleName, Principal, Timestamp};
 use fumehood_policy::Grant;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub(crate) struct ReviewBody {
     has_used: Vec<UsedEntry>,
     /// What it is granted.
     grants: Vec<GrantEntry>,
+    /// Secrets that it is granted and that nobody has set.
+    unset_secrets: Vec<String>,
     /// A version that waits for this review.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<WaitingBody>,
@@ -160,6 +162,15 @@ pub(crate) struct UnwantedGrant {
     function: Option<String>,
 }
 
+/// A permission that was just granted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GrantedBody {
+    #[serde(flatten)]
+    grant: GrantEntry,
+    /// Secrets that it is about and that nobody has set.
+    unset_secrets: Vec<String>,
+}
+
 /// All permissions in force.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GrantList {
@@ -175,6 +186,8 @@ pub(crate) struct ApprovedBody {
     granted: Vec<String>,
     /// What could not be granted, because only the operator knows the folder or value.
     left: Vec<String>,
+    /// Secrets that were granted now and that nobody has set.
+    unset_secrets: Vec<String>,
 }
 
 /// Show what a module asks for, could reach, has used and is granted.
@@ -189,25 +202,28 @@ pub(crate) async fn review(
     let module = door.module(&principal, &name)?;
     let (version, description) = (module.manifest.version.clone(), module.manifest.description.clone());
     let review = door.review(&principal, &name).await?;
-    Ok(Json(ReviewBody { version, description, ..review.into() }))
+    let unset_secrets = unset(&door, &principal, review.grants.iter().map(|grant| grant.text.as_str())).await?;
+    Ok(Json(ReviewBody { version, description, unset_secrets, ..review.into() }))
 }
 
 /// Grant something to a module, or to one function of it.
 #[utoipa::path(post, path = "/api/v1/modules/{module}/permissions", tag = "permissions", operation_id = "grantPermission",
     params(("module" = String, Path, description = "Name of the module")), request_body = WantedGrant,
     responses(
-        (status = 200, description = "It was granted already", body = GrantEntry),
-        (status = 201, description = "It is granted from now on", body = GrantEntry),
+        (status = 200, description = "It was granted already", body = GrantedBody),
+        (status = 201, description = "It is granted from now on", body = GrantedBody),
     ))]
 pub(crate) async fn grant(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
     Sent(wanted): Sent<WantedGrant>,
-) -> Result<(StatusCode, Json<GrantEntry>), Problem> {
+) -> Result<(StatusCode, Json<GrantedBody>), Problem> {
     let grant = parsed(&wanted.grant)?;
     let (grant, is_new) = door.grant(&principal, &name, wanted.function.as_deref(), grant).await?;
-    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(grant.into())))
+    let unset_secrets = unset(&door, &principal, [grant.text.as_str()]).await?;
+    let body = GrantedBody { grant: grant.into(), unset_secrets };
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(body)))
 }
 
 /// Take a permission away from a module, or from one function of it.
@@ -235,7 +251,9 @@ pub(crate) async fn approve(
     Path(name): Path<String>,
 ) -> Result<Json<ApprovedBody>, Problem> {
     let Approved { module, granted, left } = door.approve(&principal, &name).await?;
-    Ok(Json(ApprovedBody { module: detail(&module, &door), granted: texts(&granted), left: texts(&left) }))
+    let (granted, left) = (texts(&granted), texts(&left));
+    let unset_secrets = unset(&door, &principal, granted.iter().map(String::as_str)).await?;
+    Ok(Json(ApprovedBody { module: detail(&module, &door), granted, left, unset_secrets }))
 }
 
 /// Drop the version of a module that waits to be reviewed.
@@ -267,6 +285,24 @@ fn parsed(text: &str) -> Result<Grant, Problem> {
     text.parse().map_err(|error: fumehood_policy::GrantError| Problem::new(Code::Malformed, error.to_string()))
 }
 
+/// Secrets that these grants are about and that nobody has set, each once.
+async fn unset<'a>(
+    door: &Dispatcher,
+    principal: &Principal,
+    grants: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<String>, Problem> {
+    let grants = grants.into_iter().filter_map(|text| text.parse::<Grant>().ok());
+    let mut named: Vec<_> = grants.filter_map(|grant| grant.secret().map(str::to_owned)).collect();
+    if named.is_empty() {
+        return Ok(named);
+    }
+    let set = door.secrets(principal).await?;
+    named.retain(|name| !set.iter().any(|entry| entry.name == *name));
+    named.sort();
+    named.dedup();
+    Ok(named)
+}
+
 fn texts(grants: &[Grant]) -> Vec<String> {
     grants.iter().map(ToString::to_string).collect()
 }
@@ -289,6 +325,7 @@ impl From<Review> for ReviewBody {
             module,
             digest,
             version: None,
+            unset_secrets: Vec::new(),
             description: None,
             asks: all(asks),
             could_reach: all(reaches),

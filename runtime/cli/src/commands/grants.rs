@@ -27,6 +27,7 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
             };
             let answer = client.post(&["api", "v1", "modules", module, "permissions"], &wanted)?;
             session.output.talk(&format!("{target} may: {}", answer["grant"].as_str().unwrap_or_default()));
+            review::talk_of_unset(session, &answer);
             session.output.data(&answer, || review::granted(&Value::Array(vec![answer.clone()])))?;
         }
         GrantsCommand::Revoke { target, grant } => {

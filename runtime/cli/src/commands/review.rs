@@ -22,6 +22,7 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
             let text = grant.as_str().unwrap_or_default();
             session.output.talk(&format!("not granted, because only you know the rest of it: {text}"));
         }
+        talk_of_unset(session, &answer);
         session.output.data(&answer, || texts("granted", list(&answer["granted"])))?;
     } else if args.reject {
         client.post_empty(&verb("reject"))?;
@@ -45,6 +46,16 @@ pub(crate) fn changes(changed: &Value) -> String {
     added.chain(removed).map(|line| single_line(&line) + "\n").collect()
 }
 
+/// Name the secrets that were granted and that nobody has set.
+pub(crate) fn talk_of_unset(session: &Session<'_>, answer: &Value) {
+    list(&answer["unset_secrets"]).iter().for_each(|secret| session.output.talk(&not_set(secret)));
+}
+
+fn not_set(secret: &Value) -> String {
+    let name = secret.as_str().unwrap_or_default();
+    format!("secret {name} is not set: fumehood secrets set {name}")
+}
+
 fn rendered(review: &Value) -> String {
     let mut shown = format!("{}  {}\n", single_line(&text(review, "module")), single_line(&text(review, "digest")));
     for key in ["version", "description"] {
@@ -57,6 +68,9 @@ fn rendered(review: &Value) -> String {
     shown += &section("COULD REACH", &reached(&review["could_reach"]));
     shown += &section("HAS USED", &used(&review["has_used"]));
     shown += &section("GRANTED", &granted(&review["grants"]));
+    for secret in list(&review["unset_secrets"]) {
+        shown += &format!("  {}\n", single_line(&not_set(secret)));
+    }
     if let Some(waiting) = review.get("waiting") {
         let title = format!(
             "WAITS  {} from {} at {}",

@@ -128,6 +128,8 @@ impl Witness for Notes {
         self.0.lock().unwrap().push((grant.clone(), allowed));
     }
 
+    fn secret_not_set(&self, _: &ModuleName, _: &str) {}
+
     fn progress(&self, _: &ModuleName, _: Progress) {}
 }
 
