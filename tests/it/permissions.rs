@@ -273,6 +273,21 @@ fn the_command_line_tells_what_a_new_module_lacks_and_which_version_waits() {
 }
 
 #[test]
+fn what_a_module_will_miss_without_being_refused_it_is_told_when_it_is_loaded() {
+    let asks = "[[permissions]]\nallow = 'files,at=/data'\nreason = 'Keeps notes.'\n";
+    let server = Server::start();
+
+    upload(server.admin(), "notes", &version(1), &format!("{asks}{MORE}")).expect(201);
+
+    let line = "notes asks for files,at=/data and env:LOG_LEVEL which is not granted: fumehood review notes";
+    server.says(line);
+    let server = server.restart();
+    server.says(line);
+    grant(server.admin(), "notes", "env:LOG_LEVEL=debug").expect(201);
+    server.restart().says("notes asks for files,at=/data which is not granted");
+}
+
+#[test]
 fn a_rejected_version_is_gone_and_one_that_asks_for_no_more_is_served_at_once() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();

@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use fumehood_capabilities::{Witness, call::Progress};
 use fumehood_model::{ModuleName, Timestamp};
-use fumehood_policy::Grant;
+use fumehood_policy::{Grant, HttpGrant};
 use fumehood_store::Observation;
 
 /// Most different uses of one module that are counted, in memory and for good.
@@ -28,6 +29,18 @@ const MAX_WARNINGS: usize = 10;
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     modules: Arc<Mutex<HashMap<ModuleName, Page>>>,
+    unmet: Arc<OnceLock<Unmet>>,
+}
+
+/// Knows what a module asks for and is not granted.
+struct Unmet(Box<LookUp>);
+
+type LookUp = dyn Fn(&ModuleName) -> Vec<Grant> + Send + Sync;
+
+impl fmt::Debug for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unmet(…)")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +62,15 @@ struct Tally {
 }
 
 impl Ledger {
+    /// Learn where to look up what a module asks for and is not granted. Only the first time counts.
+    pub(crate) fn look_up(&self, unmet: impl Fn(&ModuleName) -> Vec<Grant> + Send + Sync + 'static) {
+        self.unmet.get_or_init(|| Unmet(Box::new(unmet)));
+    }
+
+    fn unmet(&self, module: &ModuleName) -> Vec<Grant> {
+        self.unmet.get().map(|unmet| unmet.0(module)).unwrap_or_default()
+    }
+
     /// What was counted since the last time.
     pub(crate) fn take(&self) -> Vec<Observation> {
         let mut taken = Vec::new();
@@ -145,7 +167,8 @@ impl Witness for Ledger {
             return;
         }
         if self.count(module, grant, allowed) {
-            let command = command(module, grant);
+            let unmet = self.unmet(module);
+            let command = command(module, asked(&unmet, grant).unwrap_or(grant));
             tracing::warn!(
                 module.name = %module, grant = %grant, "Module {module} was denied {grant}; to allow it: {command}"
             );
@@ -163,6 +186,37 @@ impl Witness for Ledger {
 
     fn progress(&self, module: &ModuleName, _: Progress) {
         tracing::trace!(module.name = %module, "Module {module} told how far it is");
+    }
+}
+
+/// What of `asks` would have allowed what was refused, and the narrowest of that.
+///
+/// Its author has said what it is for, and it is no broader than what is needed.
+fn asked<'a>(asks: &'a [Grant], refused: &Grant) -> Option<&'a Grant> {
+    let answers: Vec<_> = asks.iter().filter(|ask| allows(ask, refused)).collect();
+    let narrowest = answers.iter().find(|ask| {
+        let ask = bare(ask);
+        answers.iter().all(|other| other.covers(&ask))
+    });
+    narrowest.or(answers.first()).copied()
+}
+
+/// Whether `ask` may be about what was refused. Of a request only the method and the host are known.
+fn allows(ask: &Grant, refused: &Grant) -> bool {
+    match ask {
+        Grant::Http(http) => {
+            let whole = HttpGrant { path: "/".to_owned(), credential: None, ..http.clone() };
+            Grant::Http(whole).covers(refused)
+        }
+        ask => ask.covers(refused),
+    }
+}
+
+/// Without the credential, which does not make a grant broader or narrower.
+fn bare(grant: &Grant) -> Grant {
+    match grant {
+        Grant::Http(http) => Grant::Http(HttpGrant { credential: None, ..http.clone() }),
+        other => other.clone(),
     }
 }
 
@@ -236,6 +290,22 @@ mod tests {
         ledger.note(&"other".parse().unwrap(), &grant("secret:A"), true);
 
         assert_eq!(ledger.take().len(), MAX_OBSERVED + 1);
+    }
+
+    #[test]
+    fn what_is_asked_for_and_covers_a_refusal_is_suggested_and_nothing_broader() {
+        let asks =
+            ["http:https://api.example.com", "http:GET+POST https://api.example.com/v1,bearer=A", "keyvalue:cache"];
+        let asks = asks.map(grant);
+        let suggested = |refused: &str| asked(&asks, &grant(refused)).map(ToString::to_string);
+
+        assert_eq!(
+            suggested("http:GET https://api.example.com").as_deref(),
+            Some("http:GET+POST https://api.example.com/v1,bearer=A")
+        );
+        assert_eq!(suggested("http:DELETE https://api.example.com").as_deref(), Some("http:https://api.example.com"));
+        assert_eq!(suggested("http:GET https://other.example.com"), None);
+        assert_eq!(suggested("secret:A"), None);
     }
 
     #[test]
