@@ -198,6 +198,69 @@ fn push_says_whether_a_manifest_went_along_and_finds_it_where_the_project_is() {
 }
 
 #[test]
+fn who_set_the_bound_that_stopped_a_call_is_told() {
+    let setup = Server::setup().set("limits.fuel_units", 50_000_000).api("spin", wat("spin"));
+    let setup =
+        setup.file("short/spin.wasm", wat("spin")).file("short/spin.tool.toml", "[limits]\nfuel_units = 7000\n");
+    let server = setup.start();
+    let limited = json!({ "name": "ci", "roles": ["call"], "limits": { "fuel_units": 9000 } });
+    let key = server.admin().post("/api/v1/keys", &limited).expect(201)["key"].as_str().unwrap().to_owned();
+    let spun = |arguments: &[&str]| {
+        let finished = run(&server, arguments);
+        let details =
+            serde_json::from_str::<Value>(&run(&server, &[arguments, &["-o", "json"]].concat()).stderr).unwrap();
+        (finished.failed(STOPPED).to_owned(), details["details"]["set_by"].clone())
+    };
+    let told = |units: u64, who: &str, rest: &str| {
+        (format!("error: the call was stopped after using its fuel of {units} units{rest}"), json!(who))
+    };
+
+    assert_eq!(spun(&["call", "spin.spin"]), told(50_000_000, "configuration", ""));
+    assert_eq!(spun(&["call", "short.spin.spin"]), told(7000, "module", ", as its module sets it"));
+    assert_eq!(spun(&["call", "spin.spin", "--key", &key]), told(9000, "key", ", as its key sets it"));
+    assert_eq!(spun(&["call", "spin.spin", "--max-fuel", "5000"]), told(5000, "request", ", as its request sets it"));
+    assert_eq!(
+        run(&server, &["call", "spin.spin", "--deadline-ms", "1"]).failed(STOPPED),
+        "error: the call was stopped at its deadline of 1 ms, as its request sets it"
+    );
+    assert!(run(&server, &["keys", "ls"]).ok().contains("fuel 9,000"));
+    let shown = run(&server, &["modules", "show", "short.spin"]);
+    assert!(shown.ok().contains("fuel 7,000"), "{}", shown.stdout);
+}
+
+#[test]
+fn the_bytes_or_the_json_of_an_answer_are_written_to_a_file() {
+    let server = Server::setup().api("hello", fumehood_tests::parse_wat(BYTES)).start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.bin");
+    let call = |function: &str| {
+        let finished = run(&server, &["call", function, "--out", path.to_str().unwrap()]);
+        (finished.ok().to_owned(), fs::read(&path).unwrap())
+    };
+
+    assert_eq!(call("hello.bytes"), (String::new(), b"hello".to_vec()));
+    assert_eq!(run(&server, &["call", "hello.bytes"]).ok(), "aGVsbG8=\n");
+    assert_eq!(call("hello.number"), (String::new(), b"5".to_vec()));
+    let small = Server::setup().api("hello", fumehood_tests::parse_wat(BYTES)).set("limits.result", 4).start();
+    let large = run(&small, &["call", "hello.bytes"]);
+    assert!(large.failed(STOPPED).contains(" of JSON, which is 3 "), "{}", large.stderr);
+    let nowhere = folder.path().join("no/such/folder");
+    assert_eq!(run(&server, &["call", "hello.number", "--out", nowhere.to_str().unwrap()]).code, NOT_FOUND);
+}
+
+/// `bytes: func() -> list<u8>` answers with `hello`, `number: func() -> u32` with 5.
+const BYTES: &str = r#"(component
+    (core module $code
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\08\00\00\00\05\00\00\00hello")
+        (func (export "bytes") (result i32) (i32.const 0))
+        (func (export "number") (result i32) (i32.const 5)))
+    (core instance $code (instantiate $code))
+    (func (export "bytes") (result (list u8))
+        (canon lift (core func $code "bytes") (memory $code "memory")))
+    (func (export "number") (result u32) (canon lift (core func $code "number"))))"#;
+
+#[test]
 fn a_server_that_is_not_there_is_told_so() {
     // Nobody listens on the discard port of this machine, and connecting to it does not wait.
     let finished = fumehood(&["tools", "ls", "--server", "http://127.0.0.1:9", "--key", "fh_a_b"]);

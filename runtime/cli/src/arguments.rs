@@ -57,6 +57,13 @@ pub(crate) fn build(schema: &Value, words: &[String], json: Option<&str>) -> Res
     Err(Failure::new(Code::InvalidInput, "the arguments do not fit the tool").lines(mistakes))
 }
 
+/// The bytes in `value`, if the answers that `schema` describes are bytes.
+pub(crate) fn bytes_of(schema: &Value, value: &Value) -> Option<Vec<u8>> {
+    let wanted = &resolve(schema, schema)["properties"]["result"];
+    let text = value.as_str().filter(|_| is_base64(schema, wanted))?;
+    BASE64_STANDARD.decode(text).ok()
+}
+
 fn parse(word: &str) -> Result<Argument<'_>, Failure> {
     let refused = || Failure::usage(format!("`{word}` is not an argument: write k=v, k:=json or k=@file"));
     let (name, text) = word.split_once('=').ok_or_else(refused)?;

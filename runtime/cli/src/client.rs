@@ -4,7 +4,7 @@ mod problem;
 
 use std::{io::Read, time::Duration};
 
-use fumehood_model::Code;
+use fumehood_model::{Code, Lowered};
 use serde_json::Value;
 use ureq::{
     Agent, Body, RequestBuilder, SendBody, Timeout,
@@ -115,7 +115,7 @@ impl Client {
 
     /// `POST` a document.
     pub(crate) fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        Ok(self.send_json(path, body)?.0)
+        Ok(self.send_json(path, body, [])?.0)
     }
 
     /// `PUT` a document.
@@ -159,8 +159,20 @@ impl Client {
     }
 
     /// Call a tool and wait for its answer.
-    pub(crate) fn call(&self, module: &str, function: &str, arguments: &Value) -> Result<Answer, Failure> {
-        let (value, report) = self.send_json(&["api", module, function], arguments)?;
+    pub(crate) fn call(
+        &self,
+        module: &str,
+        function: &str,
+        arguments: &Value,
+        lowered: Lowered,
+    ) -> Result<Answer, Failure> {
+        let bounds = [
+            ("fumehood-max-fuel", lowered.fuel_units),
+            ("fumehood-deadline-ms", lowered.deadline_ms),
+            ("fumehood-max-memory-bytes", lowered.memory.map(|size| size.0)),
+        ];
+        let bounds = bounds.into_iter().filter_map(|(name, bound)| Some((name, bound?)));
+        let (value, report) = self.send_json(&["api", module, function], arguments, bounds)?;
         Ok(Answer { value, report })
     }
 
@@ -186,8 +198,14 @@ impl Client {
         Ok(tools)
     }
 
-    fn send_json(&self, path: &[&str], body: &Value) -> Result<(Value, Report), Failure> {
+    fn send_json(
+        &self,
+        path: &[&str],
+        body: &Value,
+        headers: impl IntoIterator<Item = (&'static str, u64)>,
+    ) -> Result<(Value, Report), Failure> {
         let request = self.agent.post(self.url(path)).header("accept", "application/json");
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let json = serde_json::to_vec(body).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
         let request = self.authorized(request).content_type("application/json");
         // The server refuses what is too large before it is sent; small bodies are not worth the wait.

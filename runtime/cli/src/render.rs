@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::output::{pretty, single_line, size, table, terminal_safe};
+use crate::output::{limits, pretty, single_line, size, table, terminal_safe};
 
 /// A module, as far as we show it. Everything is optional: a component file has no name and no history.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +20,7 @@ struct Module {
     version: Option<String>,
     description: Option<String>,
     waiting: Option<String>,
+    limits: Value,
     functions: Vec<Function>,
     rejected: Vec<Rejected>,
     imports: Vec<Import>,
@@ -65,6 +66,7 @@ pub(crate) fn module(value: &Value) -> String {
         ("size", Some(size(module.size_bytes))),
         ("source", module.source.as_ref().map(|source| module.origin(source))),
         ("compatibility", Some(module.compatibility.clone())),
+        ("limits", module.limits.is_object().then(|| limits(&module.limits))),
     ]);
     let functions = module.functions.iter().map(Function::entry);
     let rejected = module.rejected.iter().map(|rejected| format!("{}: {}", rejected.export, rejected.reason));

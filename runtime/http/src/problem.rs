@@ -103,16 +103,31 @@ impl Problem {
         Self::new(Code::ToolError, message).with_details(details)
     }
 
-    /// A call that the sandbox ended: which bound it hit, what it allows and what was used.
+    /// A call that the sandbox ended: which bound it hit, what it allows, what was used, and who set it by `set_by`.
     #[must_use]
-    pub fn stopped(reason: &StopReason, usage: &Usage) -> Self {
+    pub fn stopped(reason: &StopReason, usage: &Usage, set_by: impl FnOnce(&str) -> Option<&'static str>) -> Self {
         let problem = Self::new(reason.code(), reason.to_string());
         let Some((limit, allowed)) = reason.limit() else { return problem };
+        let set_by = set_by(limit);
+        // What the configuration sets is what everybody gets, and needs no word.
+        let problem = match set_by.filter(|who| *who != "configuration") {
+            Some(who) => Self { message: format!("{}, as its {who} sets it", problem.message), ..problem },
+            None => problem,
+        };
         let mut details = serde_json::json!({ "limit": limit, "allowed": allowed });
         if let Some(used) = reason.used(usage) {
             details["used"] = used.into();
         }
+        if let Some(set_by) = set_by {
+            details["set_by"] = set_by.into();
+        }
         problem.with_details(details)
+    }
+
+    /// The same with more to say.
+    #[must_use]
+    pub fn adding(self, text: &str) -> Self {
+        Self { message: self.message + text, ..self }
     }
 
     /// Its stable code.

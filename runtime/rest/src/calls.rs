@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fumehood_dispatch::{Answer, Arguments, Tool};
 use fumehood_http::{Body, Caller, Path, Problem};
-use fumehood_model::{ByteSize, Code, Outcome, Usage};
+use fumehood_model::{ByteSize, Code, Outcome, StopReason, Usage};
 use fumehood_policy::Lowered;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use serde_json::Value;
@@ -52,7 +52,17 @@ pub(crate) async fn call(
         Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(&headers, OCTETS) => download(&tool, &json),
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
+        Outcome::Stopped(stopped) => {
+            let set_by = |limit: &str| dispatcher.set_by(&principal, &tool, lowered, limit);
+            let problem = Problem::stopped(&stopped.reason, &usage, set_by);
+            match stopped.reason {
+                StopReason::ResultTooLarge { allowed } if tool.plan.answers_bytes() => {
+                    let bytes = ByteSize(allowed.0 / 4 * 3);
+                    problem.adding(&format!(" of JSON, which is {bytes} of bytes")).into_response()
+                }
+                _ => problem.into_response(),
+            }
+        }
     };
     used(response.headers_mut(), usage, &tool);
     Ok(response)

@@ -5,7 +5,7 @@ use axum::{
 };
 use fumehood_dispatch::{Dispatcher, Installed, Module, Origin, Overwrite, Problem as Unserved};
 use fumehood_http::{Caller, Path, Problem};
-use fumehood_model::{Code, Digest, ModuleName, Timestamp};
+use fumehood_model::{Code, Digest, Lowered, ModuleName, Timestamp};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -97,6 +97,15 @@ pub(crate) struct ModuleDetail {
     /// What its author says of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// Bounds on each of its calls, where they are lower than those of the server: `fuel_units`, `deadline_ms`, `memory`,
+    /// `result`.
+    #[serde(skip_serializing_if = "is_none")]
+    #[schema(value_type = Option<Object>)]
+    limits: Lowered,
+}
+
+fn is_none(limits: &Lowered) -> bool {
+    *limits == Lowered::default()
 }
 
 /// A module that was just installed.
@@ -274,5 +283,6 @@ pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
             .collect(),
         version: module.manifest.version.clone(),
         description: module.manifest.description.clone(),
+        limits: module.manifest.limits,
     }
 }

@@ -214,7 +214,10 @@ pub(crate) async fn execute(
                 .into_response()
         }
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage).into_response(),
+        Outcome::Stopped(stopped) => {
+            let set_by = |limit: &str| door.set_by(&principal, &tool, lowered, limit);
+            Problem::stopped(&stopped.reason, &usage, set_by).into_response()
+        }
     };
     used(response.headers_mut(), usage, &tool);
     Ok(response)

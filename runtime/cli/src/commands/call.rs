@@ -1,6 +1,6 @@
 //! `fumehood call`.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use fumehood_model::{Captured, Code, Outcome};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     arguments,
     exit::Failure,
     local,
-    output::{Output, pretty, terminal_safe},
+    output::{Output, pretty, size, terminal_safe},
     report::Report,
     session::Session,
     suggest::did_you_mean,
@@ -24,9 +24,9 @@ pub(crate) fn run(session: &Session<'_>, args: &CallArgs) -> anyhow::Result<Exit
         _ => (None, args.words.as_slice()),
     };
     if is_file(&args.target) {
-        call_file(session, Path::new(&args.target), function, words, args.json.as_deref())?;
+        call_file(session, args, function, words)?;
     } else {
-        call_server(session, &args.target, function, words, args.json.as_deref())?;
+        call_server(session, args, function, words)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -36,22 +36,16 @@ fn is_file(target: &str) -> bool {
     target.contains('/') || target.to_ascii_lowercase().ends_with(".wasm")
 }
 
-fn call_server(
-    session: &Session<'_>,
-    name: &str,
-    function: Option<&str>,
-    words: &[String],
-    json: Option<&str>,
-) -> anyhow::Result<()> {
-    let client = session.client()?;
+fn call_server(session: &Session<'_>, args: &CallArgs, function: Option<&str>, words: &[String]) -> anyhow::Result<()> {
+    let (client, name) = (session.client()?, args.target.as_str());
     let tool = match function {
         Some(function) => target::find_in(&client, name, function)?,
         None => target::find(&client, name)?,
     };
     let text = |key: &str| tool[key].as_str().unwrap_or_default();
-    let arguments = arguments::build(&tool["input_schema"], words, json)?;
-    let answer = client.call(text("module"), text("function"), &arguments).map_err(explained)?;
-    finish(&session.output, &answer.value, &answer.report)
+    let arguments = arguments::build(&tool["input_schema"], words, args.json.as_deref())?;
+    let answer = client.call(text("module"), text("function"), &arguments, args.lowered()).map_err(explained)?;
+    finish(session, args, &tool["output_schema"], &answer.value, &answer.report)
 }
 
 /// A failure with what a caller of this command can do about it.
@@ -65,23 +59,21 @@ fn explained(failure: Failure) -> Failure {
     )
 }
 
-fn call_file(
-    session: &Session<'_>,
-    path: &Path,
-    function: Option<&str>,
-    words: &[String],
-    json: Option<&str>,
-) -> anyhow::Result<()> {
+fn call_file(session: &Session<'_>, args: &CallArgs, function: Option<&str>, words: &[String]) -> anyhow::Result<()> {
+    let path = Path::new(&args.target);
     let module = local::inspect(path)?;
     let function = choose(&module, path, function)?;
-    let arguments = arguments::build(&function["input_schema"], words, json)?;
+    let arguments = arguments::build(&function["input_schema"], words, args.json.as_deref())?;
     let name = function["name"].as_str().unwrap_or_default();
-    let answer = local::call(path, name, &arguments.to_string(), &session.loaded.config.limits)?;
+    let limits = session.loaded.config.limits.lowered_by(args.lowered());
+    let answer = local::call(path, name, &arguments.to_string(), &limits)?;
     show_captured(&session.output, "stdout", &answer.stdout);
     show_captured(&session.output, "stderr", &answer.stderr);
     let report = Report::of_usage(&answer.usage, answer.digest);
     match answer.outcome {
-        Outcome::Value(json) => finish(&session.output, &serde_json::from_str(&json)?, &report),
+        Outcome::Value(json) => {
+            finish(session, args, &function["output_schema"], &serde_json::from_str(&json)?, &report)
+        }
         Outcome::ToolError(json) => {
             let error: Value = serde_json::from_str(&json)?;
             let line = error.as_str().map_or_else(|| pretty(&error), str::to_owned);
@@ -109,8 +101,25 @@ fn choose<'a>(module: &'a Value, path: &Path, wanted: Option<&str>) -> Result<&'
     }
 }
 
-fn finish(output: &Output, value: &Value, report: &Report) -> anyhow::Result<()> {
-    output.data(value, || value.as_str().map_or_else(|| pretty(value), terminal_safe))?;
+fn finish(
+    session: &Session<'_>,
+    args: &CallArgs,
+    schema: &Value,
+    value: &Value,
+    report: &Report,
+) -> anyhow::Result<()> {
+    let output = &session.output;
+    match &args.out {
+        Some(file) => {
+            let bytes = arguments::bytes_of(schema, value)
+                .unwrap_or_else(|| serde_json::to_vec_pretty(value).unwrap_or_else(|_| value.to_string().into_bytes()));
+            fs::write(file, &bytes).map_err(|error| {
+                Failure::new(Code::NotFound, format!("{} cannot be written: {error}", file.display()))
+            })?;
+            output.talk(&format!("{} with {}", file.display(), size(bytes.len() as u64)));
+        }
+        None => output.data(value, || value.as_str().map_or_else(|| pretty(value), terminal_safe))?,
+    }
     if output.is_verbose() {
         output.talk(&report.to_string());
     }
