@@ -135,7 +135,8 @@ fn each_kind_of_failure_has_its_exit_code() {
     assert_eq!(
         failed(&["call", "calculator.add", "a=x", "c=1"], INVALID),
         "error: the arguments do not fit the tool\n  \
-         a: `x` is not a number; the tool wants {\"type\":\"number\"}\n  c: no such argument; the tool takes a, b"
+         a: `x` is not a number; the tool wants {\"type\":\"number\"}\n  c: no such argument; the tool takes a, b\n  \
+         b: it is required"
     );
     assert_eq!(
         failed(&["call", "calculator.add", "a=1"], INVALID),
@@ -147,6 +148,14 @@ fn each_kind_of_failure_has_its_exit_code() {
         failed(&["call", "calculator.add", "a=1", "x"], USAGE),
         "error: `x` is not an argument: write k=v, k:=json or k=@file"
     );
+    assert_eq!(
+        failed(&["call", "calculator.add", "foo"], USAGE),
+        "error: `foo` is not an argument: write k=v, k:=json or k=@file"
+    );
+    assert_eq!(run(&server, &["grants", "add", "calculator", "keyvalue:cache"]).code, OK);
+    let granted = "keyvalue:cache,bytes=1MiB,keys=1000";
+    let near = failed(&["grants", "revoke", "calculator", "keyvalue:cash"], NOT_FOUND);
+    assert!(near.ends_with(&format!("\n  calculator has {granted}")), "{near}");
     assert_eq!(run(&server, &["frobnicate"]).code, USAGE);
     assert_eq!(run(&server, &["call"]).code, USAGE);
     assert!(
@@ -257,7 +266,7 @@ const BYTES: &str = r#"(component
         (func (export "number") (result i32) (i32.const 5)))
     (core instance $code (instantiate $code))
     (func (export "bytes") (result (list u8))
-        (canon lift (core func $code "bytes") (memory $code "memory")))
+        (canon lift (core func $code "bytes") (memory (core memory $code "memory"))))
     (func (export "number") (result u32) (canon lift (core func $code "number"))))"#;
 
 #[test]

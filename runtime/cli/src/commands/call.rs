@@ -39,7 +39,11 @@ fn is_file(target: &str) -> bool {
 fn call_server(session: &Session<'_>, args: &CallArgs, function: Option<&str>, words: &[String]) -> anyhow::Result<()> {
     let (client, name) = (session.client()?, args.target.as_str());
     let tool = match function {
-        Some(function) => target::find_in(&client, name, function)?,
+        Some(function) => target::find_in(&client, name, function).map_err(|failure| {
+            // A tool was named already: the word behind it was meant as an argument.
+            let is_tool = failure.is(Code::NotFound) && target::find(&client, name).is_ok();
+            if is_tool { arguments::no_argument(function) } else { failure }
+        })?,
         None => target::find(&client, name)?,
     };
     let text = |key: &str| tool[key].as_str().unwrap_or_default();

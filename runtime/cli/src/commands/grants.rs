@@ -34,12 +34,27 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
             let (module, function) = place(&client, target)?;
             let query = [("grant", Some(grant.as_str())), ("function", function)];
             let query: Vec<_> = query.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-            client.delete_with(&["api", "v1", "modules", module, "permissions"], &query)?;
+            let path = ["api", "v1", "modules", module, "permissions"];
+            client.delete_with(&path, &query).map_err(|failure| with_grants(&client, module, failure))?;
             session.output.talk(&format!("{target} may not any more: {grant}"));
             session.output.data(&json!({ "target": target, "grant": grant, "revoked": true }), String::new)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A grant that is not there, with those that are.
+fn with_grants(client: &Client, module: &str, failure: Failure) -> Failure {
+    if !failure.is(Code::NotFound) {
+        return failure;
+    }
+    let mut grants = client.review(module).unwrap_or_default()["grants"].take();
+    let place = |grant: &Value| {
+        let function = grant["function"].as_str().map(|function| format!(".{function}")).unwrap_or_default();
+        format!("{module}{function} has {}", grant["grant"].as_str().unwrap_or_default())
+    };
+    let there: Vec<_> = grants.as_array_mut().into_iter().flatten().map(|grant| place(grant)).collect();
+    if there.is_empty() { failure.hint(format!("{module} has no grants")) } else { failure.lines(there) }
 }
 
 /// The module, and the function of it, that `target` names. Both may hold dots: a module of the whole name comes first,
