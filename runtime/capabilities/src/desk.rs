@@ -75,6 +75,9 @@ pub trait Witness: Send + Sync {
     /// A guest of `module` needed a secret that it is granted and that nobody has set.
     fn secret_not_set(&self, module: &ModuleName, secret: &str);
 
+    /// A guest of `module` was refused room because a quota was used up: `what` names the quota and what it is of.
+    fn spent(&self, module: &ModuleName, what: &str);
+
     /// A guest told how far it is.
     fn progress(&self, module: &ModuleName, progress: Progress);
 }
@@ -118,6 +121,11 @@ impl Visit {
         self.about.witness.secret_not_set(&self.about.module, secret);
     }
 
+    /// Say that a quota was used up.
+    pub(crate) fn spent(&self, what: &str) {
+        self.about.witness.spent(&self.about.module, what);
+    }
+
     /// Remember that the guest was handed the value of a secret.
     pub(crate) fn remember_secret(&self, value: &str) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,6 +162,13 @@ impl Host for Visit {
                 Ask::Progress(progress) => {
                     if let Some(progress) = progress.checked() {
                         self.about.witness.progress(&self.about.module, progress);
+                    }
+                    Reply::Progress
+                }
+                Ask::Spent(exhausted) => {
+                    // The text is made of the grants: what a guest side says may be anything.
+                    if let Some(what) = exhausted.named(&self.about.grants) {
+                        self.spent(&what);
                     }
                     Reply::Progress
                 }

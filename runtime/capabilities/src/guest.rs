@@ -15,7 +15,7 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use crate::{
     call, clocks, config, files,
     granted::Granted,
-    host::Host,
+    host::{Ask, Host},
     http, invoke, keyvalue,
     logging::{self, Log, Logged},
     output::Output,
@@ -145,9 +145,12 @@ impl<X> Guest<X> {
         self.log.logged()
     }
 
-    /// Tell the host what the guest has told last of its progress, if that still waits.
+    /// Tell the host what the guest has told last of its progress, if that still waits, and which quotas it used up.
     pub async fn flush_progress(&mut self) {
         self.progress.flush().await;
+        for exhausted in self.files.exhausted() {
+            self.host.ask(Ask::Spent(exhausted)).await;
+        }
     }
 
     /// What the guest has printed so far: standard output, then standard error.

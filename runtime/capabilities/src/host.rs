@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use fumehood_model::ModuleName;
 use serde::{Deserialize, Serialize};
 
-use crate::{call, http, invoke, keyvalue, secrets};
+use crate::{call, files, http, invoke, keyvalue, secrets};
 
 /// Something that a guest wants from outside its sandbox.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum Ask {
     Invoke(invoke::Request),
     /// Tell the caller how far the work is.
     Progress(call::Progress),
+    /// Tell the operator that the quota of a folder was used up.
+    Spent(files::Exhausted),
 }
 
 /// What the host side says to an [`Ask`]; always of the same kind.
@@ -33,7 +35,7 @@ pub enum Reply {
     Secret(Result<secrets::Response, secrets::Refused>),
     /// To [`Ask::Invoke`].
     Invoke(Result<invoke::Response, invoke::Refused>),
-    /// To [`Ask::Progress`].
+    /// To [`Ask::Progress`] and [`Ask::Spent`]: that it was heard.
     Progress,
 }
 
@@ -61,7 +63,7 @@ impl Host for Nothing {
             Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Denied)),
             Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Denied)),
             Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Denied)),
-            Ask::Progress(_) => Reply::Progress,
+            Ask::Progress(_) | Ask::Spent(_) => Reply::Progress,
         }))
     }
 }

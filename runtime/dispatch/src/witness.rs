@@ -184,6 +184,12 @@ impl Witness for Ledger {
         }
     }
 
+    fn spent(&self, module: &ModuleName, what: &str) {
+        if self.may_say(module, "a quota") {
+            tracing::warn!(module.name = %module, "{module} used up {what}");
+        }
+    }
+
     fn progress(&self, module: &ModuleName, _: Progress) {
         tracing::trace!(module.name = %module, "Module {module} told how far it is");
     }

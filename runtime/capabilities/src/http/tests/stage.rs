@@ -130,6 +130,8 @@ impl Witness for Notes {
 
     fn secret_not_set(&self, _: &ModuleName, _: &str) {}
 
+    fn spent(&self, _: &ModuleName, _: &str) {}
+
     fn progress(&self, _: &ModuleName, _: Progress) {}
 }
 
