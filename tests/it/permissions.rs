@@ -452,7 +452,9 @@ fn the_command_line_reviews_grants_and_pushes_with_a_manifest() {
     assert_eq!(push(2, MORE).json()["status"], "waiting");
     assert_eq!(which(server.admin(), "m"), json!(1));
     assert!(run(&["review", "m"]).ok().contains("+ http:GET https://api.example.com/v1  Asks the weather service."));
-    assert_eq!(run(&["review", "m", "--approve"]).ok(), "http:GET https://api.example.com/v1\n");
+    let approved = run(&["review", "m", "--approve"]);
+    assert_eq!(approved.ok(), "GRANTED NOW\n  http:GET https://api.example.com/v1\n");
+    assert!(approved.stderr.contains("the version of m that waited is served now"), "{}", approved.stderr);
     assert_eq!(which(server.admin(), "m"), json!(2));
     assert_eq!(run(&["review", "m", "--reject"]).code, 6);
 }

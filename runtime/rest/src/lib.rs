@@ -8,6 +8,7 @@ mod docs;
 mod form;
 mod health;
 mod keys;
+mod may;
 mod modules;
 mod openapi;
 mod permissions;

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     State,
+    may::{Installing, May},
     permissions::{ChangeBody, Held},
     tools::Schemas,
     upload::{self, MultipartUpload},
@@ -194,6 +195,7 @@ pub(crate) async fn show(
 pub(crate) async fn put(
     Shared(state): Shared<State>,
     Caller(principal): Caller,
+    _: May<Installing>,
     Path(name): Path<String>,
     headers: HeaderMap,
     request: Request,

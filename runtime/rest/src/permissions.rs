@@ -9,7 +9,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::modules::{ModuleDetail, detail};
+use crate::{
+    may::{Granting, May},
+    modules::{ModuleDetail, detail},
+};
 
 /// What a module asks for, could reach, has used and is granted.
 #[derive(Serialize, ToSchema)]
@@ -216,6 +219,7 @@ pub(crate) async fn review(
 pub(crate) async fn grant(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
+    _: May<Granting>,
     Path(name): Path<String>,
     Sent(wanted): Sent<WantedGrant>,
 ) -> Result<(StatusCode, Json<GrantedBody>), Problem> {
@@ -233,6 +237,7 @@ pub(crate) async fn grant(
 pub(crate) async fn revoke(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
+    _: May<Granting>,
     Path(name): Path<String>,
     Query(unwanted): Query<UnwantedGrant>,
 ) -> Result<StatusCode, Problem> {

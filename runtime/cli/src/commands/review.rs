@@ -17,13 +17,20 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
     let path = ["api", "v1", "modules", module, "permissions"];
     let verb = |verb| [path[0], path[1], path[2], path[3], path[4], verb];
     if args.approve {
+        let waited = client.get(&path[..4], &[])?["waiting"].take();
         let answer = client.post_empty(&verb("approve"))?;
         for grant in list(&answer["left"]) {
             let text = grant.as_str().unwrap_or_default();
             session.output.talk(&format!("not granted, because only you know the rest of it: {text}"));
         }
         talk_of_unset(session, &answer);
-        session.output.data(&answer, || texts("granted", list(&answer["granted"])))?;
+        // What waited is what answers now.
+        if !waited.is_null() {
+            session.output.talk(&format!("the version of {module} that waited is served now"));
+        }
+        session
+            .output
+            .data(&answer, || format!("GRANTED NOW\n{}", indented(&texts("granted", list(&answer["granted"])))))?;
     } else if args.reject {
         client.post_empty(&verb("reject"))?;
         session.output.talk(&format!("the version of {module} that waited is gone"));
@@ -90,6 +97,10 @@ fn section(title: &str, body: &str) -> String {
     let body = if body.is_empty() { "nothing".to_owned() } else { body.trim_end().to_owned() };
     let body: String = body.lines().map(|line| format!("  {}\n", line.trim_end())).collect();
     format!("\n{title}\n{body}")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn asked(asks: &Value) -> String {
