@@ -288,6 +288,24 @@ fn what_a_module_will_miss_without_being_refused_it_is_told_when_it_is_loaded() 
 }
 
 #[test]
+fn grants_for_one_place_and_grants_that_nobody_asks_for_are_pointed_out() {
+    let server = Server::start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+
+    let first = run(&["grants", "add", "m", "keyvalue:cache,bytes=1KiB"]);
+    let second = run(&["grants", "add", "m", "keyvalue:cache,bytes=2KiB"]);
+    let other = run(&["grants", "add", "m", "keyvalue:other"]);
+    run(&["grants", "add", "m", "secret:API_TOKEN"]).ok();
+    let review = run(&["review", "m"]).ok().to_owned();
+
+    assert!(!first.stderr.contains("beside") && !other.stderr.contains("beside"), "{}", first.stderr);
+    assert!(second.stderr.contains("beside keyvalue:cache,bytes=1KiB,keys=1000, which is for the same place"));
+    assert_eq!(review.matches("(not asked for)").count(), 3, "{review}");
+    assert!(!review.contains("secret:API_TOKEN  (not asked for)"), "{review}");
+}
+
+#[test]
 fn a_rejected_version_is_gone_and_one_that_asks_for_no_more_is_served_at_once() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();

@@ -99,6 +99,9 @@ pub(crate) struct GrantEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<String>,
     grant: String,
+    /// Whether the served version does not ask for it, or not any more; absent where that was not looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unasked: Option<bool>,
     /// Name of the key that granted it.
     granted_by: String,
     #[schema(value_type = String, format = DateTime)]
@@ -172,6 +175,8 @@ pub(crate) struct GrantedBody {
     grant: GrantEntry,
     /// Secrets that it is about and that nobody has set.
     unset_secrets: Vec<String>,
+    /// Grants that were there before for the same folder, variable, value or bucket; the two do not add up.
+    beside: Vec<String>,
 }
 
 /// All permissions in force.
@@ -206,7 +211,13 @@ pub(crate) async fn review(
     let (version, description) = (module.manifest.version.clone(), module.manifest.description.clone());
     let review = door.review(&principal, &name).await?;
     let unset_secrets = unset(&door, &principal, review.grants.iter().map(|grant| grant.text.as_str())).await?;
-    Ok(Json(ReviewBody { version, description, unset_secrets, ..review.into() }))
+    let mut body = ReviewBody { version, description, unset_secrets, ..review.into() };
+    let asks = &module.manifest.permissions;
+    for entry in body.grants.iter_mut().filter(|_| !asks.is_empty()) {
+        let asked = |grant: &Grant| asks.iter().any(|wish| grant.covers(&wish.grant) || wish.grant.covers(grant));
+        entry.unasked = entry.grant.parse().ok().map(|grant| !asked(&grant));
+    }
+    Ok(Json(body))
 }
 
 /// Grant something to a module, or to one function of it.
@@ -226,7 +237,8 @@ pub(crate) async fn grant(
     let grant = parsed(&wanted.grant)?;
     let (grant, is_new) = door.grant(&principal, &name, wanted.function.as_deref(), grant).await?;
     let unset_secrets = unset(&door, &principal, [grant.text.as_str()]).await?;
-    let body = GrantedBody { grant: grant.into(), unset_secrets };
+    let beside = beside(&door, &principal, &grant).await?;
+    let body = GrantedBody { grant: grant.into(), unset_secrets, beside };
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(body)))
 }
 
@@ -288,6 +300,16 @@ pub(crate) async fn list(
 
 fn parsed(text: &str) -> Result<Grant, Problem> {
     text.parse().map_err(|error: fumehood_policy::GrantError| Problem::new(Code::Malformed, error.to_string()))
+}
+
+/// Other grants of the same module or function for the same place.
+async fn beside(door: &Dispatcher, principal: &Principal, grant: &InForce) -> Result<Vec<String>, Problem> {
+    let Ok(own) = grant.text.parse::<Grant>() else { return Ok(Vec::new()) };
+    let all = door.grants(principal).await?;
+    let others = all.into_iter().filter(|other| {
+        (&other.module, &other.function) == (&grant.module, &grant.function) && other.text != grant.text
+    });
+    Ok(others.map(|other| other.text).filter(|text| text.parse().is_ok_and(|other| own.shares_place(&other))).collect())
 }
 
 /// Secrets that these grants are about and that nobody has set, each once.
@@ -388,6 +410,6 @@ impl From<Observation> for UsedEntry {
 impl From<InForce> for GrantEntry {
     fn from(grant: InForce) -> Self {
         let InForce { module, function, text: grant, by: granted_by, at: granted_at } = grant;
-        Self { module, function, grant, granted_by, granted_at }
+        Self { module, function, grant, unasked: None, granted_by, granted_at }
     }
 }

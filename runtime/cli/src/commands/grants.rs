@@ -28,6 +28,11 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
             let answer = client.post(&["api", "v1", "modules", module, "permissions"], &wanted)?;
             session.output.talk(&format!("{target} may: {}", answer["grant"].as_str().unwrap_or_default()));
             review::talk_of_unset(session, &answer);
+            for other in answer["beside"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str) {
+                session.output.talk(&format!(
+                    "beside {other}, which is for the same place; the two do not add up: fumehood grants revoke {target} '{other}'"
+                ));
+            }
             session.output.data(&answer, || review::granted(&Value::Array(vec![answer.clone()])))?;
         }
         GrantsCommand::Revoke { target, grant } => {

@@ -130,7 +130,7 @@ pub(crate) fn granted(grants: &Value) -> String {
         vec![
             text(grant, "module"),
             function,
-            text(grant, "grant"),
+            text(grant, "grant") + if grant["unasked"] == true { "  (not asked for)" } else { "" },
             text(grant, "granted_by"),
             text(grant, "granted_at"),
         ]
