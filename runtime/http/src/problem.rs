@@ -109,11 +109,6 @@ impl Problem {
         let problem = Self::new(reason.code(), reason.to_string());
         let Some((limit, allowed)) = reason.limit() else { return problem };
         let set_by = set_by(limit);
-        // What the configuration sets is what everybody gets, and needs no word.
-        let problem = match set_by.filter(|who| *who != "configuration") {
-            Some(who) => Self { message: format!("{}, as its {who} sets it", problem.message), ..problem },
-            None => problem,
-        };
         let mut details = serde_json::json!({ "limit": limit, "allowed": allowed });
         if let Some(used) = reason.used(usage) {
             details["used"] = used.into();
