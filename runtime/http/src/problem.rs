@@ -130,10 +130,19 @@ impl Problem {
         problem.with_details(details)
     }
 
-    /// What a program can read of it.
+    /// The same with who has set the bound that was hit, if that is known.
     #[must_use]
-    pub fn details(&self) -> Option<&Value> {
-        self.details.as_ref()
+    pub fn set_by(mut self, who: Option<&str>) -> Self {
+        if let (Some(Value::Object(details)), Some(who)) = (&mut self.details, who) {
+            details.insert("set_by".to_owned(), who.into());
+        }
+        self
+    }
+
+    /// The same with more to say.
+    #[must_use]
+    pub fn adding(self, text: &str) -> Self {
+        Self { message: self.message + text, ..self }
     }
 
     /// Its stable code.

@@ -159,7 +159,7 @@ fn failure(job: &Job) -> Option<Problem> {
             Some(Problem::tool_error(&parsed(&Bytes::copy_from_slice(json.as_bytes())), &[]))
         }
         Some(JobOutcome::Ended(Outcome::Stopped(stopped))) => {
-            Some(Problem::stopped(&stopped.reason, &job.usage.unwrap_or_default()))
+            Some(Problem::stopped(&stopped.reason, &job.usage.unwrap_or_default(), &[]))
         }
         Some(JobOutcome::Failed(failure)) => Some(Problem::new(failure.code, failure.message.clone())),
         None if job.state == JobState::Cancelled => Some(Problem::new(Code::Cancelled, "the job was cancelled")),
