@@ -31,10 +31,10 @@ fn calls(client: &Client, query: &str, count: usize) -> Vec<Value> {
 fn every_call_is_written_down_with_its_way_its_outcome_and_what_it_used() {
     let Some(server) = calculator() else { return };
     let (_, client) = server.admin().new_key("caller", "call");
-    client.call("calculator/add", &json!({ "a": 1, "b": 2 }));
-    client.call("calculator/divide", &json!({ "a": 1, "b": 0 })).refused(422, "tool_error");
-    client.call("calculator/add", &json!({ "a": "x" })).refused(422, "invalid_input");
-    client.call("spin/spin", &json!({})).refused(508, "fuel");
+    let _ = client.call("calculator/add", &json!({ "a": 1, "b": 2 }));
+    let _ = client.call("calculator/divide", &json!({ "a": 1, "b": 0 })).refused(422, "tool_error");
+    let _ = client.call("calculator/add", &json!({ "a": "x" })).refused(422, "invalid_input");
+    let _ = client.call("spin/spin", &json!({})).refused(508, "fuel");
     let _ = Mcp::modern(&client).call("calculator__add", &json!({ "a": 1, "b": 2 }));
     let job = client.post("/api/v1/jobs", &json!({ "tool": "calculator.add", "input": { "a": 1, "b": 2 } })).json();
     let id = job["id"].as_str().unwrap();
@@ -61,7 +61,7 @@ fn calls_are_chosen_by_tool_outcome_and_time_and_exported() {
     let Some(server) = calculator() else { return };
     let (_, client) = server.admin().new_key("chooser", "call");
     (0..3).for_each(|n| drop(client.call("calculator/add", &json!({ "a": n, "b": 2 }))));
-    client.call("calculator/divide", &json!({ "a": 1, "b": 0 }));
+    let _ = client.call("calculator/divide", &json!({ "a": 1, "b": 0 }));
 
     calls(&client, "", 4);
     calls(&client, "&tool=calculator__add", 3);
@@ -110,7 +110,7 @@ fn a_key_sees_its_own_calls_and_they_survive_a_restart() {
     let server = Server::setup().patient().guest("calculator", &calculator).start();
     let (text, one) = server.admin().new_key("one", "call");
     let (_, two) = server.admin().new_key("two", "call");
-    one.call("calculator/add", &json!({ "a": 1, "b": 2 }));
+    let _ = one.call("calculator/add", &json!({ "a": 1, "b": 2 }));
     calls(&one, "", 1);
     calls(&two, "", 0);
 
@@ -125,7 +125,7 @@ fn the_history_can_be_switched_off() {
     let Some(calculator) = guest("calculator") else { return };
     let server = Server::setup().patient().guest("calculator", &calculator).set("history.enabled", false).start();
 
-    server.admin().call("calculator/add", &json!({ "a": 1, "b": 2 }));
+    let _ = server.admin().call("calculator/add", &json!({ "a": 1, "b": 2 }));
 
     server.admin().get("/api/v1/calls").refused(409, "conflict");
 }

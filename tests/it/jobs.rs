@@ -240,7 +240,7 @@ fn a_job_that_has_not_begun_in_time_fails() {
 
     assert_eq!((&told["state"], &told["error"]["code"]), (&json!("failed"), &json!("deadline")), "{told}");
     assert_eq!(admin.call("calculator/add", &json!({ "a": 1, "b": 1 })).status, 200, "a direct call has its place");
-    admin.delete(&format!("/api/v1/jobs/{busy}"));
+    let _ = admin.delete(&format!("/api/v1/jobs/{busy}"));
     ended(admin, &busy);
 }
 
@@ -271,7 +271,7 @@ fn a_full_queue_refuses_and_says_when_to_come_back() {
     submit(&two, &add(1, 1));
     refused(&server.admin().post("/api/v1/jobs", &add(1, 1)), 503, "unavailable");
 
-    one.delete(&format!("/api/v1/jobs/{busy}"));
+    let _ = one.delete(&format!("/api/v1/jobs/{busy}"));
     eventually("all jobs have ended", || {
         let left = server.admin().get("/api/v1/jobs?state=available,running").expect(200);
         left["jobs"] == json!([])

@@ -75,7 +75,7 @@ fn a_cancelled_job_stays_cancelled_after_a_crash() {
     let mut later = add(1, 1);
     later["delay_ms"] = json!(500);
     let id = submit(server.admin(), &later);
-    server.admin().delete(&format!("/api/v1/jobs/{id}"));
+    let _ = server.admin().delete(&format!("/api/v1/jobs/{id}"));
 
     let server = server.crash().start();
 

@@ -108,6 +108,6 @@ fn progress_is_seen_while_the_job_runs() {
         job["progress"]["percent"].as_f64().is_some_and(|percent| percent > 0.0 && percent < 100.0)
     });
 
-    admin.delete(&format!("/api/v1/jobs/{id}"));
+    let _ = admin.delete(&format!("/api/v1/jobs/{id}"));
     assert_eq!(ended(admin, &id)["state"], "cancelled");
 }
