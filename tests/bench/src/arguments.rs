@@ -34,6 +34,11 @@ pub(crate) enum Command {
     Soak(Soak),
     /// The numeric goals of the sandbox: each prints what was measured, the gate, and whether it holds.
     Goal(Goal),
+    /// Kill the server again and again while jobs are submitted: none may be lost, none may end twice, none that may do harm
+    /// may run twice.
+    Chaos(Chaos),
+    /// Jobs from submission to durable outcome: how many a second, and how soon one begins.
+    Jobs(Jobs),
     /// Serve the REST baseline: bare axum with one typed route.
     ServeAxum(Listen),
     /// Serve the MCP baseline: bare rmcp with one tool.
@@ -177,6 +182,35 @@ pub(crate) struct Soak {
     /// Connections that attack.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) hostile: u16,
+}
+
+/// How often to kill.
+#[derive(Debug, Args)]
+pub(crate) struct Chaos {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Kills.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) kills: u64,
+    /// Chooses the moments.
+    #[arg(long, default_value_t = 0x9e37_79b9, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seed: u64,
+}
+
+/// How many jobs to send.
+#[derive(Debug, Args)]
+pub(crate) struct Jobs {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Connections that submit.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) connections: u16,
+    /// Jobs to submit at full speed.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) jobs: u64,
+    /// Jobs of another key that are submitted one after the other while nothing else runs, and again while many wait.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) samples: u64,
 }
 
 /// Which goals to measure, and how thoroughly.

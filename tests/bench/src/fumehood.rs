@@ -42,6 +42,12 @@ impl Home {
         fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Lay the manifest of a module beside it.
+    pub(crate) fn add_manifest(&self, module: &str, manifest: &str) -> Result<()> {
+        let path = self.apis().join(format!("{module}.tool.toml"));
+        fs::write(&path, manifest).with_context(|| format!("cannot write {}", path.display()))
+    }
+
     fn apis(&self) -> PathBuf {
         self.directory.path().join("apis")
     }
@@ -140,6 +146,11 @@ impl Fumehood {
     /// A call of the module's `add`.
     pub(crate) fn add(&self, module: &str) -> Target {
         request::add_over_rest(self.address(), &self.key, module)
+    }
+
+    /// Kill it, as the loss of power would.
+    pub(crate) async fn kill(self) -> Result<()> {
+        self.server.kill().await
     }
 
     /// End it. Tells how long that took.

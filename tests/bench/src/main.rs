@@ -52,6 +52,8 @@ fn run(command: Command) -> Result<()> {
         Command::Restart(settings) => run_scenario(scenarios::restart::run(&settings)),
         Command::Inflight(settings) => run_scenario(scenarios::inflight::run(&settings)),
         Command::Soak(settings) => run_scenario(scenarios::soak::run(&settings)),
+        Command::Chaos(settings) => run_scenario(scenarios::chaos::run(&settings)),
+        Command::Jobs(settings) => run_scenario(scenarios::jobs::run(&settings)),
         Command::Goal(settings) => run_scenario(scenarios::goal::run(&settings)),
     }
 }

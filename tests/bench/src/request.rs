@@ -159,12 +159,18 @@ pub(crate) fn upload(address: SocketAddr, key: &str, module: &str, component: &[
     finish(request, component)
 }
 
+/// What is at a path.
+pub(crate) fn get(address: SocketAddr, path: &str, key: &str) -> Vec<u8> {
+    finish(head("GET", path, address, Some(key)), b"")
+}
+
 /// The question whether the server is ready.
 pub(crate) fn ready(address: SocketAddr) -> Vec<u8> {
     finish(head("GET", "/api/v1/health/ready", address, None), b"")
 }
 
-fn post(address: SocketAddr, path: &str, key: Option<&str>, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+/// A document that is sent to any path.
+pub(crate) fn post(address: SocketAddr, path: &str, key: Option<&str>, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut request = head("POST", path, address, key);
     request.push_str("Content-Type: application/json\r\n");
     for (name, value) in headers {

@@ -66,6 +66,11 @@ impl Server {
         self.started
     }
 
+    /// Kill the server, wait until it is gone.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        self.child.kill().await.context("cannot kill the server")
+    }
+
     /// Ask the server to end, wait for it. Tells how long that took.
     ///
     /// # Errors
