@@ -95,7 +95,7 @@ impl Dispatcher {
         let turn = self.turn(tool, &limits, deadline).await?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key, Kind::Call));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
-        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, listener: None };
+        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, listener: terms.listener };
         let (Finished { outcome, mut usage, .. }, denied) = self.run(run, (place, turn)).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(
