@@ -296,7 +296,7 @@ fn grants_for_one_place_and_grants_that_nobody_asks_for_are_pointed_out() {
     let first = run(&["grants", "add", "m", "keyvalue:cache,bytes=1KiB"]);
     let second = run(&["grants", "add", "m", "keyvalue:cache,bytes=2KiB"]);
     let other = run(&["grants", "add", "m", "keyvalue:other"]);
-    run(&["grants", "add", "m", "secret:API_TOKEN"]).ok();
+    let _ = run(&["grants", "add", "m", "secret:API_TOKEN"]).ok();
     let review = run(&["review", "m"]).ok().to_owned();
 
     assert!(!first.stderr.contains("beside") && !other.stderr.contains("beside"), "{}", first.stderr);
