@@ -151,7 +151,8 @@ fn each_kind_of_failure_has_its_exit_code() {
     assert_eq!(
         failed(&["call", "calculator.add", "a=x", "c=1"], INVALID),
         "error: the arguments do not fit the tool\n  \
-         a: `x` is not a number; the tool wants {\"type\":\"number\"}\n  c: no such argument; the tool takes a, b"
+         a: `x` is not a number; the tool wants {\"type\":\"number\"}\n  c: no such argument; the tool takes a, b\n  \
+         b: it is required"
     );
     assert_eq!(
         failed(&["call", "calculator.add", "a=1"], INVALID),
@@ -163,6 +164,14 @@ fn each_kind_of_failure_has_its_exit_code() {
         failed(&["call", "calculator.add", "a=1", "x"], USAGE),
         "error: `x` is not an argument: write k=v, k:=json or k=@file"
     );
+    assert_eq!(
+        failed(&["call", "calculator.add", "foo"], USAGE),
+        "error: `foo` is not an argument: write k=v, k:=json or k=@file"
+    );
+    assert_eq!(run(&server, &["grants", "add", "calculator", "keyvalue:cache"]).code, OK);
+    let granted = "keyvalue:cache,bytes=1MiB,keys=1000";
+    let near = failed(&["grants", "revoke", "calculator", "keyvalue:cash"], NOT_FOUND);
+    assert!(near.ends_with(&format!("\n  calculator has {granted}")), "{near}");
     assert_eq!(run(&server, &["frobnicate"]).code, USAGE);
     assert_eq!(run(&server, &["call"]).code, USAGE);
     assert!(
@@ -170,6 +179,111 @@ fn each_kind_of_failure_has_its_exit_code() {
             .starts_with("error: this key is not valid, or has been revoked\n")
     );
 }
+
+#[test]
+fn arguments_that_are_too_large_are_told_so_and_not_a_broken_connection() {
+    let Some(server) = server() else { return };
+    let (_folder, large) = file("large.bin", vec![0; 13 << 20]);
+
+    let bytes = run(&server, &["call", "image-info.inspect", &format!("image=@{large}")]);
+    let json = run(&server, &["call", "image-info.inspect", &format!("image=@{large}"), "-o", "json"]);
+
+    let said = bytes.failed(INVALID);
+    assert!(said.starts_with("error: the body is larger than 16 MiB\n"), "{said}");
+    assert!(said.contains("about 12 MiB"), "{said}");
+    assert_eq!((json.code, json.stderr.contains("\"too_large\"")), (INVALID, true), "{}", json.stderr);
+}
+
+#[test]
+fn push_says_whether_a_manifest_went_along_and_finds_it_where_the_project_is() {
+    let server = Server::start();
+    let project = tempfile::tempdir().unwrap();
+    let built = project.path().join("target/release");
+    fs::create_dir_all(&built).unwrap();
+    fs::write(built.join("words.wasm"), wat("add")).unwrap();
+    let push = |component: &str| {
+        let mut command = server.command(&["push", component]);
+        let finished = Finished::of(command.current_dir(project.path()));
+        (finished.code, finished.stderr)
+    };
+
+    let without = push("target/release/words.wasm");
+    fs::write(project.path().join("tool.toml"), "version = '1.2.3'\n").unwrap();
+    let with = push("target/release/words.wasm");
+    fs::write(built.join("words.tool.toml"), "version = '1.2.4'\n").unwrap();
+    let beside = push("target/release/words.wasm");
+
+    let looked = "target/release/words.tool.toml, target/release/tool.toml, tool.toml";
+    let said = format!("module words is served, without a tool.toml (looked for {looked}; --manifest FILE)\n");
+    assert_eq!(without, (OK, said));
+    assert_eq!(with, (OK, "module words is served, with tool.toml from tool.toml\n".to_owned()));
+    let said = "module words is served, with tool.toml from target/release/words.tool.toml\n";
+    assert_eq!(beside, (OK, said.to_owned()));
+    assert_eq!(run(&server, &["modules", "show", "words", "-o", "json"]).json()["version"], "1.2.4");
+}
+
+#[test]
+fn who_set_the_bound_that_stopped_a_call_is_told() {
+    let setup = Server::setup().set("limits.fuel_units", 50_000_000).api("spin", wat("spin"));
+    let setup =
+        setup.file("short/spin.wasm", wat("spin")).file("short/spin.tool.toml", "[limits]\nfuel_units = 7000\n");
+    let server = setup.start();
+    let limited = json!({ "name": "ci", "roles": ["call"], "limits": { "fuel_units": 9000 } });
+    let key = server.admin().post("/api/v1/keys", &limited).expect(201)["key"].as_str().unwrap().to_owned();
+    let spun = |arguments: &[&str]| {
+        let finished = run(&server, arguments);
+        let details =
+            serde_json::from_str::<Value>(&run(&server, &[arguments, &["-o", "json"]].concat()).stderr).unwrap();
+        (finished.failed(STOPPED).to_owned(), details["details"]["set_by"].clone())
+    };
+    let told = |units: u64, who: &str, rest: &str| {
+        (format!("error: the call was stopped after using its fuel of {units} units{rest}"), json!(who))
+    };
+
+    assert_eq!(spun(&["call", "spin.spin"]), told(50_000_000, "configuration", ""));
+    assert_eq!(spun(&["call", "short.spin.spin"]), told(7000, "module", ", as its module sets it"));
+    assert_eq!(spun(&["call", "spin.spin", "--key", &key]), told(9000, "key", ", as its key sets it"));
+    assert_eq!(spun(&["call", "spin.spin", "--max-fuel", "5000"]), told(5000, "request", ", as its request sets it"));
+    assert_eq!(
+        run(&server, &["call", "spin.spin", "--deadline-ms", "1"]).failed(STOPPED),
+        "error: the call was stopped at its deadline of 1 ms, as its request sets it"
+    );
+    assert!(run(&server, &["keys", "ls"]).ok().contains("fuel 9,000"));
+    let shown = run(&server, &["modules", "show", "short.spin"]);
+    assert!(shown.ok().contains("fuel 7,000"), "{}", shown.stdout);
+}
+
+#[test]
+fn the_bytes_or_the_json_of_an_answer_are_written_to_a_file() {
+    let server = Server::setup().api("hello", fumehood_tests::parse_wat(BYTES)).start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.bin");
+    let call = |function: &str| {
+        let finished = run(&server, &["call", function, "--out", path.to_str().unwrap()]);
+        (finished.ok().to_owned(), fs::read(&path).unwrap())
+    };
+
+    assert_eq!(call("hello.bytes"), (String::new(), b"hello".to_vec()));
+    assert_eq!(run(&server, &["call", "hello.bytes"]).ok(), "aGVsbG8=\n");
+    assert_eq!(call("hello.number"), (String::new(), b"5".to_vec()));
+    let small = Server::setup().api("hello", fumehood_tests::parse_wat(BYTES)).set("limits.result", 4).start();
+    let large = run(&small, &["call", "hello.bytes"]);
+    assert!(large.failed(STOPPED).contains(" of JSON, which is 3 "), "{}", large.stderr);
+    let nowhere = folder.path().join("no/such/folder");
+    assert_eq!(run(&server, &["call", "hello.number", "--out", nowhere.to_str().unwrap()]).code, NOT_FOUND);
+}
+
+/// `bytes: func() -> list<u8>` answers with `hello`, `number: func() -> u32` with 5.
+const BYTES: &str = r#"(component
+    (core module $code
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\08\00\00\00\05\00\00\00hello")
+        (func (export "bytes") (result i32) (i32.const 0))
+        (func (export "number") (result i32) (i32.const 5)))
+    (core instance $code (instantiate $code))
+    (func (export "bytes") (result (list u8))
+        (canon lift (core func $code "bytes") (memory (core memory $code "memory"))))
+    (func (export "number") (result u32) (canon lift (core func $code "number"))))"#;
 
 #[test]
 fn a_server_that_is_not_there_is_told_so() {
@@ -225,7 +339,8 @@ fn a_component_is_pushed_shown_called_and_removed() {
     let (_folder, component) = file("My_Adder.wasm", wat("add"));
 
     let pushed = run(&server, &["push", &component, "-o", "json"]);
-    assert_eq!((&pushed.json()["name"], pushed.stderr.as_str()), (&json!("my-adder"), "module my-adder is served\n"));
+    assert_eq!(pushed.json()["name"], "my-adder");
+    assert!(pushed.stderr.starts_with("module my-adder is served, without a tool.toml ("), "{}", pushed.stderr);
     assert_eq!(run(&server, &["call", "my-adder.add", "a=2", "b=40"]).ok(), "42\n");
     assert_eq!(run(&server, &["push", &component, "--name", "other", "--quiet"]).stderr, "");
     let modules = run(&server, &["modules", "ls", "-o", "json"]).json();

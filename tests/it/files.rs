@@ -188,6 +188,18 @@ fn no_path_leads_out_of_the_folder() {
 }
 
 #[test]
+fn a_quota_that_is_used_up_is_told_to_the_operator_once() {
+    let Some(scene) = Scene::new("files:{folder},at=/data,mode=read-write,bytes=1KiB") else { return };
+
+    for _ in 0..3 {
+        assert_eq!(scene.word("write", &json!({ "path": "/data/a", "bytes": bytes(2 << 10) })), "quota");
+    }
+
+    scene.server.says("used up bytes=1KiB of /data");
+    assert_eq!(scene.server.log().matches("used up").count(), 1, "{}", scene.server.log());
+}
+
+#[test]
 fn quotas_hold() {
     let Some(scene) = Scene::new("files:{folder},at=/data,mode=read-write,bytes=100KiB,files=20") else { return };
     fs::write(scene.inside("old"), vec![0; 50 << 10]).unwrap();

@@ -1,6 +1,6 @@
 //! What a guest can ask of its host: granted, not granted, and within which bounds.
 
-use fumehood_tests::{Answer, Client, Server, Setup, guest};
+use fumehood_tests::{Answer, Client, Finished, Server, Setup, guest};
 use serde_json::{Value, json};
 
 /// A value that occurs nowhere by chance.
@@ -187,6 +187,30 @@ fn values_survive_a_restart() {
 
     assert_eq!(call(server.admin(), "get", &at("k", None)).value(), json!("v"));
     assert_eq!(call(server.admin(), "secret-length", &json!({ "name": "TOKEN" })).value(), json!(VALUE.len()));
+}
+
+#[test]
+fn a_granted_secret_that_nobody_has_set_is_told_when_it_is_granted_reviewed_needed_and_removed() {
+    let Some(setup) = setup() else { return };
+    let server = setup.start();
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+    let hint = "secret TOKEN is not set: fumehood secrets set TOKEN";
+
+    let granted = run(&["grants", "add", "host-api", "secret:TOKEN"]);
+    let reviewed = run(&["review", "host-api"]);
+    for _ in 0..3 {
+        call(server.admin(), "secret-length", &json!({ "name": "TOKEN" })).refused(422, "tool_error");
+    }
+
+    assert!(granted.ok().contains("secret:TOKEN") && granted.stderr.contains(hint), "{}", granted.stderr);
+    assert!(reviewed.ok().contains(hint), "{}", reviewed.stdout);
+    let warned = "A call of host-api needed secret TOKEN, which is granted and not set: fumehood secrets set TOKEN";
+    server.says(warned);
+    assert_eq!(server.log().matches(warned).count(), 1, "{}", server.log());
+    set_secret(&server, "TOKEN", VALUE);
+    assert!(!run(&["review", "host-api"]).ok().contains(hint));
+    let removed = run(&["secrets", "rm", "TOKEN"]);
+    assert_eq!(removed.stderr, "secret TOKEN removed\nit is still granted to host-api, whose calls fail without it\n");
 }
 
 #[test]

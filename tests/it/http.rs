@@ -166,6 +166,24 @@ fn ambiguous_lengths_are_refused() {
 }
 
 #[test]
+fn who_sends_a_large_body_that_nobody_wants_still_hears_why() {
+    let server = Server::setup().api("add", wat("add")).start();
+    let body = vec![b' '; 20 << 20];
+    let send = |headers: &str| {
+        let head = format!("POST /api/add/add HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", body.len());
+        let mut request = format!("{head}{headers}\r\n").into_bytes();
+        request.extend_from_slice(&body);
+        exchange(server.address(), &request)
+    };
+
+    let too_large = send(&format!("authorization: Bearer {}\r\n", server.admin().key()));
+    let unknown = send("");
+
+    too_large.refused(413, "too_large");
+    unknown.refused(401, "unauthenticated");
+}
+
+#[test]
 fn connections_are_bounded_and_the_rest_wait() {
     let server = Server::setup().set("server.max_connections", 2).start();
     // The client of the harness may still hold one open: these two are in any case all that there is room for.

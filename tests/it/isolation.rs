@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use fumehood_tests::{Client, Finished, Server, bombs, eventually, fumehood, wat, zoo::Guest};
+use fumehood_tests::{Client, Finished, Server, bombs, eventually, fumehood, guest, wat, zoo::Guest};
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
@@ -74,6 +74,66 @@ fn a_worker_that_dies_takes_its_calls_with_it_and_nothing_else() {
     assert!(workers(&server).is_disjoint(&before));
     assert_eq!(server.admin().health()["status"], "ok");
     server.says("another one takes its place");
+}
+
+#[test]
+fn a_stop_that_reaches_every_process_of_the_server_lets_calls_finish() {
+    let Some(component) = guest("probe") else { return };
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::setup().guest("probe", &component).start();
+        assert_eq!(server.admin().call("probe/count", &json!({})).value(), json!(1));
+        let client = server.admin().clone();
+        let call = thread::spawn(move || client.call("probe/sleep", &json!({ "milliseconds": 1_500 })));
+        eventually("the call runs", || server.admin().calls_running() == 1);
+
+        for pid in workers(&server).into_iter().chain([server.pid()]) {
+            kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+        }
+
+        assert_eq!(call.join().unwrap().value(), Value::Null);
+        assert_eq!(server.ended().code(), Some(0), "{}", server.log());
+        assert!(!server.log().contains("ERROR") && !server.log().contains("blame"), "{}", server.log());
+    }
+}
+
+#[test]
+fn workers_that_end_while_the_server_stops_are_nobodys_fault() {
+    let Some(component) = guest("probe") else { return };
+    let mut server = Server::setup().guest("probe", &component).start();
+    assert_eq!(server.admin().call("probe/count", &json!({})).value(), json!(1));
+    let client = server.admin().clone();
+    let call = thread::spawn(move || client.call("probe/sleep", &json!({ "milliseconds": 20_000 })));
+    eventually("the call runs", || server.admin().calls_running() == 1);
+
+    server.signal(Signal::TERM);
+    server.says("Stopping");
+    workers(&server).into_iter().for_each(kill);
+
+    call.join().unwrap().refused(502, "trap");
+    assert_eq!(server.ended().code(), Some(0), "{}", server.log());
+    assert!(!server.log().contains("ERROR") && !server.log().contains("blame"), "{}", server.log());
+}
+
+#[test]
+fn the_log_of_a_lost_worker_names_whose_calls_were_in_it_and_blames_no_guest_for_none() {
+    let server = server();
+    assert_eq!(add(server.admin()), json!(42));
+    eventually("both workers to run", || workers(&server).len() == 2);
+
+    workers(&server).into_iter().for_each(kill);
+    server.says("with no call in it");
+    let idle = server.log();
+    eventually("all workers to be replaced", || workers(&server).len() == 2);
+    thread::scope(|scope| {
+        let call = scope.spawn(|| server.admin().call("spin/spin", &json!({})));
+        wait_until_busy(&workers(&server));
+        workers(&server).into_iter().for_each(kill);
+        call.join().unwrap().refused(502, "trap");
+    });
+
+    assert!(idle.contains("blame=\"host\"") && !idle.contains("blame=\"guest\""), "{idle}");
+    server.says("with 1 call of spin in it");
+    assert!(server.log().contains("blame=\"guest\""), "{}", server.log());
 }
 
 #[test]

@@ -45,7 +45,15 @@ fn a_key_for_calls_cannot_administrate() {
         (caller.post("/api/v1/keys", &json!({ "name": "x", "roles": ["admin"] })), "manage keys"),
         (caller.delete(&format!("/api/v1/keys/{id}")), "manage keys"),
     ];
-    for (answer, what) in refusals {
+    let broken = [
+        (caller.post("/api/v1/keys", &json!(1)), "manage keys"),
+        (caller.send("PUT", "/api/v1/secrets/A", &[("content-type", "application/json")], b"{"), "manage secrets"),
+        (caller.post("/api/v1/modules/add/permissions", &json!({ "grant": "nonsense" })), "grant permissions"),
+        (caller.post("/api/v1/modules/add/permissions", &json!([])), "grant permissions"),
+        (caller.delete("/api/v1/modules/add/permissions?grant=nonsense"), "grant permissions"),
+        (caller.upload("NO%20NAME", b"x"), "install modules"),
+    ];
+    for (answer, what) in refusals.into_iter().chain(broken) {
         assert_eq!(
             answer.refused(403, "forbidden").message,
             format!("key `{id}` may not {what}: it needs the role `admin`")

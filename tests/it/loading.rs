@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use fumehood_tests::{Client, Finished, Server, Setup, bombs, guest, wat};
+use fumehood_tests::{Client, Finished, Server, Setup, bombs, command, guest, wat};
 use serde_json::{Value, json};
 
 fn add(client: &Client, module: &str) -> Value {
@@ -18,6 +18,39 @@ fn problems(client: &Client) -> Vec<(String, String)> {
     let list = client.get("/api/v1/modules").value();
     let text = |problem: &Value, key: &str| problem[key].as_str().unwrap().to_owned();
     list["problems"].as_array().unwrap().iter().map(|p| (text(p, "path"), text(p, "reason"))).collect()
+}
+
+#[test]
+fn a_start_without_any_folder_is_quiet_and_a_folder_that_was_named_is_missed() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |folder: &[&str]| {
+        let mut command = command();
+        command.args(["mcp", "--data-dir", "data"]).args(folder).current_dir(home.path());
+        Finished::of(&mut command).stderr
+    };
+
+    assert!(!start(&[]).contains("WARN"));
+    assert!(start(&["--apis-dir", "apis"]).contains("WARN"));
+}
+
+#[test]
+fn a_second_start_says_where_the_key_is() {
+    let server = Server::start().restart();
+
+    server.says(&format!("  key   in {}\n", server.data().join("admin.key").display()));
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let (server, other) = (Server::start(), tempfile::tempdir().unwrap());
+    let mut command = command();
+    command.args(["serve", "--listen", server.address(), "--data-dir", "data"]).current_dir(other.path());
+
+    let refused = Finished::of(&mut command);
+
+    let said = refused.failed(3);
+    assert!(said.contains(&format!("error: cannot listen on {}: ", server.address())), "{said}");
+    assert!(said.contains("another program listens there"), "{said}");
 }
 
 #[test]
@@ -389,7 +422,7 @@ fn compiled_code_is_used_again_after_a_restart() {
 #[test]
 fn a_second_server_on_the_same_data_is_refused() {
     let server = Server::start();
-    let mut command = fumehood_tests::command();
+    let mut command = command();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(server.data());
 
     let finished = Finished::of(&mut command);

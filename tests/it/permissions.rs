@@ -246,6 +246,66 @@ fn a_version_that_asks_for_more_waits_where_it_is_held() {
 }
 
 #[test]
+fn the_command_line_tells_what_a_new_module_lacks_and_which_version_waits() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("m.wasm");
+    let push = |number: u32, about: &str, asks: &str| {
+        fs::write(&component, version(number)).unwrap();
+        fs::write(folder.path().join("tool.toml"), format!("{about}{asks}")).unwrap();
+        Finished::of(&mut server.command(&["push", component.to_str().unwrap(), "-o", "json"]))
+    };
+    let shown = |arguments: &[&str]| Finished::of(&mut server.command(arguments)).ok().to_owned();
+
+    let first = push(1, "version = '1.0.0'\ndescription = 'Says which.'\n", ONE);
+    let held = push(2, "version = '2.0.0'\n", MORE);
+
+    assert!(first.stderr.ends_with("it asks for 1 permission, of which 0 are granted: fumehood review m\n"));
+    assert_eq!(first.json().get("status"), None);
+    assert_eq!((held.code, &held.json()["status"]), (0, &json!("waiting")));
+    for page in [shown(&["modules", "show", "m"]), shown(&["review", "m"])] {
+        assert!(page.contains("1.0.0") && page.contains("Says which."), "{page}");
+    }
+    let waiting = review(server.admin(), "m")["waiting"]["digest"].as_str().unwrap().to_owned();
+    assert!(shown(&["modules", "show", "m"]).contains(&format!("{waiting}, to be reviewed")));
+    let list = shown(&["modules", "ls"]);
+    assert!(list.lines().nth(1).unwrap().ends_with(&waiting[.."sha256:".len() + 12]), "{list}");
+}
+
+#[test]
+fn what_a_module_will_miss_without_being_refused_it_is_told_when_it_is_loaded() {
+    let asks = "[[permissions]]\nallow = 'files,at=/data'\nreason = 'Keeps notes.'\n";
+    let server = Server::start();
+
+    upload(server.admin(), "notes", &version(1), &format!("{asks}{MORE}")).expect(201);
+
+    let line = "notes asks for files,at=/data and env:LOG_LEVEL which is not granted: fumehood review notes";
+    server.says(line);
+    let server = server.restart();
+    server.says(line);
+    grant(server.admin(), "notes", "env:LOG_LEVEL=debug").expect(201);
+    server.restart().says("notes asks for files,at=/data which is not granted");
+}
+
+#[test]
+fn grants_for_one_place_and_grants_that_nobody_asks_for_are_pointed_out() {
+    let server = Server::start();
+    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
+
+    let first = run(&["grants", "add", "m", "keyvalue:cache,bytes=1KiB"]);
+    let second = run(&["grants", "add", "m", "keyvalue:cache,bytes=2KiB"]);
+    let other = run(&["grants", "add", "m", "keyvalue:other"]);
+    let _ = run(&["grants", "add", "m", "secret:API_TOKEN"]).ok();
+    let review = run(&["review", "m"]).ok().to_owned();
+
+    assert!(!first.stderr.contains("beside") && !other.stderr.contains("beside"), "{}", first.stderr);
+    assert!(second.stderr.contains("beside keyvalue:cache,bytes=1KiB,keys=1000, which is for the same place"));
+    assert_eq!(review.matches("(not asked for)").count(), 3, "{review}");
+    assert!(!review.contains("secret:API_TOKEN  (not asked for)"), "{review}");
+}
+
+#[test]
 fn a_rejected_version_is_gone_and_one_that_asks_for_no_more_is_served_at_once() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();
@@ -410,7 +470,9 @@ fn the_command_line_reviews_grants_and_pushes_with_a_manifest() {
     assert_eq!(push(2, MORE).json()["status"], "waiting");
     assert_eq!(which(server.admin(), "m"), json!(1));
     assert!(run(&["review", "m"]).ok().contains("+ http:GET https://api.example.com/v1  Asks the weather service."));
-    assert_eq!(run(&["review", "m", "--approve"]).ok(), "http:GET https://api.example.com/v1\n");
+    let approved = run(&["review", "m", "--approve"]);
+    assert_eq!(approved.ok(), "GRANTED NOW\n  http:GET https://api.example.com/v1\n");
+    assert!(approved.stderr.contains("the version of m that waited is served now"), "{}", approved.stderr);
     assert_eq!(which(server.admin(), "m"), json!(2));
     assert_eq!(run(&["review", "m", "--reject"]).code, 6);
 }

@@ -84,11 +84,20 @@ fn every_mistake_of_a_form_is_told_with_its_place() {
             ("name=\"name\"; filename=\"x\"", b"\xff"),
         ],
     );
+    let near = send(&server, "form", &[("name=\"nam\"", b"x"), ("name=\"count\"", b"seven")]);
     let fits_not = send(&server, "form", &[("name=\"name\"", b"x"), ("name=\"count\"", b"-1")]);
     let no_file = send(&server, "form", &[("name=\"name\"", b"x"), ("name=\"count\"; filename=\"7\"", b"7")]);
 
     let problem = answer.refused(422, "invalid_input");
-    assert_eq!(problem.pointers(), ["/nobody", "/count", "/bytes", "/arguments", "/name"]);
+    assert_eq!(problem.pointers(), ["/bytes", "/arguments", "/name", "/nobody", "/count"]);
+    let near = near.refused(422, "invalid_input");
+    let messages: Vec<_> = near.details.as_array().unwrap().iter().map(|mistake| mistake["message"].clone()).collect();
+    assert_eq!(near.pointers(), ["/nam", "/count", "/name"]);
+    assert_eq!(
+        (&messages[0], &messages[2]),
+        (&json!("`nam` is not known here, did you mean `name`?"), &json!("`name` is required"))
+    );
+    assert!(messages[1].as_str().unwrap().starts_with("expected an integer"), "{}", messages[1]);
     assert_eq!(fits_not.refused(422, "invalid_input").pointers(), ["/count"]);
     assert_eq!(no_file.refused(422, "invalid_input").pointers(), ["/count"]);
 }

@@ -79,6 +79,12 @@ pub trait Witness: Send + Sync {
     ///
     /// The grant is the narrowest that would cover the use.
     fn note(&self, module: &ModuleName, grant: &Grant, allowed: bool);
+
+    /// A guest of `module` needed a secret that it is granted and that nobody has set.
+    fn secret_not_set(&self, module: &ModuleName, secret: &str);
+
+    /// A guest of `module` was refused room because a quota was used up: `what` names the quota and what it is of.
+    fn spent(&self, module: &ModuleName, what: &str);
 }
 
 /// Calls other tools for a guest, as whoever called the guest.
@@ -114,6 +120,16 @@ impl Visit {
             }
         }
         self.about.witness.note(&self.about.module, grant, allowed);
+    }
+
+    /// Say that a secret was needed that nobody has set.
+    pub(crate) fn secret_not_set(&self, secret: &str) {
+        self.about.witness.secret_not_set(&self.about.module, secret);
+    }
+
+    /// Say that a quota was used up.
+    pub(crate) fn spent(&self, what: &str) {
+        self.about.witness.spent(&self.about.module, what);
     }
 
     /// Remember that the guest was handed the value of a secret.
@@ -180,6 +196,10 @@ impl Visit {
 }
 
 impl Host for Visit {
+    fn module(&self) -> Option<&ModuleName> {
+        Some(&self.about.module)
+    }
+
     fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
         Box::pin(async move {
             match ask {
@@ -197,6 +217,13 @@ impl Host for Visit {
                 }
                 Ask::Checkpoint(state) => Reply::Checkpoint(job::checkpoint(self, state).await),
                 Ask::Resumed => Reply::Resumed(job::resumed(self)),
+                Ask::Spent(exhausted) => {
+                    // The text is made of the grants: what a guest side says may be anything.
+                    if let Some(what) = exhausted.named(&self.about.grants) {
+                        self.spent(&what);
+                    }
+                    Reply::Progress
+                }
             }
         })
     }

@@ -27,6 +27,8 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use fumehood_policy::Grant;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::{
@@ -42,8 +44,12 @@ use wasmtime_wasi::{
     runtime::spawn_blocking,
 };
 
-use self::ledger::{Lane, Ledger, Spent};
-use crate::{Guest, granted::Folder, handed::Handed};
+use self::ledger::{Lane, Ledger, Part, Spent};
+use crate::{
+    Guest,
+    granted::{Folder, SCRATCH},
+    handed::Handed,
+};
 
 /// Most files and folders that one call has open at a time.
 ///
@@ -90,6 +96,13 @@ impl Files {
         Self { folders, lane, places: HashMap::new(), open: Vec::new(), missing }
     }
 
+    /// The quotas that were used up since this was asked last. Nothing while somebody still works in the folders.
+    pub(crate) fn exhausted(&self) -> Vec<Exhausted> {
+        let Ok(mut ledger) = self.lane.try_lock() else { return Vec::new() };
+        let spent = ledger.spent().into_iter();
+        spent.map(|(folder, part)| Exhausted { at: self.folders[folder].at.clone(), part }).collect()
+    }
+
     /// Wait for what runs in the background, and hold back what would come next.
     async fn turn(&self, place: Place) -> OwnedMutexGuard<Ledger> {
         let mut ledger = Arc::clone(&self.lane).lock_owned().await;
@@ -112,6 +125,31 @@ impl Files {
     fn has_room(&mut self) -> bool {
         self.open.retain(|file| file.strong_count() > 0);
         self.open.len() < MAX_OPEN
+    }
+}
+
+/// A quota that was used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhausted {
+    /// Where the guest sees the folder.
+    at: String,
+    part: Part,
+}
+
+impl Exhausted {
+    /// The quota in the words of the grant that sets it; nothing if none of `grants` does.
+    pub(crate) fn named(&self, grants: &[Grant]) -> Option<String> {
+        let quota = grants.iter().find_map(|grant| match grant {
+            Grant::Files(files) if files.at == self.at => Some(files.quota),
+            Grant::Scratch(scratch) if self.at == SCRATCH => Some(scratch.quota),
+            _ => None,
+        })?;
+        // As grants are written, without spaces.
+        let part = match self.part {
+            Part::Bytes => format!("bytes={}", quota.bytes).replace(' ', ""),
+            Part::Files => format!("files={}", quota.count),
+        };
+        Some(format!("{part} of {}", self.at))
     }
 }
 

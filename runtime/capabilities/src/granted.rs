@@ -34,7 +34,7 @@ pub struct Folder {
 }
 
 /// Where a guest sees the folder that is its own for a call.
-const SCRATCH: &str = "/scratch";
+pub(crate) const SCRATCH: &str = "/scratch";
 
 impl Granted {
     /// What of `grants` the guest side must know. `scratch` is the folder that was made for this call, if it is to have one.

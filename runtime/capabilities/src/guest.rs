@@ -16,7 +16,7 @@ use crate::{
     call, clocks, config, files,
     granted::Granted,
     handed::Handed,
-    host::Host,
+    host::{Ask, Host},
     http, invoke, job, keyvalue,
     listener::{Heard, Stream},
     logging::{self, Log, Logged},
@@ -167,11 +167,15 @@ impl<X> Guest<X> {
         &self.files.missing
     }
 
-    /// Tell the host what the guest has told last, if that still waits: of its progress, what it logged and printed.
+    /// Tell the host what the guest has told last, if that still waits: of its progress, what it logged and printed. And
+    /// which quotas it used up.
     pub async fn flush(&mut self) {
         self.progress.flush().await;
         if let Some(teller) = &self.telling.0 {
             teller.flush().await;
+        }
+        for exhausted in self.files.exhausted() {
+            self.host.ask(Ask::Spent(exhausted)).await;
         }
     }
 

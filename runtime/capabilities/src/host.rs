@@ -2,9 +2,10 @@
 
 use std::{future::Future, pin::Pin};
 
+use fumehood_model::ModuleName;
 use serde::{Deserialize, Serialize};
 
-use crate::{call, http, invoke, job, keyvalue, secrets, told};
+use crate::{call, files, http, invoke, job, keyvalue, secrets, told};
 
 /// Something that a guest wants from outside its sandbox.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub enum Ask {
     Checkpoint(job::State),
     /// Read what an earlier attempt left.
     Resumed,
+    /// Tell the operator that the quota of a folder was used up.
+    Spent(files::Exhausted),
 }
 
 /// What the host side says to an [`Ask`]; always of the same kind.
@@ -38,7 +41,7 @@ pub enum Reply {
     Secret(Result<secrets::Response, secrets::Refused>),
     /// To [`Ask::Invoke`].
     Invoke(Result<invoke::Response, invoke::Refused>),
-    /// To [`Ask::Progress`].
+    /// To [`Ask::Progress`] and [`Ask::Spent`]: that it was heard.
     Progress,
     /// To [`Ask::Told`].
     Told,
@@ -54,6 +57,11 @@ pub enum Reply {
 pub trait Host: Send + Sync + 'static {
     /// Answer `ask`. Dropping the future gives up what it was doing.
     fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>>;
+
+    /// The module that is called, for the log; none where there are no modules.
+    fn module(&self) -> Option<&ModuleName> {
+        None
+    }
 }
 
 /// A host that grants nothing: for calls outside of any server.
@@ -67,7 +75,7 @@ impl Host for Nothing {
             Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Denied)),
             Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Denied)),
             Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Denied)),
-            Ask::Progress(_) => Reply::Progress,
+            Ask::Progress(_) | Ask::Spent(_) => Reply::Progress,
             Ask::Told(_) => Reply::Told,
             Ask::Checkpoint(_) => Reply::Checkpoint(Err(job::Refused::NotAJob)),
             Ask::Resumed => Reply::Resumed(None),

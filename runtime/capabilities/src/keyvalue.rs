@@ -235,6 +235,7 @@ impl Buckets {
         let Grant::KeyValue(KeyValueGrant { quota, ttl, .. }) = grant else { return Err(Refused::Denied) };
         verb.check()?;
         let room = Room { bytes: quota.bytes, keys: quota.count, ttl: *ttl };
+        let name_of_bucket = bucket.clone();
         let name = BucketName { module: visit.about().module.clone(), bucket };
         let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Refused::Failed)?;
         let database = self.database.clone();
@@ -243,7 +244,13 @@ impl Buckets {
             let _turn = turn;
             perform(&database, &name, verb, room, Timestamp::now())
         });
-        done.await.map_err(|_| Refused::Failed)?
+        let done = done.await.map_err(|_| Refused::Failed)?;
+        if done.as_ref().is_err_and(|refused| *refused == Refused::Full) {
+            let Quota { bytes, count } = quota;
+            let size = bytes.to_string().replace(' ', "");
+            visit.spent(&format!("bytes={size},keys={count} of bucket {name_of_bucket}"));
+        }
+        done
     }
 }
 

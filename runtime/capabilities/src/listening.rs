@@ -163,6 +163,10 @@ mod tests {
 
     impl Witness for Nobody {
         fn note(&self, _: &fumehood_model::ModuleName, _: &Grant, _: bool) {}
+
+        fn secret_not_set(&self, _: &fumehood_model::ModuleName, _: &str) {}
+
+        fn spent(&self, _: &fumehood_model::ModuleName, _: &str) {}
     }
 
     impl Invoke for Nobody {

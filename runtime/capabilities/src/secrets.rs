@@ -101,7 +101,11 @@ impl Safe {
         if !allowed {
             return Err(Refused::Denied);
         }
-        let value = self.value(&name).await?;
+        let value = self.value(&name).await.inspect_err(|refused| {
+            if *refused == Refused::NotSet {
+                visit.secret_not_set(&name);
+            }
+        })?;
         visit.remember_secret(&value);
         Ok(Response { value })
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
-use fumehood_model::{ByteSize, Role};
+use fumehood_model::{ByteSize, Lowered, Role};
 use serde_json::{Value, json};
 
 use crate::{config::Flag, output::Format};
@@ -193,6 +193,25 @@ pub(crate) struct CallArgs {
     /// The arguments as a JSON object: as text, @FILE, or - for standard input; K=V wins over it
     #[arg(long, value_name = "JSON")]
     pub(crate) json: Option<String>,
+    /// Most fuel that the call may burn
+    #[arg(long, value_name = "UNITS")]
+    pub(crate) max_fuel: Option<u64>,
+    /// Longest that the call may take
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub(crate) deadline_ms: Option<u64>,
+    /// Most memory that the call may have, as 8MiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_memory: Option<ByteSize>,
+    /// Write the answer to this file: bytes as they are, and everything else as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+impl CallArgs {
+    /// The bounds that the caller sets for this call.
+    pub(crate) fn lowered(&self) -> Lowered {
+        Lowered { fuel_units: self.max_fuel, deadline_ms: self.deadline_ms, memory: self.max_memory, result: None }
+    }
 }
 
 /// `inspect`.
@@ -210,7 +229,7 @@ pub(crate) struct PushArgs {
     /// The module's name [default: the file's name in lower case, with - for _]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, if there is one]
+    /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, or tool.toml in the current folder if the component lies below it]
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use fumehood_model::Code;
 use serde_json::{Map, Value};
 
 use crate::{exit::Failure, suggest::did_you_mean};
-use coerce::{coerce, is_base64, resolve};
+use coerce::{coerce, is_base64, kinds_of, resolve};
 
 /// One argument, as it was written.
 #[derive(Debug, PartialEq)]
@@ -54,11 +54,33 @@ pub(crate) fn build(schema: &Value, words: &[String], json: Option<&str>) -> Res
     if mistakes.is_empty() {
         return Ok(Value::Object(object));
     }
+    // The server would tell it, but only once the rest is right.
+    mistakes.extend(missing(schema, &object, &seen));
     Err(Failure::new(Code::InvalidInput, "the arguments do not fit the tool").lines(mistakes))
 }
 
+/// The bytes in `value`, if the answers that `schema` describes are bytes.
+pub(crate) fn bytes_of(schema: &Value, value: &Value) -> Option<Vec<u8>> {
+    let wanted = &resolve(schema, schema)["properties"]["result"];
+    let text = value.as_str().filter(|_| is_base64(schema, wanted))?;
+    BASE64_STANDARD.decode(text).ok()
+}
+
+/// A word that is none of the ways to write an argument.
+pub(crate) fn no_argument(word: &str) -> Failure {
+    Failure::usage(format!("`{word}` is not an argument: write k=v, k:=json or k=@file"))
+}
+
+/// What the tool must have and nobody has given.
+fn missing(schema: &Value, object: &Map<String, Value>, given: &[&str]) -> Vec<String> {
+    let required = resolve(schema, schema)["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let is_given =
+        |name: &&str| object.contains_key(*name) || given.iter().any(|given| given.replace('-', "_") == **name);
+    required.filter(|name| !is_given(name)).map(|name| format!("{name}: it is required")).collect()
+}
+
 fn parse(word: &str) -> Result<Argument<'_>, Failure> {
-    let refused = || Failure::usage(format!("`{word}` is not an argument: write k=v, k:=json or k=@file"));
+    let refused = || no_argument(word);
     let (name, text) = word.split_once('=').ok_or_else(refused)?;
     let file = text.strip_prefix('@').map(Path::new);
     let (name, source) = match (name.strip_suffix(':'), file) {
@@ -78,12 +100,23 @@ fn read(schema: &Value, argument: &Argument<'_>) -> Result<Result<(String, Value
     };
     let value = match argument.source {
         Source::Text(text) => coerce(schema, wanted, text),
-        Source::Json(text) => parse_json(text),
+        Source::Json(text) => parse_json(text).map_err(|error| explained(schema, wanted, text, error)),
         Source::JsonFile(file) => text(bytes(file)?).and_then(|text| parse_json(&text)),
         Source::File(file) if is_base64(schema, wanted) => Ok(BASE64_STANDARD.encode(bytes(file)?).into()),
         Source::File(file) => text(bytes(file)?).and_then(|text| coerce(schema, wanted, &text)),
     };
     Ok(value.map(|value| (name, value)).map_err(|mistake| format!("{}: {mistake}", argument.name)))
+}
+
+/// What is wrong with `text`, which is no JSON, where a word was written in the place of a number, a boolean or the like.
+fn explained(schema: &Value, wanted: &Value, text: &str, error: String) -> String {
+    if text.starts_with(['{', '[', '"']) {
+        return error;
+    }
+    match kinds_of(schema, wanted) {
+        Some(kinds) => format!("expected {kinds}, found `{text}`"),
+        None => format!("`{text}` is not JSON; text is written with = in place of :="),
+    }
 }
 
 /// The name and schema of the property that `name` means; `_` and `-` are the same.
@@ -163,6 +196,7 @@ mod tests {
                 "options": { "type": "object" },
             },
             "additionalProperties": false,
+            "required": ["text", "options"],
         })
     }
 
@@ -209,6 +243,17 @@ mod tests {
         assert!(text.contains("max_count: `many` is not an integer"), "{text}");
         assert!(text.contains("txt: no such argument; did you mean `text`?"), "{text}");
         assert!(text.contains("options: `3` is not a JSON object"), "{text}");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_what_is_wrong_and_no_parser_speaks() {
+        let failure = built(&["max-count:=many", "txt=x"], Some(r#"{"options": {}}"#)).unwrap_err();
+
+        assert_eq!(
+            failure.to_string(),
+            "the arguments do not fit the tool\n  max-count: expected an integer, found `many`\n  \
+             txt: no such argument; did you mean `text`?\n  text: it is required"
+        );
     }
 
     #[test]

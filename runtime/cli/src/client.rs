@@ -5,7 +5,7 @@ mod problem;
 
 use std::{io::Read, time::Duration};
 
-use fumehood_model::Code;
+use fumehood_model::{Code, Lowered};
 use serde_json::Value;
 use ureq::{
     Agent, Body, RequestBuilder, SendBody, Timeout,
@@ -27,6 +27,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Longest answer that is read. A tool's answer has at most 8 MiB unless the server is configured otherwise.
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
+
+/// Largest body that is sent without asking the server first whether it takes it.
+const ASK_FIRST: usize = 1 << 20;
 
 /// Tools asked for at once.
 const PAGE: u64 = 100;
@@ -123,7 +126,7 @@ impl Client {
 
     /// `POST` a document.
     pub(crate) fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        Ok(self.send_json(path, body)?.0)
+        Ok(self.finish(self.send_json(path, body, [])?)?.0)
     }
 
     /// `PUT` a document; what the server says to that.
@@ -166,10 +169,21 @@ impl Client {
         Ok(self.finish(self.authorized(request).send(SendBody::from_reader(bytes)))?.0)
     }
 
-    /// Call a tool and wait for its answer, or for the server's word that it is a job.
-    pub(crate) fn call(&self, module: &str, function: &str, arguments: &Value) -> Result<Called, Failure> {
-        let request = self.agent.post(self.url(&["api", module, function])).header("accept", "application/json");
-        let sent = self.authorized(request).send_json(arguments);
+    /// Call a tool within these bounds and wait for its answer, or for the server's word that it is a job.
+    pub(crate) fn call(
+        &self,
+        module: &str,
+        function: &str,
+        arguments: &Value,
+        lowered: Lowered,
+    ) -> Result<Called, Failure> {
+        let bounds = [
+            ("fumehood-max-fuel", lowered.fuel_units),
+            ("fumehood-deadline-ms", lowered.deadline_ms),
+            ("fumehood-max-memory-bytes", lowered.memory.map(|size| size.0)),
+        ];
+        let bounds = bounds.into_iter().filter_map(|(name, bound)| Some((name, bound?)));
+        let sent = self.send_json(&["api", module, function], arguments, bounds)?;
         let is_job = sent.as_ref().is_ok_and(|response| response.status() == StatusCode::ACCEPTED);
         let (value, report) = self.finish(sent)?;
         match value["queue_id"].as_str().filter(|_| is_job) {
@@ -217,6 +231,11 @@ impl Client {
         String::from_utf8(bytes).map_err(|_| self.not_ours())
     }
 
+    /// What a module asks for, could reach, has used and is granted.
+    pub(crate) fn review(&self, module: &str) -> Result<Value, Failure> {
+        self.get(&["api", "v1", "modules", module, "permissions"], &[])
+    }
+
     /// All tools that `query` selects, page by page.
     pub(crate) fn tools(&self, query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
         let mut tools = Vec::new();
@@ -234,9 +253,19 @@ impl Client {
         Ok(tools)
     }
 
-    fn send_json(&self, path: &[&str], body: &Value) -> Result<(Value, Report), Failure> {
+    fn send_json(
+        &self,
+        path: &[&str],
+        body: &Value,
+        headers: impl IntoIterator<Item = (&'static str, u64)>,
+    ) -> Result<Result<Response<Body>, ureq::Error>, Failure> {
         let request = self.agent.post(self.url(path)).header("accept", "application/json");
-        self.finish(self.authorized(request).send_json(body))
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let json = serde_json::to_vec(body).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+        let request = self.authorized(request).content_type("application/json");
+        // The server refuses what is too large before it is sent; small bodies are not worth the wait.
+        let request = if json.len() > ASK_FIRST { request.header("expect", "100-continue") } else { request };
+        Ok(request.send(&json[..]))
     }
 
     fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {

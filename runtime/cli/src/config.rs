@@ -376,6 +376,10 @@ fn fill_in(config: &mut Config, origins: &BTreeMap<String, Origin>, environment:
     if is_default("server.data_dir") {
         config.server.data_dir = data_dir(environment).unwrap_or(config.server.data_dir.clone());
     }
+    // Nobody misses a folder that nobody named.
+    if is_default("server.apis_dir") {
+        config.server.apis_dir.retain(|folder| folder.exists());
+    }
     let shares = Concurrency::with_shares(config.concurrency.calls, config.concurrency.waiting);
     if is_default("concurrency.per_key") {
         config.concurrency.per_key = shares.per_key;

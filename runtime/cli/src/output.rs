@@ -167,6 +167,21 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// Bounds of a module or a key as people read them; `-` for none.
+pub(crate) fn limits(limits: &Value) -> String {
+    let shown = limits.as_object().into_iter().flatten().map(|(key, value)| {
+        let value =
+            value.as_str().map_or_else(|| value.as_u64().map_or_else(|| value.to_string(), grouped), str::to_owned);
+        match key.as_str() {
+            "fuel_units" => format!("fuel {value}"),
+            "deadline_ms" => format!("deadline {value} ms"),
+            key => format!("{key} {value}"),
+        }
+    });
+    let shown: Vec<_> = shown.collect();
+    if shown.is_empty() { "-".to_owned() } else { shown.join(", ") }
+}
+
 /// A duration as people read it.
 pub(crate) fn duration(microseconds: u64) -> String {
     let float = microseconds as f64;
@@ -210,5 +225,7 @@ mod tests {
         assert_eq!(grouped(12), "12");
         assert_eq!(size(1_153_434), "1.1 MiB");
         assert_eq!(duration(1_240), "1.2 ms");
+        assert_eq!(limits(&json!({ "deadline_ms": 1500, "memory": "8 MiB" })), "deadline 1,500 ms, memory 8 MiB");
+        assert_eq!(limits(&Value::Null), "-");
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::output::{pretty, single_line, size, table, terminal_safe};
+use crate::output::{limits, pretty, single_line, size, table, terminal_safe};
 
 /// A module, as far as we show it. Everything is optional: a component file has no name and no history.
 #[derive(Debug, Default, Deserialize)]
@@ -17,6 +17,10 @@ struct Module {
     installed_by: Option<String>,
     installed_at: Option<String>,
     compatibility: String,
+    version: Option<String>,
+    description: Option<String>,
+    waiting: Option<String>,
+    limits: Value,
     functions: Vec<Function>,
     rejected: Vec<Rejected>,
     imports: Vec<Import>,
@@ -55,10 +59,14 @@ pub(crate) fn module(value: &Value) -> String {
     let module: Module = read(value);
     let mut text = module.name.as_deref().map(|name| single_line(name) + "\n").unwrap_or_default();
     text += &facts(&[
+        ("version", module.version.clone()),
+        ("description", module.description.clone()),
         ("digest", Some(module.digest.clone())),
+        ("waiting", module.waiting.as_ref().map(|digest| format!("{digest}, to be reviewed"))),
         ("size", Some(size(module.size_bytes))),
         ("source", module.source.as_ref().map(|source| module.origin(source))),
         ("compatibility", Some(module.compatibility.clone())),
+        ("limits", module.limits.is_object().then(|| limits(&module.limits))),
     ]);
     let functions = module.functions.iter().map(Function::entry);
     let rejected = module.rejected.iter().map(|rejected| format!("{}: {}", rejected.export, rejected.reason));
@@ -74,7 +82,8 @@ pub(crate) fn modules(values: &[Value]) -> String {
     let rows = values.iter().map(|value| {
         let module: Module = read(value);
         let tools = value["tools"].as_u64().unwrap_or_default().to_string();
-        let short: String = module.digest.chars().take("sha256:".len() + 12).collect();
+        let short = |digest: &str| digest.chars().take("sha256:".len() + 12).collect::<String>();
+        let waiting = module.waiting.as_deref().map_or_else(|| "-".to_owned(), short);
         let source = module.source.clone().unwrap_or_default();
         vec![
             module.name.clone().unwrap_or_default(),
@@ -82,10 +91,11 @@ pub(crate) fn modules(values: &[Value]) -> String {
             size(module.size_bytes),
             module.compatibility,
             source,
-            short,
+            short(&module.digest),
+            waiting,
         ]
     });
-    table(&["NAME", "TOOLS", "SIZE", "COMPATIBILITY", "SOURCE", "DIGEST"], rows)
+    table(&["NAME", "TOOLS", "SIZE", "COMPATIBILITY", "SOURCE", "DIGEST", "WAITING"], rows)
 }
 
 /// A tool in full.

@@ -9,7 +9,7 @@ use fumehood_sandbox::Finished;
 use fumehood_scheduler::Kind;
 use fumehood_value::Arguments;
 
-use crate::{DispatchError, Dispatcher, history::Via, run::Run};
+use crate::{DispatchError, Dispatcher, history::Via, limits::Bounds, run::Run};
 
 /// How a call ended, and what it used.
 #[derive(Debug)]
@@ -20,6 +20,9 @@ pub struct Answer {
     pub usage: Usage,
     /// Kinds of things (`http`, `secret`, …) that the tool tried to reach and was not granted, each once.
     pub denied: Vec<&'static str>,
+    /// Who has set the bound that it hit: `configuration`, `module`, `key` or `request`. Nothing if it hit none, or one that
+    /// only the configuration sets.
+    pub set_by: Option<&'static str>,
 }
 
 /// How a call is to be made.
@@ -85,19 +88,25 @@ impl Dispatcher {
     ) -> Result<Answer, DispatchError> {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
-        let limits = ceiling.lowered_by(tool.limits).lowered_by(principal.limits).lowered_by(terms.lowered);
+        let bounds =
+            Bounds { configuration: ceiling, module: tool.limits, key: principal.limits, request: terms.lowered };
+        let limits = bounds.lowest();
         let deadline = arrived + limits.deadline();
         let turn = self.turn(tool, &limits, deadline).await?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key, Kind::Call));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
-        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, listener: None };
+        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, listener: terms.listener };
         let (Finished { outcome, mut usage, .. }, denied) = self.run(run, (place, turn)).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(
             tool.name = %tool.name, key.id = %principal.key, outcome = word(&outcome), usage.fuel_units,
             usage.memory_bytes, usage.duration_us, "Call of {} ended", tool.name
         );
-        Ok(Answer { outcome, usage, denied })
+        let set_by = match &outcome {
+            Outcome::Stopped(stopped) => bounds.set_by(&stopped.reason),
+            Outcome::Value(_) | Outcome::ToolError(_) => None,
+        };
+        Ok(Answer { outcome, usage, denied, set_by })
     }
 }
 

@@ -164,10 +164,11 @@ impl Dispatcher {
         };
         self.put_row(row).await?;
         let dropped = self.inner.permissions.waiting().remove(name);
-        let old = self.inner.registry.insert(module);
         tracing::info!(
             module.name = %name, component.digest = %digest, key.id = %principal.key, "Module {name} installed by {}", principal.name
         );
+        self.tell_of_missing(&module);
+        let old = self.inner.registry.insert(module);
         let created = old.is_none();
         let unused = old.map(|old| old.digest).into_iter().chain(dropped.map(|dropped| dropped.digest));
         for digest in unused.collect::<Vec<_>>() {

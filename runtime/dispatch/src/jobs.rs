@@ -363,7 +363,11 @@ pub(crate) async fn check_input(tool: &Arc<Tool>, input: &Bytes) -> Result<(), D
         return Ok(());
     }
     let (tool, input) = (Arc::clone(tool), input.clone());
-    blocking(move || Ok(drop(tool.plan.accept(Arguments::Text(input))?))).await
+    blocking(move || {
+        tool.plan.accept(Arguments::Text(input))?;
+        Ok(())
+    })
+    .await
 }
 
 /// Whether `principal` may see and end this job.

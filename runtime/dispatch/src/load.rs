@@ -79,6 +79,7 @@ impl Dispatcher {
             "Loaded {} modules with {tools} tools",
             modules.len()
         );
+        modules.iter().for_each(|module| self.tell_of_missing(module));
         self.inner.registry.replace(modules, problems);
         self.inner.ready.send_replace(true);
         Ok(())

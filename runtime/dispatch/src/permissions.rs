@@ -284,6 +284,12 @@ impl Dispatcher {
         (waiting.is_some() || !changed.added.is_empty()).then_some(changed)
     }
 
+    /// The component of the version of a module that waits to be reviewed.
+    #[must_use]
+    pub fn waiting_digest(&self, module: &ModuleName) -> Option<Digest> {
+        self.inner.permissions.waiting().get(module).map(|waiting| waiting.digest)
+    }
+
     /// All grants of all modules.
     ///
     /// # Errors
@@ -518,6 +524,11 @@ impl Dispatcher {
 
     /// Put what is stored in force.
     pub(crate) async fn load_grants(&self) -> Result<(), DispatchError> {
+        let inner = Arc::downgrade(&self.inner);
+        self.inner
+            .permissions
+            .ledger
+            .look_up(move |module| inner.upgrade().map(|inner| Self { inner }.unmet(module)).unwrap_or_default());
         let this = self.clone();
         blocking(move || {
             let rows = this.inner.database.grants()?;
@@ -531,6 +542,28 @@ impl Dispatcher {
     pub(crate) fn ungranted(&self, module: &ModuleName, wishes: &[Wish]) -> Vec<Wish> {
         let lacks = |wish: &&Wish| self.inner.permissions.state(module, &wish.grant) != Granted::Yes;
         wishes.iter().filter(lacks).cloned().collect()
+    }
+
+    /// What a served module asks for and does not have.
+    fn unmet(&self, module: &ModuleName) -> Vec<Grant> {
+        let catalogue = self.inner.registry.current();
+        let Some(module) = catalogue.module(module.as_str()) else { return Vec::new() };
+        self.ungranted(&module.name, &module.manifest.permissions).into_iter().map(|wish| wish.grant).collect()
+    }
+
+    /// Log what a module asks for and will miss without being refused it: what is not granted is just not there.
+    pub(crate) fn tell_of_missing(&self, module: &Module) {
+        let silent = |grant: &Grant| {
+            matches!(grant, Grant::Files(_) | Grant::Scratch(_) | Grant::Environment(_) | Grant::Config(_))
+        };
+        let lacks = self.ungranted(&module.name, &module.manifest.permissions);
+        let missing: Vec<_> = lacks.iter().map(|wish| &wish.grant).filter(|grant| silent(grant)).map(short).collect();
+        if !missing.is_empty() {
+            let (name, missing) = (&module.name, missing.join(" and "));
+            tracing::info!(
+                module.name = %name, "{name} asks for {missing} which is not granted: fumehood review {name}"
+            );
+        }
     }
 
     pub(crate) async fn stored_row(&self, module: &ModuleName) -> Result<Option<ModuleRow>, DispatchError> {
@@ -636,6 +669,15 @@ fn log_granted(row: &GrantRow) {
 /// A stored grant as it may be logged: without its value, which may be nobody's business.
 fn logged(text: &str) -> String {
     text.parse::<Grant>().map(|grant| grant.as_ask().to_string()).unwrap_or_default()
+}
+
+/// What a module asks for, without quotas.
+fn short(grant: &Grant) -> String {
+    match grant {
+        Grant::Files(files) => format!("files,at={}", files.at),
+        Grant::Scratch(_) => "scratch".to_owned(),
+        other => other.as_ask().to_string(),
+    }
 }
 
 fn place(module: &ModuleName, function: Option<&str>) -> String {

@@ -8,7 +8,11 @@ use fumehood_registry::Tool;
 use fumehood_scheduler::{JobSpec, Prepare, Preparing, ScheduleSpec, Unprepared};
 use fumehood_store::{NewJob, Schedule, Schedules};
 
-use crate::{DispatchError, Dispatcher, error::shown, jobs::Order};
+use crate::{
+    DispatchError, Dispatcher,
+    error::shown,
+    jobs::{Order, Queue},
+};
 
 /// Longest name of a schedule, in characters.
 const MAX_NAME: usize = 64;
@@ -135,7 +139,7 @@ impl Dispatcher {
     }
 
     fn wake_ticker(&self) {
-        if let Some(ticker) = self.inner.queue.as_ref().and_then(|queue| queue.ticker()) {
+        if let Some(ticker) = self.inner.queue.as_ref().and_then(Queue::ticker) {
             ticker.wake();
         }
     }

@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use fumehood_capabilities::Witness;
 use fumehood_model::{ModuleName, Timestamp};
-use fumehood_policy::Grant;
+use fumehood_policy::{Grant, HttpGrant};
 use fumehood_store::Observation;
 
 /// Most different uses of one module that are counted, in memory and for good.
@@ -29,6 +30,18 @@ const MAX_WARNINGS: usize = 10;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     modules: Arc<Mutex<HashMap<ModuleName, Page>>>,
+    unmet: Arc<OnceLock<Unmet>>,
+}
+
+/// Knows what a module asks for and is not granted.
+struct Unmet(Box<LookUp>);
+
+type LookUp = dyn Fn(&ModuleName) -> Vec<Grant> + Send + Sync;
+
+impl fmt::Debug for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unmet(…)")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +49,8 @@ struct Page {
     uses: HashMap<Grant, Tally>,
     /// When the current minute of warnings began, and how many there were.
     warned: Option<(Instant, usize)>,
+    /// What else was logged, and when.
+    said: HashMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -48,6 +63,15 @@ struct Tally {
 }
 
 impl Ledger {
+    /// Learn where to look up what a module asks for and is not granted. Only the first time counts.
+    pub(crate) fn look_up(&self, unmet: impl Fn(&ModuleName) -> Vec<Grant> + Send + Sync + 'static) {
+        self.unmet.get_or_init(|| Unmet(Box::new(unmet)));
+    }
+
+    fn unmet(&self, module: &ModuleName) -> Vec<Grant> {
+        self.unmet.get().map(|unmet| unmet.0(module)).unwrap_or_default()
+    }
+
     /// What was counted since the last time.
     pub(crate) fn take(&self) -> Vec<Observation> {
         let mut taken = Vec::new();
@@ -66,7 +90,8 @@ impl Ledger {
             }
             // Only what keeps a warning quiet is still of use.
             page.uses.retain(|_, tally| tally.warned.is_some_and(|warned| warned.elapsed() < QUIET));
-            !page.uses.is_empty()
+            page.said.retain(|_, said| said.elapsed() < QUIET);
+            !page.uses.is_empty() || !page.said.is_empty()
         });
         taken
     }
@@ -78,6 +103,21 @@ impl Ledger {
 
     fn pages(&self) -> MutexGuard<'_, HashMap<ModuleName, Page>> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `what` is to be logged of a module: each thing once in [`QUIET`], and a bounded number of them.
+    fn may_say(&self, module: &ModuleName, what: &str) -> bool {
+        let mut pages = self.pages();
+        let said = &mut pages.entry(module.clone()).or_default().said;
+        if said.get(what).is_some_and(|said| said.elapsed() < QUIET) {
+            return false;
+        }
+        said.retain(|_, said| said.elapsed() < QUIET);
+        if said.len() >= MAX_WARNINGS {
+            return false;
+        }
+        said.insert(what.to_owned(), Instant::now());
+        true
     }
 
     /// Count a use; whether a refusal is to be logged.
@@ -137,11 +177,58 @@ impl Witness for Ledger {
             return;
         }
         if self.count(module, grant, allowed) {
-            let command = command(module, grant);
+            let unmet = self.unmet(module);
+            let command = command(module, asked(&unmet, grant).unwrap_or(grant));
             tracing::warn!(
                 module.name = %module, grant = %grant, "Module {module} was denied {grant}; to allow it: {command}"
             );
         }
+    }
+
+    fn secret_not_set(&self, module: &ModuleName, secret: &str) {
+        if self.may_say(module, &format!("secret:{secret}")) {
+            tracing::warn!(
+                module.name = %module, secret.name = secret,
+                "A call of {module} needed secret {secret}, which is granted and not set: fumehood secrets set {secret}"
+            );
+        }
+    }
+
+    fn spent(&self, module: &ModuleName, what: &str) {
+        if self.may_say(module, "a quota") {
+            tracing::warn!(module.name = %module, "{module} used up {what}");
+        }
+    }
+}
+
+/// What of `asks` would have allowed what was refused, and the narrowest of that.
+///
+/// Its author has said what it is for, and it is no broader than what is needed.
+fn asked<'a>(asks: &'a [Grant], refused: &Grant) -> Option<&'a Grant> {
+    let answers: Vec<_> = asks.iter().filter(|ask| allows(ask, refused)).collect();
+    let narrowest = answers.iter().find(|ask| {
+        let ask = bare(ask);
+        answers.iter().all(|other| other.covers(&ask))
+    });
+    narrowest.or(answers.first()).copied()
+}
+
+/// Whether `ask` may be about what was refused. Of a request only the method and the host are known.
+fn allows(ask: &Grant, refused: &Grant) -> bool {
+    match ask {
+        Grant::Http(http) => {
+            let whole = HttpGrant { path: "/".to_owned(), credential: None, ..http.clone() };
+            Grant::Http(whole).covers(refused)
+        }
+        ask => ask.covers(refused),
+    }
+}
+
+/// Without the credential, which does not make a grant broader or narrower.
+fn bare(grant: &Grant) -> Grant {
+    match grant {
+        Grant::Http(http) => Grant::Http(HttpGrant { credential: None, ..http.clone() }),
+        other => other.clone(),
     }
 }
 
@@ -195,6 +282,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_module_is_said_once_a_minute_and_in_bounds() {
+        let (ledger, module): (_, ModuleName) = (Ledger::default(), "m".parse().unwrap());
+
+        assert!(ledger.may_say(&module, "a"));
+        ledger.take();
+
+        assert!(!ledger.may_say(&module, "a"));
+        assert!(ledger.may_say(&"other".parse().unwrap(), "a"));
+        assert_eq!((0..50).filter(|index| ledger.may_say(&module, &index.to_string())).count(), MAX_WARNINGS - 1);
+    }
+
+    #[test]
     fn a_guest_that_tries_everything_fills_only_its_own_page() {
         let (ledger, module): (_, ModuleName) = (Ledger::default(), "m".parse().unwrap());
         for index in 0..1_000 {
@@ -218,6 +317,22 @@ mod tests {
         let taken = ledger.take();
         assert_eq!(taken.len(), MAX_OBSERVED);
         assert!(taken.iter().all(|seen| (seen.allowed, seen.denied) == (1, 0)));
+    }
+
+    #[test]
+    fn what_is_asked_for_and_covers_a_refusal_is_suggested_and_nothing_broader() {
+        let asks =
+            ["http:https://api.example.com", "http:GET+POST https://api.example.com/v1,bearer=A", "keyvalue:cache"];
+        let asks = asks.map(grant);
+        let suggested = |refused: &str| asked(&asks, &grant(refused)).map(ToString::to_string);
+
+        assert_eq!(
+            suggested("http:GET https://api.example.com").as_deref(),
+            Some("http:GET+POST https://api.example.com/v1,bearer=A")
+        );
+        assert_eq!(suggested("http:DELETE https://api.example.com").as_deref(), Some("http:https://api.example.com"));
+        assert_eq!(suggested("http:GET https://other.example.com"), None);
+        assert_eq!(suggested("secret:A"), None);
     }
 
     #[test]

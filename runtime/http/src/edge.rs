@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue, Request, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::{Hosts, Problem};
+use crate::{Hosts, Problem, linger::Lingering};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -74,7 +74,7 @@ impl Edge {
             Err(problem) => problem.into_response(),
             Ok(()) => {
                 request.extensions_mut().insert(id.clone());
-                let answered = AssertUnwindSafe(self.router.call(request.map(Body::new))).catch_unwind().await;
+                let answered = AssertUnwindSafe(self.router.call(lingering(request))).catch_unwind().await;
                 answered.unwrap_or_else(|_| {
                     tracing::error!(request.id = id.as_str(), "A handler panicked; the request is answered with 500");
                     Ok(Problem::new(Code::Internal, "the server failed; the operator's log has the reason")
@@ -101,6 +101,13 @@ impl Edge {
         response.headers_mut().insert(REQUEST_ID, id.0);
         Ok(response)
     }
+}
+
+/// The request with a body that is not cut off when nobody wants it.
+fn lingering(request: Request<Incoming>) -> Request<Body> {
+    let (parts, body) = request.into_parts();
+    let body = Body::new(Lingering::new(body, &parts.headers));
+    Request::from_parts(parts, body)
 }
 
 impl Ids {

@@ -9,6 +9,7 @@ mod edge;
 mod extract;
 mod gate;
 mod hosts;
+mod linger;
 mod patience;
 mod problem;
 mod serve;

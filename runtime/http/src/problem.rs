@@ -130,6 +130,21 @@ impl Problem {
         problem.with_details(details)
     }
 
+    /// The same with who has set the bound that was hit, if that is known.
+    #[must_use]
+    pub fn set_by(mut self, who: Option<&str>) -> Self {
+        if let (Some(Value::Object(details)), Some(who)) = (&mut self.details, who) {
+            details.insert("set_by".to_owned(), who.into());
+        }
+        self
+    }
+
+    /// The same with more to say.
+    #[must_use]
+    pub fn adding(self, text: &str) -> Self {
+        Self { message: self.message + text, ..self }
+    }
+
     /// Its stable code.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -37,7 +37,7 @@ impl Reports {
             self.notify(peer, &progress).await;
         }
         // Nobody reports any more; whoever waits for the call goes on waiting.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Tell the client how far a call is, if that is further than before.

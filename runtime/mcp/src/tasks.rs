@@ -3,7 +3,7 @@
 //! A task is a job under the same id: durable, seen by its owner alone, and visible over REST at the same time.
 
 use fumehood_dispatch::{Body, DispatchError, Dispatcher, Ticket, Tool};
-use fumehood_model::{Code, Failure, Job, JobOutcome, JobState, Outcome, Principal};
+use fumehood_model::{Code, Failure, Job, JobOutcome, JobState, Outcome, Principal, Progress};
 use rmcp::{
     ErrorData,
     model::{CreateTaskResult, DetailedTask, ErrorCode, GetTaskResult, JsonObject, Task, TaskPayload, TaskStatus},
@@ -123,7 +123,7 @@ async fn payload(door: &Dispatcher, principal: &Principal, job: &Job) -> Result<
 
 /// Where the job is, for a person.
 fn message(job: &Job) -> Option<String> {
-    let percent = job.progress.as_ref().and_then(|progress| progress.percent());
+    let percent = job.progress.as_ref().and_then(Progress::percent);
     let said = job.progress.as_ref().and_then(|progress| progress.message.clone());
     match (job.state, percent, said) {
         (JobState::Running, Some(percent), Some(said)) => Some(format!("{percent:.0} %: {said}")),

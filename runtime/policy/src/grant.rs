@@ -121,6 +121,47 @@ impl Grant {
         }
     }
 
+    /// The secret that this gives to a guest, or to a server for it.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Secret(name) => Some(name),
+            Self::Http(http) => http.credential.as_ref().map(|credential| credential.secret.as_str()),
+            Self::Files(_)
+            | Self::Scratch(_)
+            | Self::Environment(_)
+            | Self::Config(_)
+            | Self::KeyValue(_)
+            | Self::Invoke(_) => None,
+        }
+    }
+
+    /// Whether both are about the same folder of the guest, variable, value, bucket or scratch space, of which a guest has
+    /// one: two such grants do not add up.
+    #[must_use]
+    pub fn shares_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Files(own), Self::Files(other)) => own.at == other.at,
+            (Self::Scratch(_), Self::Scratch(_)) => true,
+            (Self::Environment(own), Self::Environment(other)) | (Self::Config(own), Self::Config(other)) => {
+                own.name == other.name
+            }
+            (Self::KeyValue(own), Self::KeyValue(other)) => own.bucket == other.bucket,
+            // The others add up, or are the same.
+            (
+                Self::Files(_)
+                | Self::Scratch(_)
+                | Self::Environment(_)
+                | Self::Config(_)
+                | Self::KeyValue(_)
+                | Self::Http(_)
+                | Self::Secret(_)
+                | Self::Invoke(_),
+                _,
+            ) => false,
+        }
+    }
+
     /// What must be added before this can be granted, in words; nothing for a complete grant.
     #[must_use]
     pub fn lacks(&self) -> Option<&'static str> {

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Terms, Tool, Via};
 use fumehood_http::{Body, Caller, Path, Problem};
-use fumehood_model::{ByteSize, Code, Outcome, Principal, Usage};
+use fumehood_model::{ByteSize, Code, Outcome, Principal, StopReason, Usage};
 use fumehood_policy::Lowered;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use serde_json::Value;
@@ -102,7 +102,7 @@ async fn answered(
     headers: &HeaderMap,
     called: Answer,
 ) -> Result<Response, Problem> {
-    let Answer { outcome, usage, denied } = called;
+    let Answer { outcome, usage, denied, set_by } = called;
     let mut response = match outcome {
         Outcome::Value(json) if is_preferred(headers, "return=minimal") => {
             results::kept(&state.dispatcher.keep_result(principal, json).await?)
@@ -110,7 +110,16 @@ async fn answered(
         Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(headers, OCTETS) => download(tool, &json),
         Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage, &denied).into_response(),
+        Outcome::Stopped(stopped) => {
+            let problem = Problem::stopped(&stopped.reason, &usage, &denied).set_by(set_by);
+            match stopped.reason {
+                StopReason::ResultTooLarge { allowed } if tool.plan.answers_bytes() => {
+                    let bytes = ByteSize(allowed.0 / 4 * 3);
+                    problem.adding(&format!(" of JSON, which is {bytes} of bytes")).into_response()
+                }
+                _ => problem.into_response(),
+            }
+        }
     };
     used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)

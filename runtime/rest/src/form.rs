@@ -86,7 +86,8 @@ impl Form<'_> {
             if name == REST {
                 return self.take_rest(bytes);
             }
-            return self.mistake(name, "the tool has no parameter of this name");
+            // Told below, with the nearest name, together with everything else that does not fit.
+            return self.insert(name, Value::Null);
         };
         match value(kind, part, bytes) {
             Err(message) => self.mistake(known, message),
@@ -128,10 +129,18 @@ impl Form<'_> {
     }
 
     fn finish(self) -> Result<Arguments, Problem> {
-        if self.mistakes.is_empty() {
-            return Ok(Arguments::Parsed(Value::Object(self.arguments)));
+        let Self { plan, arguments, mut mistakes } = self;
+        let arguments = Value::Object(arguments);
+        if mistakes.is_empty() {
+            return Ok(Arguments::Parsed(arguments));
         }
-        Err(DispatchError::Input(InputError::Mistakes { mistakes: self.mistakes }).into())
+        // What the parts stand for may be wrong, or missing, too: everything is told at once.
+        if let Err(InputError::Mistakes { mistakes: more }) = plan.lower_value(arguments) {
+            let is_new = |mistake: &Mistake| !mistakes.iter().any(|known| known.pointer == mistake.pointer);
+            let more: Vec<_> = more.into_iter().filter(is_new).collect();
+            mistakes.extend(more);
+        }
+        Err(DispatchError::Input(InputError::Mistakes { mistakes }).into())
     }
 }
 
@@ -143,9 +152,12 @@ fn value(kind: Kind, part: Part, bytes: &Bytes) -> Result<Value, String> {
         (Kind::File, Part::Bytes | Part::ManyBytes) => Ok(Value::String(STANDARD.encode(bytes))),
         (Kind::File, Part::Json) => Err("it takes no file: send it as a plain field or as application/json".to_owned()),
         (Kind::File | Kind::Field, Part::Text) | (Kind::Field, Part::Bytes) => text(bytes),
-        (Kind::Json, _) | (Kind::Field, Part::Json | Part::ManyBytes) => {
-            serde_json::from_slice(bytes).map_err(|error| format!("it is not valid JSON: {error}"))
-        }
+        (Kind::Field, Part::Json | Part::ManyBytes) => match serde_json::from_slice(bytes) {
+            // A word in the place of a number is told as what it is, and not in the words of a parser of JSON.
+            Err(_) if !bytes.trim_ascii().starts_with(b"{") && !bytes.trim_ascii().starts_with(b"[") => text(bytes),
+            read => read.map_err(|error| format!("it is not valid JSON: {error}")),
+        },
+        (Kind::Json, _) => serde_json::from_slice(bytes).map_err(|error| format!("it is not valid JSON: {error}")),
     }
 }
 

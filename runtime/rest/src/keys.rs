@@ -6,6 +6,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::may::{KeyKeeping, May};
+
 /// All keys.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeyList {
@@ -75,6 +77,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
+    _: May<KeyKeeping>,
     Sent(wanted): Sent<WantedKey>,
 ) -> Result<(StatusCode, Json<MadeKey>), Problem> {
     let WantedKey { name, roles, limits } = wanted;

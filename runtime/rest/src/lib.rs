@@ -12,6 +12,7 @@ mod health;
 mod history;
 mod jobs;
 mod keys;
+mod may;
 mod modules;
 mod openapi;
 mod permissions;

@@ -5,13 +5,14 @@ use axum::{
 };
 use fumehood_dispatch::{Dispatcher, Installed, Module, Origin, Overwrite, Problem as Unserved};
 use fumehood_http::{Caller, Path, Problem};
-use fumehood_model::{Code, Digest, ModuleName, Timestamp};
+use fumehood_model::{Code, Digest, Lowered, ModuleName, Timestamp};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     State,
+    may::{Installing, May},
     permissions::{ChangeBody, Held},
     tools::Schemas,
     upload::{self, MultipartUpload},
@@ -47,6 +48,10 @@ pub(crate) struct ModuleEntry {
     compatibility: Compatibility,
     /// How many of its functions are tools.
     tools: usize,
+    /// The component of a version that waits to be reviewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    waiting: Option<Digest>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -93,6 +98,15 @@ pub(crate) struct ModuleDetail {
     /// What its author says of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// Bounds on each of its calls, where they are lower than those of the server: `fuel_units`, `deadline_ms`, `memory`,
+    /// `result`.
+    #[serde(skip_serializing_if = "is_none")]
+    #[schema(value_type = Option<Object>)]
+    limits: Lowered,
+}
+
+fn is_none(limits: &Lowered) -> bool {
+    *limits == Lowered::default()
 }
 
 /// A module that was just installed.
@@ -144,7 +158,7 @@ pub(crate) async fn list(
     Caller(principal): Caller,
 ) -> Result<Json<ModuleList>, Problem> {
     let catalogue = door.catalogue(&principal)?;
-    let modules = catalogue.modules().map(|module| entry(module)).collect();
+    let modules = catalogue.modules().map(|module| entry(module, &door)).collect();
     let problems = catalogue.problems().iter().map(problem_entry).collect();
     Ok(Json(ModuleList { modules, problems }))
 }
@@ -158,7 +172,7 @@ pub(crate) async fn show(
     Caller(principal): Caller,
     Path(name): Path<String>,
 ) -> Result<Json<ModuleDetail>, Problem> {
-    Ok(Json(detail(&*door.module(&principal, &name)?)))
+    Ok(Json(detail(&*door.module(&principal, &name)?, &door)))
 }
 
 /// Upload a component under this name, new or in place of the one that has it.
@@ -181,6 +195,7 @@ pub(crate) async fn show(
 pub(crate) async fn put(
     Shared(state): Shared<State>,
     Caller(principal): Caller,
+    _: May<Installing>,
     Path(name): Path<String>,
     headers: HeaderMap,
     request: Request,
@@ -203,7 +218,7 @@ pub(crate) async fn put(
         }
         Installed::Served { module, created, changed } => {
             let changed = (!changed.added.is_empty()).then(|| ChangeBody::from(changed));
-            let body = InstalledBody { module: detail(&module), changed };
+            let body = InstalledBody { module: detail(&module, &state.dispatcher), changed };
             (if created { StatusCode::CREATED } else { StatusCode::OK }, Json(body).into_response())
         }
     };
@@ -227,7 +242,7 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn entry(module: &Module) -> ModuleEntry {
+fn entry(module: &Module, door: &Dispatcher) -> ModuleEntry {
     let (source, path, installed_by, installed_at) = match &module.origin {
         Origin::File { path } => (Source::File, Some(path.display().to_string()), None, None),
         Origin::Upload { by, at } => (Source::Upload, None, Some(by.clone()), Some(*at)),
@@ -243,6 +258,7 @@ fn entry(module: &Module) -> ModuleEntry {
         installed_at,
         compatibility,
         tools: module.tools.len(),
+        waiting: door.waiting_digest(&module.name),
     }
 }
 
@@ -250,7 +266,7 @@ fn problem_entry(problem: &Unserved) -> ProblemEntry {
     ProblemEntry { path: problem.path.display().to_string(), reason: problem.reason.clone() }
 }
 
-pub(crate) fn detail(module: &Module) -> ModuleDetail {
+pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
     let functions = module.tools.iter().map(|tool| FunctionEntry {
         name: tool.function.clone(),
         tool: tool.name.to_string(),
@@ -261,7 +277,7 @@ pub(crate) fn detail(module: &Module) -> ModuleDetail {
     let rejected = module.interface.rejected.iter();
     let imports = module.interface.imports.iter();
     ModuleDetail {
-        module: entry(module),
+        module: entry(module, door),
         functions: functions.collect(),
         rejected: rejected.map(|r| RejectedEntry { export: r.export.clone(), reason: r.reason.clone() }).collect(),
         imports: imports
@@ -269,5 +285,6 @@ pub(crate) fn detail(module: &Module) -> ModuleDetail {
             .collect(),
         version: module.manifest.version.clone(),
         description: module.manifest.description.clone(),
+        limits: module.manifest.limits,
     }
 }

@@ -3,13 +3,16 @@ use fumehood_dispatch::{
     Approved, Asked, Changed, Dispatcher, Granted, InForce, Observation, Reach, Review, Waiting, Wish,
 };
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
-use fumehood_model::{Code, Digest, ModuleName, Timestamp};
+use fumehood_model::{Code, Digest, ModuleName, Principal, Timestamp};
 use fumehood_policy::Grant;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::modules::{ModuleDetail, detail};
+use crate::{
+    may::{Granting, May},
+    modules::{ModuleDetail, detail},
+};
 
 /// What a module asks for, could reach, has used and is granted.
 #[derive(Serialize, ToSchema)]
@@ -19,6 +22,12 @@ pub(crate) struct ReviewBody {
     /// The component that is served.
     #[schema(value_type = String)]
     digest: Digest,
+    /// What its author calls this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// What its author says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
     /// What it asks for, in its `tool.toml`.
     asks: Vec<AskedEntry>,
     /// What its imports could reach, if it were granted.
@@ -27,6 +36,8 @@ pub(crate) struct ReviewBody {
     has_used: Vec<UsedEntry>,
     /// What it is granted.
     grants: Vec<GrantEntry>,
+    /// Secrets that it is granted and that nobody has set.
+    unset_secrets: Vec<String>,
     /// A version that waits for this review.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<WaitingBody>,
@@ -88,6 +99,9 @@ pub(crate) struct GrantEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<String>,
     grant: String,
+    /// Whether the served version does not ask for it, or not any more; absent where that was not looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unasked: Option<bool>,
     /// Name of the key that granted it.
     granted_by: String,
     #[schema(value_type = String, format = DateTime)]
@@ -164,6 +178,17 @@ pub(crate) struct ReviewedVersion {
     digest: Option<Digest>,
 }
 
+/// A permission that was just granted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GrantedBody {
+    #[serde(flatten)]
+    grant: GrantEntry,
+    /// Secrets that it is about and that nobody has set.
+    unset_secrets: Vec<String>,
+    /// Grants that were there before for the same folder, variable, value or bucket; the two do not add up.
+    beside: Vec<String>,
+}
+
 /// All permissions in force.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GrantList {
@@ -179,6 +204,8 @@ pub(crate) struct ApprovedBody {
     granted: Vec<String>,
     /// What could not be granted, because only the operator knows the folder or value.
     left: Vec<String>,
+    /// Secrets that were granted now and that nobody has set.
+    unset_secrets: Vec<String>,
 }
 
 /// Show what a module asks for, could reach, has used and is granted.
@@ -190,25 +217,40 @@ pub(crate) async fn review(
     Caller(principal): Caller,
     Path(name): Path<String>,
 ) -> Result<Json<ReviewBody>, Problem> {
-    Ok(Json(door.review(&principal, &name).await?.into()))
+    let review = door.review(&principal, &name).await?;
+    // Nothing is served of a module whose stored version could not be loaded, and whose newer one waits.
+    let manifest = door.module(&principal, &name).map(|module| module.manifest.clone()).unwrap_or_default();
+    let (version, description) = (manifest.version, manifest.description);
+    let unset_secrets = unset(&door, &principal, review.grants.iter().map(|grant| grant.text.as_str())).await?;
+    let mut body = ReviewBody { version, description, unset_secrets, ..review.into() };
+    let asks = manifest.permissions;
+    for entry in body.grants.iter_mut().filter(|_| !asks.is_empty()) {
+        let asked = |grant: &Grant| asks.iter().any(|wish| grant.covers(&wish.grant) || wish.grant.covers(grant));
+        entry.unasked = entry.grant.parse().ok().map(|grant| !asked(&grant));
+    }
+    Ok(Json(body))
 }
 
 /// Grant something to a module, or to one function of it.
 #[utoipa::path(post, path = "/api/v1/modules/{module}/permissions", tag = "permissions", operation_id = "grantPermission",
     params(("module" = String, Path, description = "Name of the module")), request_body = WantedGrant,
     responses(
-        (status = 200, description = "It was granted already", body = GrantEntry),
-        (status = 201, description = "It is granted from now on", body = GrantEntry),
+        (status = 200, description = "It was granted already", body = GrantedBody),
+        (status = 201, description = "It is granted from now on", body = GrantedBody),
     ))]
 pub(crate) async fn grant(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
+    _: May<Granting>,
     Path(name): Path<String>,
     Sent(wanted): Sent<WantedGrant>,
-) -> Result<(StatusCode, Json<GrantEntry>), Problem> {
+) -> Result<(StatusCode, Json<GrantedBody>), Problem> {
     let grant = parsed(&wanted.grant)?;
     let (grant, is_new) = door.grant(&principal, &name, wanted.function.as_deref(), grant).await?;
-    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(grant.into())))
+    let unset_secrets = unset(&door, &principal, [grant.text.as_str()]).await?;
+    let beside = beside(&door, &principal, &grant).await?;
+    let body = GrantedBody { grant: grant.into(), unset_secrets, beside };
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(body)))
 }
 
 /// Take a permission away from a module, or from one function of it.
@@ -218,6 +260,7 @@ pub(crate) async fn grant(
 pub(crate) async fn revoke(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
+    _: May<Granting>,
     Path(name): Path<String>,
     Query(unwanted): Query<UnwantedGrant>,
 ) -> Result<StatusCode, Problem> {
@@ -238,7 +281,9 @@ pub(crate) async fn approve(
 ) -> Result<Json<ApprovedBody>, Problem> {
     let Sent(ReviewedVersion { digest }) = sent.unwrap_or(Sent(ReviewedVersion::default()));
     let Approved { module, granted, left } = door.approve(&principal, &name, digest).await?;
-    Ok(Json(ApprovedBody { module: detail(&module), granted: texts(&granted), left: texts(&left) }))
+    let (granted, left) = (texts(&granted), texts(&left));
+    let unset_secrets = unset(&door, &principal, granted.iter().map(String::as_str)).await?;
+    Ok(Json(ApprovedBody { module: detail(&module, &door), granted, left, unset_secrets }))
 }
 
 /// Drop the version of a module that waits to be reviewed.
@@ -270,6 +315,34 @@ fn parsed(text: &str) -> Result<Grant, Problem> {
     text.parse().map_err(|error: fumehood_policy::GrantError| Problem::new(Code::Malformed, error.to_string()))
 }
 
+/// Other grants of the same module or function for the same place.
+async fn beside(door: &Dispatcher, principal: &Principal, grant: &InForce) -> Result<Vec<String>, Problem> {
+    let Ok(own) = grant.text.parse::<Grant>() else { return Ok(Vec::new()) };
+    let all = door.grants(principal).await?;
+    let others = all.into_iter().filter(|other| {
+        (&other.module, &other.function) == (&grant.module, &grant.function) && other.text != grant.text
+    });
+    Ok(others.map(|other| other.text).filter(|text| text.parse().is_ok_and(|other| own.shares_place(&other))).collect())
+}
+
+/// Secrets that these grants are about and that nobody has set, each once.
+async fn unset<'a>(
+    door: &Dispatcher,
+    principal: &Principal,
+    grants: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<String>, Problem> {
+    let grants = grants.into_iter().filter_map(|text| text.parse::<Grant>().ok());
+    let mut named: Vec<_> = grants.filter_map(|grant| grant.secret().map(str::to_owned)).collect();
+    if named.is_empty() {
+        return Ok(named);
+    }
+    let set = door.secrets(principal).await?;
+    named.retain(|name| !set.iter().any(|entry| entry.name == *name));
+    named.sort();
+    named.dedup();
+    Ok(named)
+}
+
 fn texts(grants: &[Grant]) -> Vec<String> {
     grants.iter().map(ToString::to_string).collect()
 }
@@ -291,6 +364,9 @@ impl From<Review> for ReviewBody {
         Self {
             module,
             digest,
+            version: None,
+            unset_secrets: Vec::new(),
+            description: None,
             asks: all(asks),
             could_reach: all(reaches),
             has_used: all(used),
@@ -347,6 +423,6 @@ impl From<Observation> for UsedEntry {
 impl From<InForce> for GrantEntry {
     fn from(grant: InForce) -> Self {
         let InForce { module, function, text: grant, by: granted_by, at: granted_at } = grant;
-        Self { module, function, grant, granted_by, granted_at }
+        Self { module, function, grant, unasked: None, granted_by, granted_at }
     }
 }

@@ -6,6 +6,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::may::{May, SecretKeeping};
+
 /// All secrets, without their values.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SecretList {
@@ -56,6 +58,7 @@ pub(crate) async fn set(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
+    _: May<SecretKeeping>,
     Body(bytes): Body,
 ) -> Result<StatusCode, Problem> {
     let wanted: WantedSecret = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;

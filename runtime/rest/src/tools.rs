@@ -211,7 +211,8 @@ pub(crate) async fn execute(
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
     let terms = Terms { lowered, via: Via::Rest, ..Terms::default() };
-    let Answer { outcome, usage, denied } = door.call(&principal, &tool, Arguments::Parsed(input), terms).await?;
+    let called = door.call(&principal, &tool, Arguments::Parsed(input), terms).await?;
+    let Answer { outcome, usage, denied, set_by } = called;
     let mut response = match outcome {
         Outcome::Value(json) => {
             let result = parsed(&json);
@@ -219,7 +220,7 @@ pub(crate) async fn execute(
                 .into_response()
         }
         Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage, &denied).into_response(),
+        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage, &denied).set_by(set_by).into_response(),
     };
     used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)

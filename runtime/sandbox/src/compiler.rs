@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     engine::{self, Yield},
     error::SandboxError,
-    workers::wall,
+    workers::{signals, wall},
 };
 
 /// Longest wall-clock time for one piece of work, beside its CPU time: a starved machine must not stall uploads forever.
@@ -220,6 +220,7 @@ fn compile(bytes: &[u8], yields: Yield) -> Result<Vec<u8>, SandboxError> {
 ///
 /// When the order cannot be read or the answer not written.
 pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+    signals::pass_by()?;
     let mut everything = Vec::new();
     let mut line = Vec::new();
     let mut byte = [0];

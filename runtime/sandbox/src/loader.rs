@@ -118,6 +118,13 @@ impl Sandbox {
         }
     }
 
+    /// Say that the server is about to end: worker processes that end from now on are no failure.
+    pub fn stopping(&self) {
+        if let Some(workers) = &self.inner.workers {
+            workers.stopping();
+        }
+    }
+
     /// How well what runs in worker processes is isolated; none if nothing does.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod attempts;
 mod child;
 mod process;
 mod protocol;
+pub(crate) mod signals;
 mod slot;
 mod suspects;
 pub(crate) mod wall;
@@ -122,6 +123,11 @@ impl Workers {
     pub(crate) fn bring_from(&self, source: Source) {
         // A second sandbox on the same workers would be a mistake; the first one stays.
         let _ = self.inner.common.source.set(source);
+    }
+
+    /// The server is about to end: processes that end from now on are nobody's fault, and are not replaced in advance.
+    pub(crate) fn stopping(&self) {
+        self.inner.common.stopping.store(true, Ordering::Release);
     }
 
     /// Start what shares the components without folders, and tell how well it is isolated.

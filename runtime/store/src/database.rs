@@ -90,12 +90,7 @@ impl Database {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let writer = (access == Access::Own).then(|| Writer::start(connection, path)).transpose()?;
         let path: Arc<Path> = path.into();
-        let inner = Inner {
-            readers: Readers::start(&path)?,
-            signals: broadcast::channel(SIGNALS).0,
-            path,
-            writer,
-        };
+        let inner = Inner { readers: Readers::start(&path)?, signals: broadcast::channel(SIGNALS).0, path, writer };
         Ok(Self { inner: Arc::new(inner) })
     }
 

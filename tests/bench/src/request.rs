@@ -170,7 +170,13 @@ pub(crate) fn ready(address: SocketAddr) -> Vec<u8> {
 }
 
 /// A document that is sent to any path.
-pub(crate) fn post(address: SocketAddr, path: &str, key: Option<&str>, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+pub(crate) fn post(
+    address: SocketAddr,
+    path: &str,
+    key: Option<&str>,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Vec<u8> {
     let mut request = head("POST", path, address, key);
     request.push_str("Content-Type: application/json\r\n");
     for (name, value) in headers {

@@ -1,5 +1,6 @@
 use std::{fs, io, path::PathBuf, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use wasmtime_wasi::p2::{FsError, bindings::filesystem::types::ErrorCode};
 
@@ -20,6 +21,17 @@ pub(super) struct Account {
     max_files: u64,
     /// Nothing, until somebody needs to know.
     used: Option<Used>,
+    /// Which part of the quota was used up, if one was.
+    spent: Option<Part>,
+}
+
+/// A part of a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Part {
+    /// The bytes.
+    Bytes,
+    /// The files and folders.
+    Files,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +71,19 @@ impl Ledger {
             max_bytes: folder.max_bytes,
             max_files: folder.max_files,
             used: None,
+            spent: None,
         };
         Self { accounts: folders.iter().map(account).collect() }
     }
 
     pub(super) fn into_lane(self) -> Lane {
         Arc::new(Mutex::new(self))
+    }
+
+    /// The folders whose quotas were used up, by their places, and which part of them.
+    pub(super) fn spent(&mut self) -> Vec<(usize, Part)> {
+        let accounts = self.accounts.iter_mut().enumerate();
+        accounts.filter_map(|(folder, account)| Some((folder, account.take_spent()?))).collect()
     }
 
     pub(super) fn account(&mut self, folder: usize) -> &mut Account {
@@ -118,8 +137,16 @@ impl Account {
                 used.bytes = sum;
                 Ok(())
             }
-            _ => Err(Spent),
+            _ => {
+                self.spent = Some(Part::Bytes);
+                Err(Spent)
+            }
         }
+    }
+
+    /// Which part of the quota was used up since this was asked last.
+    fn take_spent(&mut self) -> Option<Part> {
+        self.spent.take()
     }
 
     /// Give back so many bytes.
@@ -133,6 +160,7 @@ impl Account {
         let most = self.max_files;
         let used = self.used();
         if used.files >= most {
+            self.spent = Some(Part::Files);
             return Err(Spent);
         }
         used.files += 1;
@@ -151,7 +179,7 @@ mod tests {
     use super::*;
 
     fn account(folder: &std::path::Path, max_bytes: u64, max_files: u64) -> Account {
-        Account { path: folder.to_owned(), max_bytes, max_files, used: None }
+        Account { path: folder.to_owned(), max_bytes, max_files, used: None, spent: None }
     }
 
     #[test]

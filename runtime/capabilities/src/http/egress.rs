@@ -22,7 +22,10 @@ use super::{
     shares::Shares,
     target::Target,
 };
-use crate::{Visit, secrets::Safe};
+use crate::{
+    Visit,
+    secrets::{self as safe, Safe},
+};
 
 /// Longest that looking up a name and connecting may take, unless the guest wants it shorter.
 ///
@@ -127,7 +130,12 @@ impl Egress {
         let span = tracing::debug_span!("capability.http", http.request.method = method, server.address = host);
         let answer = async {
             let secret = match admitted.credential() {
-                Some(credential) => Some(secrets.value(&credential.secret).await.map_err(|_| Refused::NoCredential)?),
+                Some(credential) => Some(secrets.value(&credential.secret).await.map_err(|refused| {
+                    if refused == safe::Refused::NotSet {
+                        visit.secret_not_set(&credential.secret);
+                    }
+                    Refused::NoCredential
+                })?),
                 None => None,
             };
             self.deliver(visit, admitted, secret).await

@@ -41,6 +41,11 @@ pub(super) fn coerce(root: &Value, wanted: &Value, text: &str) -> Result<Value, 
     })
 }
 
+/// What `wanted` lets through beside text, in words; nothing if it says nothing of the kind.
+pub(super) fn kinds_of(root: &Value, wanted: &Value) -> Option<String> {
+    Some(kinds(root, resolve(root, wanted), MAX_REFERENCES).name()).filter(|name| !name.is_empty())
+}
+
 /// Whether `wanted` is bytes, written as base64.
 pub(super) fn is_base64(root: &Value, wanted: &Value) -> bool {
     resolve(root, wanted)["contentEncoding"] == "base64"

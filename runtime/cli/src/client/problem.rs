@@ -50,7 +50,12 @@ fn of_status(status: u16) -> Exit {
 fn message(problem: &Problem, status: u16) -> String {
     let texts = [&problem.message, &problem.detail, &problem.title];
     let text = texts.into_iter().find(|text| !text.is_empty());
-    text.cloned().unwrap_or_else(|| format!("the server answered with status {status} and did not say why"))
+    let text = text.cloned().unwrap_or_else(|| format!("the server answered with status {status} and did not say why"));
+    // What the configuration sets is what everybody gets, and needs no word.
+    match problem.details["set_by"].as_str().filter(|who| *who != "configuration") {
+        Some(who) => format!("{text}, as its {who} sets it"),
+        None => text,
+    }
 }
 
 fn lines(code: Option<Code>, problem: &Problem) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! `fumehood call`.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use fumehood_model::{Captured, Code, Outcome};
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::{
     args::CallArgs,
     arguments,
-    client::Called,
+    client::{Answer, Called},
     commands::jobs::watch,
     exit::Failure,
     local,
-    output::{Output, pretty, terminal_safe},
+    output::{Output, pretty, size, terminal_safe},
     report::Report,
     session::Session,
     suggest::did_you_mean,
@@ -26,9 +26,9 @@ pub(crate) fn run(session: &Session<'_>, args: &CallArgs) -> anyhow::Result<Exit
         _ => (None, args.words.as_slice()),
     };
     if is_file(&args.target) {
-        call_file(session, Path::new(&args.target), function, words, args.json.as_deref())?;
+        call_file(session, args, function, words)?;
     } else {
-        call_server(session, &args.target, function, words, args.json.as_deref())?;
+        call_server(session, args, function, words)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,43 +38,53 @@ fn is_file(target: &str) -> bool {
     target.contains('/') || target.to_ascii_lowercase().ends_with(".wasm")
 }
 
-fn call_server(
-    session: &Session<'_>,
-    name: &str,
-    function: Option<&str>,
-    words: &[String],
-    json: Option<&str>,
-) -> anyhow::Result<()> {
-    let client = session.client()?;
+fn call_server(session: &Session<'_>, args: &CallArgs, function: Option<&str>, words: &[String]) -> anyhow::Result<()> {
+    let (client, name) = (session.client()?, args.target.as_str());
     let tool = match function {
-        Some(function) => target::find_in(&client, name, function)?,
+        Some(function) => target::find_in(&client, name, function).map_err(|failure| {
+            // A tool was named already: the word behind it was meant as an argument.
+            let is_tool = failure.is(Code::NotFound) && target::find(&client, name).is_ok();
+            if is_tool { arguments::no_argument(function) } else { failure }
+        })?,
         None => target::find(&client, name)?,
     };
     let text = |key: &str| tool[key].as_str().unwrap_or_default();
-    let arguments = arguments::build(&tool["input_schema"], words, json)?;
-    match client.call(text("module"), text("function"), &arguments)? {
-        Called::Answered(answer) => finish(&session.output, &answer.value, &answer.report),
-        Called::Job(id) => watch::to_the_end(session, &client, &id),
-    }
+    let arguments = arguments::build(&tool["input_schema"], words, args.json.as_deref())?;
+    let called = client.call(text("module"), text("function"), &arguments, args.lowered()).map_err(explained)?;
+    let answer = match called {
+        Called::Answered(answer) => answer,
+        Called::Job(id) => watch::answer(session, &client, &id)?,
+    };
+    deliver(session, args, &tool["output_schema"], &answer)
 }
 
-fn call_file(
-    session: &Session<'_>,
-    path: &Path,
-    function: Option<&str>,
-    words: &[String],
-    json: Option<&str>,
-) -> anyhow::Result<()> {
+/// A failure with what a caller of this command can do about it.
+fn explained(failure: Failure) -> Failure {
+    if !failure.is(Code::TooLarge) {
+        return failure;
+    }
+    failure.hint(
+        "bytes travel as base64 here, a third larger than they are: with the usual 16 MiB a file may have about 12 MiB; \
+         sent as a form over HTTP it may have all 16",
+    )
+}
+
+fn call_file(session: &Session<'_>, args: &CallArgs, function: Option<&str>, words: &[String]) -> anyhow::Result<()> {
+    let path = Path::new(&args.target);
     let module = local::inspect(path)?;
     let function = choose(&module, path, function)?;
-    let arguments = arguments::build(&function["input_schema"], words, json)?;
+    let arguments = arguments::build(&function["input_schema"], words, args.json.as_deref())?;
     let name = function["name"].as_str().unwrap_or_default();
-    let answer = local::call(path, name, &arguments.to_string(), &session.loaded.config.limits)?;
+    let limits = session.loaded.config.limits.lowered_by(args.lowered());
+    let answer = local::call(path, name, &arguments.to_string(), &limits)?;
     show_captured(&session.output, "stdout", &answer.stdout);
     show_captured(&session.output, "stderr", &answer.stderr);
     let report = Report::of_usage(&answer.usage, answer.digest);
     match answer.outcome {
-        Outcome::Value(json) => finish(&session.output, &serde_json::from_str(&json)?, &report),
+        Outcome::Value(json) => {
+            let answer = Answer { value: serde_json::from_str(&json)?, report };
+            deliver(session, args, &function["output_schema"], &answer)
+        }
         Outcome::ToolError(json) => {
             let error: Value = serde_json::from_str(&json)?;
             let line = error.as_str().map_or_else(|| pretty(&error), str::to_owned);
@@ -105,12 +115,30 @@ fn choose<'a>(module: &'a Value, path: &Path, wanted: Option<&str>) -> Result<&'
     }
 }
 
-pub(crate) fn finish(output: &Output, value: &Value, report: &Report) -> anyhow::Result<()> {
+/// Write the answer where it was asked for.
+fn deliver(session: &Session<'_>, args: &CallArgs, schema: &Value, answer: &Answer) -> anyhow::Result<()> {
+    let (output, value) = (&session.output, &answer.value);
+    let Some(file) = &args.out else { return finish(output, answer) };
+    let bytes = arguments::bytes_of(schema, value)
+        .unwrap_or_else(|| serde_json::to_vec_pretty(value).unwrap_or_else(|_| value.to_string().into_bytes()));
+    fs::write(file, &bytes)
+        .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be written: {error}", file.display())))?;
+    output.talk(&format!("{} with {}", file.display(), size(bytes.len() as u64)));
+    tell_of_usage(output, &answer.report);
+    Ok(())
+}
+
+/// Write the answer to standard output.
+pub(crate) fn finish(output: &Output, Answer { value, report }: &Answer) -> anyhow::Result<()> {
     output.data(value, || value.as_str().map_or_else(|| pretty(value), terminal_safe))?;
+    tell_of_usage(output, report);
+    Ok(())
+}
+
+fn tell_of_usage(output: &Output, report: &Report) {
     if output.is_verbose() {
         output.talk(&report.to_string());
     }
-    Ok(())
 }
 
 /// What the guest wrote, on our stderr: stdout is for its answer.

@@ -31,6 +31,12 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
             };
             let answer = client.post(&["api", "v1", "modules", module, "permissions"], &wanted)?;
             session.output.talk(&format!("{target} may: {}", answer["grant"].as_str().unwrap_or_default()));
+            review::talk_of_unset(session, &answer);
+            for other in answer["beside"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str) {
+                session.output.talk(&format!(
+                    "beside {other}, which is for the same place; the two do not add up: fumehood grants revoke {target} '{other}'"
+                ));
+            }
             session.output.data(&answer, || review::granted(&Value::Array(vec![answer.clone()])))?;
         }
         GrantsCommand::Revoke { target, grant } => {
@@ -40,7 +46,8 @@ pub(crate) fn run(session: &Session<'_>, command: &GrantsCommand) -> anyhow::Res
             };
             let query = [("grant", Some(grant.as_str())), ("function", function)];
             let query: Vec<_> = query.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-            client.delete_with(&["api", "v1", "modules", module, "permissions"], &query)?;
+            let path = ["api", "v1", "modules", module, "permissions"];
+            client.delete_with(&path, &query).map_err(|failure| with_grants(&client, module, failure))?;
             session.output.talk(&format!("{target} may not any more: {grant}"));
             session.output.data(&json!({ "target": target, "grant": grant, "revoked": true }), String::new)?;
         }
@@ -67,6 +74,20 @@ fn former<'a>(client: &Client, target: &'a str) -> Result<Option<(&'a str, Optio
         }
     }
     Ok(None)
+}
+
+/// A grant that is not there, with those that are.
+fn with_grants(client: &Client, module: &str, failure: Failure) -> Failure {
+    if !failure.is(Code::NotFound) {
+        return failure;
+    }
+    let grants = of(client, module).unwrap_or_default();
+    let place = |grant: &Value| {
+        let function = grant["function"].as_str().map(|function| format!(".{function}")).unwrap_or_default();
+        format!("{module}{function} has {}", grant["grant"].as_str().unwrap_or_default())
+    };
+    let there: Vec<_> = grants.iter().map(place).collect();
+    if there.is_empty() { failure.hint(format!("{module} has no grants")) } else { failure.lines(there) }
 }
 
 /// The module, and the function of it, that `target` names. Both may hold dots: a module of the whole name comes first,

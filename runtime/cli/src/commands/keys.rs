@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     args::KeysCommand,
     client::Client,
-    output::{single_line, table},
+    output::{limits, single_line, table},
     session::Session,
 };
 
@@ -49,9 +49,9 @@ fn rendered(keys: &[Value]) -> String {
     let rows = keys.iter().map(|key| {
         let text = |name: &str| key[name].as_str().unwrap_or_default().to_owned();
         let revoked = key["revoked_at"].as_str().map_or_else(|| "-".to_owned(), str::to_owned);
-        vec![text("id"), text("name"), joined(key), text("created_at"), revoked]
+        vec![text("id"), text("name"), joined(key), limits(&key["limits"]), text("created_at"), revoked]
     });
-    table(&["ID", "NAME", "ROLES", "CREATED", "REVOKED"], rows)
+    table(&["ID", "NAME", "ROLES", "LIMITS", "CREATED", "REVOKED"], rows)
 }
 
 fn joined(key: &Value) -> String {

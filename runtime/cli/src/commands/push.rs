@@ -1,17 +1,19 @@
 //! `fumehood push`.
 
 use std::{
+    fmt,
     fs::{self, File},
     hash::{BuildHasher, RandomState},
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
-use fumehood_dispatch::Manifest;
+use fumehood_dispatch::Manifest as Parsed;
 use fumehood_model::{Code, ModuleName};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use crate::{args::PushArgs, commands::review, exit::Failure, render, session::Session};
 
@@ -25,7 +27,9 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
         None => name_of(&args.file)?,
     };
     let (file, length) = open(&args.file)?;
-    let form = manifest(args)?.map(Form::new);
+    let manifest = Manifest::find(args)?;
+    let along = manifest.to_string();
+    let form = manifest.text.map(Form::new);
     let (kind, before, after) = match &form {
         Some(form) => (form.kind(), form.before(), form.after()),
         None => ("application/wasm".to_owned(), String::new(), String::new()),
@@ -36,26 +40,41 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
     progress.set_message("uploading");
     let body = io::Cursor::new(before).chain(file).chain(io::Cursor::new(after));
     let mut upload = Upload { body, progress: progress.clone(), is_over: false };
-    let answer = session.client()?.put_component(name.as_str(), &kind, &mut upload, length);
+    let client = session.client()?;
+    let answer = client.put_component(name.as_str(), &kind, &mut upload, length);
     progress.finish_and_clear();
     let module = answer?;
     if module["status"] == "waiting" {
         session.output.talk(&format!(
-            "module {name} asks for more than before: this version waits, and the one before it is served until then\n\
+            "module {name} was sent {along}\n\
+             it asks for more than before: this version waits, and the one before it is served until then\n\
              review it with `fumehood review {name}`"
         ));
         session.output.data(&module, || review::changes(&module["changed"]))?;
         return Ok(ExitCode::SUCCESS);
     }
-    session.output.talk(&format!("module {name} is served"));
+    session.output.talk(&format!("module {name} is served, {along}"));
     if !module["changed"].is_null() {
         session.output.talk(&format!(
             "it asks for more than before, and does not have it: review it with `fumehood review {name}`\n{}",
             review::changes(&module["changed"])
         ));
+    } else if let Some(lacks) = client.review(name.as_str()).ok().and_then(|review| lacks(&name, &review)) {
+        session.output.talk(&lacks);
     }
     session.output.data(&module, || render::module(&module))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a module asks for and does not have, in a sentence; nothing if it has everything.
+fn lacks(name: &ModuleName, review: &Value) -> Option<String> {
+    let asks = review["asks"].as_array()?;
+    let granted = asks.iter().filter(|ask| ask["granted"] == "yes").count();
+    let (noun, verb) =
+        (if asks.len() == 1 { "permission" } else { "permissions" }, if granted == 1 { "is" } else { "are" });
+    (granted < asks.len()).then(|| {
+        format!("it asks for {} {noun}, of which {granted} {verb} granted: fumehood review {name}", asks.len())
+    })
 }
 
 /// A file on its way, with a bar that shows how far it is and a spinner once it is there.
@@ -112,23 +131,58 @@ impl Form {
     }
 }
 
-/// The manifest that was named, or the one beside the component; checked, so that its mistakes are told with its path.
-fn manifest(args: &PushArgs) -> Result<Option<String>, Failure> {
-    let beside = || {
-        let candidates = [args.file.with_extension("tool.toml"), args.file.with_file_name("tool.toml")];
-        candidates.into_iter().find(|path| path.is_file())
-    };
-    let Some(path) = args.manifest.clone().or_else(beside) else { return Ok(None) };
-    let text = fs::read_to_string(&path)
-        .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display())))?;
-    match Manifest::parse(&path.display().to_string(), &text) {
-        Ok(_) => Ok(Some(text)),
-        Err(error) => {
-            let lines = error.mistakes.iter().map(|m| format!("{}:{}: {}", error.file, m.line, m.what));
-            let failure = Failure::new(Code::InvalidInput, format!("{} is not valid", path.display()));
-            Err(failure.lines(lines.collect()))
+/// The `tool.toml` that goes along with a component, and where it was looked for.
+struct Manifest {
+    text: Option<String>,
+    /// Where it was found, or else every place where it was not.
+    places: Vec<PathBuf>,
+}
+
+impl Manifest {
+    /// The one that was named, or the nearest; checked, so that its mistakes are told with its path.
+    fn find(args: &PushArgs) -> Result<Self, Failure> {
+        let candidates = args.manifest.clone().map_or_else(|| candidates(&args.file), |named| vec![named]);
+        let is_there = |path: &&PathBuf| args.manifest.is_some() || path.is_file();
+        let Some(path) = candidates.iter().find(is_there).cloned() else {
+            return Ok(Self { text: None, places: candidates });
+        };
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display())))?;
+        match Parsed::parse(&path.display().to_string(), &text) {
+            Ok(_) => Ok(Self { text: Some(text), places: vec![path] }),
+            Err(error) => {
+                let lines = error.mistakes.iter().map(|m| format!("{}:{}: {}", error.file, m.line, m.what));
+                let failure = Failure::new(Code::InvalidInput, format!("{} is not valid", path.display()));
+                Err(failure.lines(lines.collect()))
+            }
         }
     }
+}
+
+impl fmt::Display for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
+        match &self.text {
+            Some(_) => write!(f, "with tool.toml from {}", places.join(", ")),
+            None => write!(f, "without a tool.toml (looked for {}; --manifest FILE)", places.join(", ")),
+        }
+    }
+}
+
+/// Where the `tool.toml` of the component in `file` may be: beside it, and in the current folder if it lies below that,
+/// as what a compiler writes into `target` does.
+fn candidates(file: &Path) -> Vec<PathBuf> {
+    let mut candidates = vec![file.with_extension("tool.toml"), file.with_file_name("tool.toml")];
+    let here = Path::new("tool.toml");
+    let folder = |path: &Path| path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_owned()));
+    let current = Path::new(".").canonicalize().ok();
+    if let (Some(folder), Some(current)) = (folder(file), current)
+        && folder != current
+        && folder.starts_with(&current)
+    {
+        candidates.push(here.to_owned());
+    }
+    candidates
 }
 
 fn open(path: &Path) -> Result<(File, u64), Failure> {

@@ -17,26 +17,34 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
     let path = ["api", "v1", "modules", module, "permissions"];
     let verb = |verb| [path[0], path[1], path[2], path[3], path[4], verb];
     if args.approve {
+        let review = client.review(module)?;
         let digest = match &args.digest {
             Some(digest) => digest.clone(),
             None => {
-                let review = client.get(&path, &[])?;
                 session.output.talk(rendered(&review).trim_end());
                 reviewed(&review)
             }
         };
+        let waited = review["waiting"]["digest"] == digest.as_str();
         let answer = client.post(&verb("approve"), &json!({ "digest": digest }))?;
         for grant in list(&answer["left"]) {
             let text = grant.as_str().unwrap_or_default();
             session.output.talk(&format!("not granted, because only you know the rest of it: {text}"));
         }
-        session.output.data(&answer, || texts("granted", list(&answer["granted"])))?;
+        talk_of_unset(session, &answer);
+        // What waited is what answers now.
+        if waited {
+            session.output.talk(&format!("the version of {module} that waited is served now"));
+        }
+        session
+            .output
+            .data(&answer, || format!("GRANTED NOW\n{}", indented(&texts("granted", list(&answer["granted"])))))?;
     } else if args.reject {
         client.post_empty(&verb("reject"))?;
         session.output.talk(&format!("the version of {module} that waited is gone"));
         session.output.data(&json!({ "module": module, "rejected": true }), String::new)?;
     } else {
-        let review = client.get(&path, &[])?;
+        let review = client.review(module)?;
         session.output.data(&review, || rendered(&review))?;
         if !review["waiting"].is_null() {
             let digest = reviewed(&review);
@@ -60,12 +68,31 @@ pub(crate) fn changes(changed: &Value) -> String {
     added.chain(removed).map(|line| single_line(&line) + "\n").collect()
 }
 
+/// Name the secrets that were granted and that nobody has set.
+pub(crate) fn talk_of_unset(session: &Session<'_>, answer: &Value) {
+    list(&answer["unset_secrets"]).iter().for_each(|secret| session.output.talk(&not_set(secret)));
+}
+
+fn not_set(secret: &Value) -> String {
+    let name = secret.as_str().unwrap_or_default();
+    format!("secret {name} is not set: fumehood secrets set {name}")
+}
+
 fn rendered(review: &Value) -> String {
     let mut shown = format!("{}  {}\n", single_line(&text(review, "module")), single_line(&text(review, "digest")));
+    for key in ["version", "description"] {
+        let said = text(review, key);
+        if !said.is_empty() {
+            shown += &format!("  {key:<12} {}\n", single_line(&said));
+        }
+    }
     shown += &section("ASKS FOR", &asked(&review["asks"]));
     shown += &section("COULD REACH", &reached(&review["could_reach"]));
     shown += &section("HAS USED", &used(&review["has_used"]));
     shown += &section("GRANTED", &granted(&review["grants"]));
+    for secret in list(&review["unset_secrets"]) {
+        shown += &format!("  {}\n", single_line(&not_set(secret)));
+    }
     if let Some(waiting) = review.get("waiting") {
         let title = format!(
             "WAITS  {} from {} at {}",
@@ -85,6 +112,10 @@ fn section(title: &str, body: &str) -> String {
     let body = if body.is_empty() { "nothing".to_owned() } else { body.trim_end().to_owned() };
     let body: String = body.lines().map(|line| format!("  {}\n", line.trim_end())).collect();
     format!("\n{title}\n{body}")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn asked(asks: &Value) -> String {
@@ -114,7 +145,7 @@ pub(crate) fn granted(grants: &Value) -> String {
         vec![
             text(grant, "module"),
             function,
-            text(grant, "grant"),
+            text(grant, "grant") + if grant["unasked"] == true { "  (not asked for)" } else { "" },
             text(grant, "granted_by"),
             text(grant, "granted_at"),
         ]

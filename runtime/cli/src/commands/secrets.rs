@@ -1,15 +1,17 @@
 //! `fumehood secrets`.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, IsTerminal, Read},
     path::Path,
     process::ExitCode,
 };
 
+use fumehood_policy::Grant;
 use serde_json::{Value, json};
 
-use crate::{args::SecretsCommand, exit::Failure, output::table, session::Session};
+use crate::{args::SecretsCommand, client::Client, exit::Failure, output::table, session::Session};
 
 const PATH: [&str; 3] = ["api", "v1", "secrets"];
 
@@ -32,11 +34,27 @@ pub(crate) fn run(session: &Session<'_>, command: &SecretsCommand) -> anyhow::Re
         }
         SecretsCommand::Rm { name } => {
             client.delete(&[PATH[0], PATH[1], PATH[2], name])?;
+            let users = users(&client, name);
             session.output.talk(&format!("secret {name} removed"));
-            session.output.data(&json!({ "name": name, "removed": true }), String::new)?;
+            if !users.is_empty() {
+                session
+                    .output
+                    .talk(&format!("it is still granted to {}, whose calls fail without it", users.join(", ")));
+            }
+            session.output.data(&json!({ "name": name, "removed": true, "granted_to": users }), String::new)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The modules that are granted the secret called `name`, or a server that gets it.
+fn users(client: &Client, name: &str) -> Vec<String> {
+    let answer = client.get(&["api", "v1", "permissions"], &[]).unwrap_or_default();
+    let grants = answer["grants"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_of = |grant: &Value| grant["grant"].as_str()?.parse::<Grant>().ok()?.secret().map(|secret| secret == name);
+    let using = grants.iter().filter(|grant| is_of(grant) == Some(true));
+    let modules: BTreeSet<_> = using.filter_map(|grant| grant["module"].as_str().map(str::to_owned)).collect();
+    modules.into_iter().collect()
 }
 
 /// The value, from a file or from standard input, without the line break at its end.

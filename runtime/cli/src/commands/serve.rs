@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io,
     net::SocketAddr,
     process::ExitCode,
     time::{Duration, Instant},
@@ -9,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use fumehood_http::{Gate, Hosts, MaxBody};
+use fumehood_model::Code;
 use fumehood_store::Access;
 use tokio::{
     net::TcpListener,
@@ -18,6 +20,7 @@ use tokio::{
 use crate::{
     args::ServeArgs,
     config::Config,
+    exit::Failure,
     house::{House, runtime},
     logging,
 };
@@ -42,7 +45,13 @@ pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
             house.dispatcher.stop_work(patience).await;
             anyhow::Ok(())
         };
-        let (worked, served) = tokio::join!(working, server.run(asked_to_stop()));
+        let sandbox = house.sandbox.clone();
+        let serving = server.run(async move {
+            asked_to_stop().await;
+            tracing::info!("Stopping: no new calls, and those that run may finish");
+            sandbox.stopping();
+        });
+        let (worked, served) = tokio::join!(working, serving);
         // Calls that ended while connections were drained are written down too.
         house.dispatcher.stop_work(Duration::ZERO).await;
         worked?;
@@ -65,9 +74,7 @@ impl Server {
     /// Listen where `config` says, for the tools of `house`.
     pub(crate) async fn bind(config: &Config, house: &House) -> anyhow::Result<Self> {
         let wanted = config.server.listen;
-        let listener = TcpListener::bind(wanted)
-            .await
-            .with_context(|| format!("cannot listen on {wanted}: choose another address with --listen"))?;
+        let listener = TcpListener::bind(wanted).await.map_err(|error| cannot_listen(wanted, &error))?;
         let address = listener.local_addr()?;
         let gate = Gate::new(house.dispatcher.clone(), config.server.auth);
         let max_body = MaxBody(config.server.max_body);
@@ -109,6 +116,17 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
+fn cannot_listen(wanted: SocketAddr, error: &io::Error) -> Failure {
+    let failure = Failure::new(Code::Unavailable, format!("cannot listen on {wanted}: {error}"));
+    match error.kind() {
+        io::ErrorKind::AddrInUse => failure.hint(
+            "another program listens there, perhaps another fumehood: stop it, or choose another address with --listen; \
+             port 0 takes a free one",
+        ),
+        _ => failure.hint("choose another address with --listen"),
+    }
+}
+
 fn announce(house: &House, address: SocketAddr, auth: bool) {
     let url = format!("http://{address}");
     eprintln!("fumehood {} serves {url}", env!("CARGO_PKG_VERSION"));
@@ -121,6 +139,9 @@ fn announce(house: &House, address: SocketAddr, auth: bool) {
             eprintln!("  key   {key}");
             eprintln!("        an administrator's, made now and shown only once; kept in {}", house.key_file.display());
         }
-        (None, true) => eprintln!("  key   in {} if this was its first home", house.key_file.display()),
+        (None, true) if house.key_file.exists() => eprintln!("  key   in {}", house.key_file.display()),
+        (None, true) => {
+            eprintln!("  key   one that was made before; {} is not there any more", house.key_file.display());
+        }
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     error::SandboxError,
     workers::{
         protocol::{AskId, CallId, CallOrder, End, Order, Report, Setup, read_order, write},
-        wall,
+        signals, wall,
     },
 };
 
@@ -49,6 +49,7 @@ const READ: usize = 64 << 10;
 /// When the socket breaks, or the server says what makes no sense.
 pub fn worker(socket: OwnedFd) -> io::Result<()> {
     end_on_panic();
+    signals::pass_by()?;
     // As a file: `read` and `write` are all that the wall lets through.
     let mut socket = File::from(socket);
     let mut input = Input { bytes: BytesMut::with_capacity(READ), buffer: vec![0; READ] };
@@ -160,7 +161,7 @@ fn refusal(what: &Ask) -> Reply {
         Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Failed)),
         Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Failed)),
         Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Unavailable)),
-        Ask::Progress(_) => Reply::Progress,
+        Ask::Progress(_) | Ask::Spent(_) => Reply::Progress,
         Ask::Told(_) => Reply::Told,
         Ask::Checkpoint(_) => Reply::Checkpoint(Err(job::Refused::Unavailable)),
         Ask::Resumed => Reply::Resumed(None),

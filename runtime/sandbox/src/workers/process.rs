@@ -1,7 +1,7 @@
 //! One worker process, as the server sees it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     io::{self, Read},
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     process::{ExitStatus, Stdio},
@@ -129,6 +129,15 @@ struct Waiting {
     host: Arc<dyn Host>,
     /// Given back when nothing of the call is left.
     place: Box<dyn Send>,
+}
+
+/// What was in a process when it ended.
+struct Lost {
+    calls: usize,
+    /// The modules that were called, each once.
+    modules: Vec<String>,
+    /// Their components, each once.
+    components: Vec<Digest>,
 }
 
 /// A call that was handed to a process. Dropping it makes the process give it up.
@@ -421,20 +430,34 @@ impl Process {
             return;
         }
         let status = status.map_or_else(|error| error.to_string(), ended);
+        let slot = slot.upgrade();
+        if slot.as_ref().is_some_and(|slot| slot.is_stopping()) {
+            tracing::info!(
+                worker.pid = self.pid,
+                calls = lost.calls,
+                "Worker process {} {status} while the server stops, with {} in it",
+                self.pid,
+                lost.count()
+            );
+            return;
+        }
         let words = last_words(child.stderr.take()).await;
-        let components: Vec<_> = lost.iter().map(ToString::to_string).collect();
+        // With no call in it, no guest was there to bring it down.
+        let components: Vec<_> = lost.components.iter().map(ToString::to_string).collect();
+        let blame = if lost.calls == 0 { "host" } else { "guest" };
         tracing::error!(
             worker.pid = self.pid,
-            calls = lost.len(),
+            calls = lost.calls,
+            modules = lost.modules.join(" "),
             components = components.join(" "),
-            blame = "guest",
-            "Worker process {} {status} with {} calls in it ({why}){words}; another one takes its place",
+            blame,
+            "Worker process {} {status} with {} in it ({why}){words}; another one takes its place",
             self.pid,
-            lost.len()
+            lost.count()
         );
-        if let Some(slot) = slot.upgrade() {
+        if let Some(slot) = slot {
             let stuck = *lock(&self.stuck);
-            slot.start_after_crash(&stuck.map_or(lost, |digest| vec![digest]), recent);
+            slot.start_after_crash(&stuck.map_or(lost.components, |digest| vec![digest]), recent);
         }
     }
 
@@ -519,8 +542,8 @@ impl Process {
         state.asks.insert(ask, (call, task.abort_handle()));
     }
 
-    /// Tell all who wait that the process is gone; which components it was running.
-    fn lose_calls(&self) -> Vec<Digest> {
+    /// Tell all who wait that the process is gone; what it was running.
+    fn lose_calls(&self) -> Lost {
         let (calls, asks) = {
             let mut state = self.state();
             state.loaded.clear();
@@ -530,10 +553,12 @@ impl Process {
         for (_, task) in asks.into_values() {
             task.abort();
         }
-        let mut digests: Vec<_> = calls.into_values().map(|waiting| waiting.digest).collect();
-        digests.sort_by_key(Digest::hex);
-        digests.dedup();
-        digests
+        let named = calls.values().filter_map(|waiting| waiting.host.module());
+        let modules = named.map(ToString::to_string).collect::<BTreeSet<_>>();
+        let mut components: Vec<_> = calls.values().map(|waiting| waiting.digest).collect();
+        components.sort_by_key(Digest::hex);
+        components.dedup();
+        Lost { calls: calls.len(), modules: modules.into_iter().collect(), components }
     }
 
     /// End the process if it still works on `call` after a while.
@@ -568,6 +593,19 @@ impl Outgoing {
         self.writing = frame.is_some();
         self.bytes -= frame.as_ref().map_or(0, Vec::len);
         frame
+    }
+}
+
+impl Lost {
+    /// How many calls, and of which modules.
+    fn count(&self) -> String {
+        match (self.calls, self.modules.join(", ")) {
+            (0, _) => "no call".to_owned(),
+            (1, modules) if modules.is_empty() => "1 call".to_owned(),
+            (1, modules) => format!("1 call of {modules}"),
+            (calls, modules) if modules.is_empty() => format!("{calls} calls"),
+            (calls, modules) => format!("{calls} calls of {modules}"),
+        }
     }
 }
 

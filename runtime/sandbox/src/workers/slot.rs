@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub(crate) struct Common {
     /// Where components come from.
     pub(crate) source: OnceLock<Source>,
     pub(crate) suspects: Suspects,
+    /// Whether the server is about to end.
+    pub(crate) stopping: AtomicBool,
 }
 
 /// Keeps one process running: starts it when it is needed, and again when it has died or served long enough.
@@ -50,6 +55,11 @@ impl Slot {
     pub(crate) fn new(settings: Settings, setup: Setup, bounds: Bounds, common: Arc<Common>) -> Self {
         let (current, starting, missed) = (Mutex::default(), tokio::sync::Mutex::default(), Mutex::default());
         Self { settings, setup, bounds, common, current, starting, missed }
+    }
+
+    /// Whether the server is about to end, and its processes with it.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.common.stopping.load(Ordering::Acquire)
     }
 
     /// Calls that run here, for choosing the least busy. A process that is yet to start counts as very busy.

@@ -239,6 +239,10 @@ struct Blind;
 
 impl Witness for Blind {
     fn note(&self, _: &ModuleName, _: &Grant, _: bool) {}
+
+    fn secret_not_set(&self, _: &ModuleName, _: &str) {}
+
+    fn spent(&self, _: &ModuleName, _: &str) {}
 }
 
 struct Alone;

@@ -104,7 +104,8 @@ async fn submit_until_killed(address: SocketAddr, key: String, first: u64, accep
     for number in 0.. {
         let module = if number % 2 == 0 { ONCE } else { OFTEN };
         let mark = format!("{}", first + number);
-        let job = json!({ "tool": format!("{module}.increment"), "input": { "bucket": "marks", "key": mark, "by": 1 } });
+        let job =
+            json!({ "tool": format!("{module}.increment"), "input": { "bucket": "marks", "key": mark, "by": 1 } });
         let sent = request::post(address, "/api/v1/jobs", Some(&key), &[], &job.to_string());
         let Ok(response) = connection.exchange(&sent).await else { return Ok(number + 1) };
         ensure!(response.status == 202, "{response}");

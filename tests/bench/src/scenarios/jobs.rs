@@ -126,9 +126,8 @@ async fn pickup(address: SocketAddr, key: &str, samples: u64) -> Result<Pickup> 
         response.require_success()?;
         let ended: Value = serde_json::from_slice(&response.body)?;
         ensure!(ended["result"] == 42, "{ended}");
-        let at = |name: &str| -> Result<u64> {
-            Ok(ended[name].as_str().context("a moment")?.parse::<Timestamp>()?.unix_ms)
-        };
+        let at =
+            |name: &str| -> Result<u64> { Ok(ended[name].as_str().context("a moment")?.parse::<Timestamp>()?.unix_ms) };
         waits.push(at("started_at")?.saturating_sub(at("created_at")?));
     }
     waits.sort_unstable();

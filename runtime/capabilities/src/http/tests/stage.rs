@@ -127,6 +127,10 @@ impl Witness for Notes {
     fn note(&self, _: &ModuleName, grant: &Grant, allowed: bool) {
         self.0.lock().unwrap().push((grant.clone(), allowed));
     }
+
+    fn secret_not_set(&self, _: &ModuleName, _: &str) {}
+
+    fn spent(&self, _: &ModuleName, _: &str) {}
 }
 
 struct NoTools;

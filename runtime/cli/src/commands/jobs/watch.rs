@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::{
-    client::{Client, Event},
+    client::{Answer, Client, Event},
     commands::call,
     exit::Failure,
     output::single_line,
@@ -25,6 +25,11 @@ const WHOLE: u64 = 1_000;
 ///
 /// Ctrl-C ends the watching and not the job.
 pub(crate) fn to_the_end(session: &Session<'_>, client: &Client, id: &str) -> anyhow::Result<()> {
+    call::finish(&session.output, &answer(session, client, id)?)
+}
+
+/// The same, with the answer yet to be written.
+pub(crate) fn answer(session: &Session<'_>, client: &Client, id: &str) -> anyhow::Result<Answer> {
     let bar = if session.output.shows_progress() { ProgressBar::new(WHOLE) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{msg} {bar:30} {percent} %")?);
     bar.set_message(format!("job {id}"));
@@ -35,14 +40,14 @@ pub(crate) fn to_the_end(session: &Session<'_>, client: &Client, id: &str) -> an
     if !job["error"].is_null() && job["state"] != "completed" {
         return Err(client.failure_of(&job["error"]).into());
     }
-    let result = match &job["result"] {
+    let value = match &job["result"] {
         // A large one is not in the event.
         Value::Null if job["result_bytes"].as_u64().is_some_and(|bytes| bytes > 4) => {
             client.get(&["api", "v1", "jobs", id, "result"], &[])?
         }
         result => result.clone(),
     };
-    call::finish(&session.output, &result, &Report::of_job(&job))
+    Ok(Answer { value, report: Report::of_job(&job) })
 }
 
 /// The job as it ended.
