@@ -108,7 +108,8 @@ fn figures_are_told_for_each_tool() {
 fn a_key_sees_its_own_calls_and_they_survive_a_restart() {
     let Some(calculator) = guest("calculator") else { return };
     let server = Server::setup().patient().guest("calculator", &calculator).start();
-    let (text, one) = server.admin().new_key("one", "call");
+    let (_, one) = server.admin().new_key("one", "call");
+    let text = one.key().to_owned();
     let (_, two) = server.admin().new_key("two", "call");
     let _ = one.call("calculator/add", &json!({ "a": 1, "b": 2 }));
     calls(&one, "", 1);

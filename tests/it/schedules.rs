@@ -78,7 +78,7 @@ fn a_schedule_that_makes_no_sense_is_refused_with_the_reason() {
     refused(&[("owner", json!("me"))], 400, "malformed", "owner");
     refused(&[("job", json!({ "tool": "calculator.nothing" }))], 404, "not_found", "nothing");
     refused(&[("job", json!({ "tool": "calculator.add", "input": { "a": 1 } }))], 422, "invalid_input", "");
-    put(admin, "a b", &every_second()).refused(400, "malformed");
+    put(admin, "a%20b", &every_second()).refused(400, "malformed");
 }
 
 #[test]

@@ -435,7 +435,7 @@ pub(crate) enum JobsCommand {
         #[arg(required = true)]
         ids: Vec<String>,
     },
-    /// Try jobs again that failed, were interrupted, discarded or cancelled
+    /// Try jobs again that failed, were interrupted or discarded
     #[command(after_help = "Example: fumehood jobs retry 0199a3c4-5b6d-7e8f-9012-3456789abcde")]
     Retry {
         /// The jobs

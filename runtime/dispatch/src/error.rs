@@ -134,7 +134,7 @@ pub enum DispatchError {
     #[error(transparent)]
     Submit(#[from] SubmitError),
     /// The job has not ended without what it was for.
-    #[error("job {id} is {state}: only a job that failed, was interrupted, discarded or cancelled can be tried again")]
+    #[error("job {id} is {state}: only a job that failed, was interrupted or discarded can be tried again")]
     NotRetryable {
         /// The job.
         id: JobId,
@@ -270,6 +270,7 @@ fn sandbox_code(error: &SandboxError) -> Code {
 fn store_code(error: &StoreError) -> Code {
     match error {
         StoreError::Full { .. } => Code::StorageFull,
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Code::StorageFull,
         _ => Code::Internal,
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_model::{Job, JobId, JobState, Principal, Timestamp};
+use fumehood_model::{Job, JobId, Principal, Timestamp};
 use fumehood_policy::Action;
 use fumehood_registry::{Mode, Tool};
 use fumehood_scheduler::{Runner, Ticker};
@@ -206,7 +206,7 @@ impl Dispatcher {
     /// When there is no such job for `principal`, or it has not ended so.
     pub async fn retry_job(&self, principal: &Principal, id: &str) -> Result<Job, DispatchError> {
         let before = self.job(principal, id).await?;
-        if !before.state.is_dead_letter() && before.state != JobState::Cancelled {
+        if !before.state.is_dead_letter() {
             return Err(DispatchError::NotRetryable { id: before.id, state: before.state });
         }
         let job = self.queue()?.store.retry(before.id, Timestamp::now()).await?.ok_or_else(|| no_job(id))?;

@@ -326,7 +326,7 @@ pub(crate) async fn cancel(
     Ok((status, Json(JobEntry::of(job))).into_response())
 }
 
-/// Try a job again that failed, was interrupted, discarded or cancelled.
+/// Try a job again that failed, was interrupted or discarded.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", tag = "jobs", operation_id = "retryJob",
     params(("id" = String, Path, description = "Id of the job")),
     responses((status = 202, description = "It waits for its turn again", body = JobEntry)))]

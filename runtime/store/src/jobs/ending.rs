@@ -92,7 +92,8 @@ impl Ending {
         } else {
             (JobState::Discarded, "the server ended while the last attempt of the job ran")
         };
-        let ending = Self::failed(state, Code::Internal, message)?;
+        let code = if state == JobState::Interrupted { Code::Interrupted } else { Code::Trap };
+        let ending = Self::failed(state, code, message)?;
         Ok(Self { crashed: true, had_result: job.had_result, ..ending })
     }
 }

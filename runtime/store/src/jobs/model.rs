@@ -380,7 +380,8 @@ impl Model {
                 swept.recovered += 1;
             } else {
                 let state = if row.job.is_repeatable { JobState::Discarded } else { JobState::Interrupted };
-                self.end(seq, state, Some(Code::Internal), now);
+                let code = if state == JobState::Interrupted { Code::Interrupted } else { Code::Trap };
+                self.end(seq, state, Some(code), now);
                 swept.interrupted += 1;
             }
         }
