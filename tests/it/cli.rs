@@ -494,7 +494,7 @@ fn the_defaults_are_those_that_protect() {
         json!({
             "fuel_units": 1_000_000_000, "deadline_ms": 30_000, "memory": "64 MiB", "table_elements": 100_000,
             "result": "8 MiB", "output": "64 KiB", "log": "64 KiB", "host_memory": "16 MiB", "host_calls": 10_000_000,
-            "handles": 1_000, "random": "1 MiB", "http_requests": 32, "http_body": "8 MiB", "invoke_depth": 4,
+            "host_bytes": "1 GiB", "handles": 1_000, "random": "1 MiB", "http_requests": 32, "http_body": "8 MiB", "invoke_depth": 4,
         })
     );
     assert_eq!(values["server"]["listen"], "127.0.0.1:7311");

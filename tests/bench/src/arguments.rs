@@ -173,7 +173,7 @@ pub(crate) struct Inflight {
 pub(crate) struct Soak {
     #[command(flatten)]
     pub(crate) product: Product,
-    /// Length of the attack; the honest calls alone take a quarter of it before that.
+    /// Length of the attack; before that, the honest calls alone take a quarter of it, and an attack that warms up half.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) seconds: Duration,
     /// Connections that call an honest tool.

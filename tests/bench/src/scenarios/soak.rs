@@ -66,8 +66,11 @@ pub(crate) async fn run(settings: &Soak) -> Result<()> {
 
     shoot_each(address, &shots).await?;
     let alone = call_honestly(settings.honest, &honest, Instant::now() + settings.seconds / 4)?.await??;
-    // Again: what came in the meantime may have taken the place of what is kept of each guest.
-    shoot_each(address, &shots).await?;
+    // And under the same load as will follow: what is kept for so many calls at a time is then there too.
+    let warm = Instant::now() + settings.seconds / 2;
+    let (calls, attacks) =
+        (call_honestly(settings.honest, &honest, warm)?, attack(settings.hostile, address, &shots, warm)?);
+    let (warmed, first) = (calls.await??, attacks.await??);
     sleep(REST).await;
     let start = Footprint::of(pid)?;
 
@@ -80,7 +83,9 @@ pub(crate) async fn run(settings: &Soak) -> Result<()> {
         peak = peak.max(Footprint::of(pid)?);
     }
     sleep_until(end.into()).await;
-    let (attacked, hostile) = (attacked.await??, hostile.await??);
+    let (mut attacked, mut hostile) = (attacked.await??, hostile.await??);
+    attacked.merge(warmed);
+    hostile.merge(first);
     sleep(REST).await;
     let last = Footprint::of(pid)?;
     let alive = process::is_alive(pid);
