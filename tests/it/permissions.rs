@@ -637,7 +637,7 @@ fn what_is_approved_is_the_version_that_was_reviewed() {
     assert_eq!((which(admin, "m"), &review(admin, "m")["grants"]), (json!(1), &json!([])));
     let approved = run(&["review", "m", "--approve"]);
     assert!(approved.stderr.contains(now.as_str().unwrap()), "{}", approved.stderr);
-    assert_eq!(approved.ok(), "secret:API_TOKEN\nhttp:GET https://api.example.com/v1\n");
+    assert_eq!(approved.ok(), "GRANTED NOW\n  secret:API_TOKEN\n  http:GET https://api.example.com/v1\n");
     assert_eq!(which(admin, "m"), json!(3));
     approve(&reviewed).refused(409, "conflict");
     assert_eq!(approve(&now).value()["granted"], json!([]));
