@@ -42,15 +42,19 @@ fn a_damaged_database_is_refused_with_the_ways_out_and_can_be_salvaged() {
     eventually("all have ended", || {
         server.admin().get("/api/v1/jobs?state=completed&limit=500").expect(200)["jobs"].as_array().unwrap().len() == 50
     });
-    let setup = server.stop();
-    let database = setup.data().join("fumehood.db");
-    spoil(&database);
+    // What a backup makes is one file with everything in it: nothing is left in a log that would heal it.
+    let place = tempfile::tempdir().unwrap();
+    let copy = place.path().join("copy");
+    assert!(server.command(&["backup", copy.to_str().unwrap()]).status().unwrap().success());
+    drop(server);
+    let Some(setup) = self::setup() else { return };
+    assert!(command().arg("restore").arg(&copy).arg("--data-dir").arg(setup.data()).status().unwrap().success());
+    spoil(&setup.data().join("fumehood.db"));
 
     // One that does not notice would serve for ever.
-    let refused =
-        Command::new("timeout").arg("20").arg(setup.command().get_program()).args(setup.command().get_args()).output();
-
-    let refused = refused.unwrap();
+    let mut bounded = Command::new("timeout");
+    bounded.arg("20").arg(setup.command().get_program()).args(setup.command().get_args());
+    let refused = bounded.output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && refused.status.code() != Some(124), "{said}");
     assert!(said.contains("fumehood salvage") && said.contains("fumehood.db"), "{said}");
@@ -63,9 +67,8 @@ fn a_damaged_database_is_refused_with_the_ways_out_and_can_be_salvaged() {
     assert_eq!(server.admin().post("/api/v1/jobs", &add()).status, 202, "it works on");
 }
 
-/// Overwrite every fourth page of a database but the first ones, and take away what might still hold them.
+/// Overwrite every fourth page of a database but the first ones.
 fn spoil(path: &Path) {
-    let _ = fs::remove_file(path.with_extension("db-wal"));
     let mut file = OpenOptions::new().write(true).open(path).unwrap();
     let pages = file.metadata().unwrap().len() / 4096;
     assert!(pages > 8, "{pages} pages are no database with jobs in it");
