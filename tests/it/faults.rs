@@ -2,14 +2,16 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{Seek, SeekFrom, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileExt, PermissionsExt},
     path::Path,
     process::Command,
 };
 
 use fumehood_tests::{Server, Setup, command, eventually, guest};
 use serde_json::json;
+
+/// How many bytes a page of SQLite has.
+const PAGE: usize = 4_096;
 
 fn setup() -> Option<Setup> {
     Some(Server::setup().patient().guest("calculator", &guest("calculator")?))
@@ -67,14 +69,15 @@ fn a_damaged_database_is_refused_with_the_ways_out_and_can_be_salvaged() {
     assert_eq!(server.admin().post("/api/v1/jobs", &add()).status, 202, "it works on");
 }
 
-/// Overwrite every fourth page of a database but the first ones.
+/// Overwrite every other page with rows in the second half of a database. The list of its tables lies in the first.
 fn spoil(path: &Path) {
-    let mut file = OpenOptions::new().write(true).open(path).unwrap();
-    let pages = file.metadata().unwrap().len() / 4096;
-    assert!(pages > 8, "{pages} pages are no database with jobs in it");
-    for page in (8..pages).step_by(4) {
-        file.seek(SeekFrom::Start(page * 4096)).unwrap();
-        file.write_all(&[0xff; 4096]).unwrap();
+    let content = fs::read(path).unwrap();
+    let rows = |page: &usize| content[page * PAGE] == 0x0d;
+    let pages: Vec<usize> = (content.len() / PAGE / 2..content.len() / PAGE).filter(rows).step_by(2).collect();
+    assert!(pages.len() > 2, "{} pages are no database with jobs in it", content.len() / PAGE);
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    for page in pages {
+        file.write_all_at(&[0xff; PAGE], (page * PAGE) as u64).unwrap();
     }
 }
 

@@ -56,6 +56,18 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// Nothing at all can be saved of a database: what is in it cannot even be told.
+    #[error(
+        "nothing can be saved of the database {}, for its list of tables cannot be read: put back a backup with `fumehood restore`, or move the file away to begin anew",
+        path.display()
+    )]
+    Lost {
+        /// Its file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// This process may only read.
     #[error("the database {} is open for reading only: another process owns the data directory", path.display())]
     ReadOnly {

@@ -44,8 +44,8 @@ impl Database {
         let fresh = folder.path().join("fresh.db");
         crate::directory::write_private(&fresh, b"")?;
         let salvaged = copy_tables(&old, &fresh).map_err(|error| match error {
-            // Whoever reads this knows nothing of the copy.
-            StoreError::Corrupt { source, .. } => StoreError::database(from, source),
+            // Whoever reads this knows nothing of the copy, and has been told of salvaging already.
+            StoreError::Corrupt { source, .. } => StoreError::Lost { path: from.to_owned(), source },
             error => error,
         })?;
         sync(&fresh)?;
@@ -319,7 +319,7 @@ mod tests {
         fs::write(&path, "something else".repeat(1_000)).unwrap();
 
         assert!(matches!(Database::open(&path, Access::Own), Err(StoreError::Corrupt { .. })));
-        assert!(matches!(Database::salvage(&path, &folder.path().join("to")), Err(StoreError::Corrupt { .. })));
+        assert!(matches!(Database::salvage(&path, &folder.path().join("to")), Err(StoreError::Lost { .. })));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
