@@ -41,7 +41,9 @@ pub(super) async fn measure(settings: &Goal) -> Result<Verdict> {
     let binary = settings.product.binary()?;
     let trusting = [("FUMEHOOD_ISOLATION__TRUSTED", "*".to_owned())];
     let inside = Fumehood::start(&binary, &homes[0], &trusting, PATIENCE).await?;
-    let through = Fumehood::start(&binary, &homes[1], &[], PATIENCE).await?;
+    // Workers that stay: the CPU time of one that has ended cannot be asked any more.
+    let staying = [("FUMEHOOD_ISOLATION__RECYCLE_AFTER", u32::MAX.to_string())];
+    let through = Fumehood::start(&binary, &homes[1], &staying, PATIENCE).await?;
     let (mut more, mut shares, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for (bare, bounded) in bounds {
         let here = load::run(LOAD, &inside.add(HONEST), inside.pid()).await?;
