@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State as Shared};
-use fumehood_dispatch::{Catalogue, Tool};
+use fumehood_dispatch::{Catalogue, Mode, Tool};
 use fumehood_http::{Problem, status_of};
 use fumehood_model::Code;
 use fumehood_value::{Object, Schema};
@@ -70,6 +70,7 @@ impl Fixed {
             }),
         );
         object(components, "schemas").insert("Problem".to_owned(), problem_schema());
+        object(components, "schemas").insert("Queued".to_owned(), queued_schema());
         for item in object(&mut document, "paths").values_mut() {
             for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
                 let open = operation.get("security").is_some();
@@ -194,11 +195,15 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
             },
             "content": { "application/json": { "schema": output } },
         }, "201": {
-            "description": "The result is kept for an hour, because of `Prefer: return=minimal`",
+            "description": "The result is kept for an hour, because of `Prefer: return=minimal`. The body tells its `size_bytes` and when it `expires_at`",
             "headers": { "Location": { "description": "Where it is fetched.", "schema": { "type": "string" } } },
-            "content": { "application/json": { "schema": kept_schema() } },
         }, "202": accepted() },
     });
+    // A generated client has one type for every answer that may come. Where only a header can ask for another one, whoever
+    // sends it goes by `Location`, and all others have the result as it is.
+    if tool.mode == Mode::Direct {
+        object(&mut operation["responses"], "202").remove("content");
+    }
     if tool.plan.answers_bytes() {
         operation["responses"]["200"]["content"]["application/octet-stream"] = json!({});
     }
@@ -219,7 +224,7 @@ fn queue_operation(tool: &Tool, direct: &Value) -> Value {
         "description": "With arguments: submits a job. With `queue_id` alone: the same while it has not ended, then what a direct call would have answered.",
         "requestBody": {
             "required": true,
-            "content": { "application/json": { "schema": { "anyOf": [queued_schema(), arguments] } } },
+            "content": { "application/json": { "schema": { "anyOf": [queued(), arguments] } } },
         },
         "responses": { "200": direct["responses"]["200"], "202": accepted() },
     });
@@ -232,8 +237,12 @@ fn accepted() -> Value {
     json!({
         "description": "It is a job, which has not ended",
         "headers": { "Location": { "description": "Where the job is.", "schema": { "type": "string" } } },
-        "content": { "application/json": { "schema": queued_schema() } },
+        "content": { "application/json": { "schema": queued() } },
     })
+}
+
+fn queued() -> Value {
+    json!({ "$ref": "#/components/schemas/Queued" })
 }
 
 fn queued_schema() -> Value {
@@ -242,19 +251,6 @@ fn queued_schema() -> Value {
         "properties": { "queue_id": { "type": "string", "format": "uuid", "description": "The id of the job." } },
         "required": ["queue_id"],
         "additionalProperties": false,
-    })
-}
-
-/// Where a result is that was kept.
-fn kept_schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "result": { "type": "string", "description": "Where it is fetched." },
-            "size_bytes": { "type": "integer", "minimum": 0 },
-            "expires_at": { "type": "string", "format": "date-time" },
-        },
-        "required": ["result", "size_bytes", "expires_at"],
     })
 }
 

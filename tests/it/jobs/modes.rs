@@ -111,6 +111,10 @@ fn the_openapi_document_tells_of_both_ways() {
     assert_eq!(queue["operationId"], "calculator__add_queue");
     let of = |operation: &Value, status: &str| operation["responses"][status]["content"]["application/json"].clone();
     let direct = &document["paths"]["/api/calculator/add"]["post"];
-    assert_eq!(of(direct, "202"), of(queue, "202"));
+    assert_eq!(of(queue, "202")["schema"]["$ref"], "#/components/schemas/Queued");
+    // Who does not ask for a job gets none, and need not look for one in the type of the answer.
+    assert!(direct["responses"]["202"]["headers"]["Location"].is_object() && of(direct, "202").is_null());
+    let auto = &document["paths"]["/api/auto/nap"]["post"];
+    assert_eq!(of(auto, "202"), of(queue, "202"));
     assert!(document["paths"]["/api/v1/jobs/{id}/events"]["get"].is_object());
 }
