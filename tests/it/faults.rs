@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
+    io::Write,
     os::unix::fs::{FileExt, PermissionsExt},
     path::Path,
     process::Command,

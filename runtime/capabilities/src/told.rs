@@ -1,7 +1,7 @@
 //! What a guest logs and prints, told while it runs.
 //!
 //! Only to a call that is listened to; for all others nothing of this is made. The guest side gathers what the call
-//! keeps anyway and sends it at most every [`PERIOD`]; the host side, which believes none of it, bounds it again and
+//! keeps anyway and sends it at most every `PERIOD`; the host side, which believes none of it, bounds it again and
 //! strikes secrets out.
 
 mod relay;
