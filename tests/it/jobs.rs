@@ -321,8 +321,10 @@ fn a_job_of_a_removed_module_says_so_and_one_of_a_replaced_module_runs_as_it_was
     let component = std::fs::read(calculator).unwrap();
     let server = setup.start();
     let admin = server.admin();
-    assert!(admin.upload("mine", &component).status < 300);
-    assert!(admin.upload("gone", &component).status < 300);
+    // The same code with one more custom section has another digest, and is nobody else's.
+    let other = |name: u8| [&component[..], &[0, 5, 4, b'm', b'o', b'r', name]].concat();
+    assert!(admin.upload("mine", &other(b'1')).status < 300);
+    assert!(admin.upload("gone", &other(b'2')).status < 300);
     let later = |module: &str| {
         let job = json!({ "tool": format!("{module}.add"), "input": { "a": 1, "b": 2 }, "delay_ms": 1_500 });
         submit(admin, &job)
@@ -330,9 +332,7 @@ fn a_job_of_a_removed_module_says_so_and_one_of_a_replaced_module_runs_as_it_was
     let (replaced, removed) = (later("mine"), later("gone"));
     let digest = show(admin, &replaced)["digest"].clone();
 
-    // The same code with one more custom section has another digest.
-    let other = [&component[..], &[0, 5, 4, b'm', b'o', b'r', b'e']].concat();
-    assert!(admin.upload("mine", &other).status < 300);
+    assert!(admin.upload("mine", &other(b'3')).status < 300);
     assert_eq!(admin.delete("/api/v1/modules/gone").status, 204);
 
     let job = ended(admin, &replaced);

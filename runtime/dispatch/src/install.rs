@@ -4,7 +4,7 @@ use fumehood_policy::{Action, OnNewPermissions};
 use fumehood_registry::{AdmitError, Manifest, Module, Origin};
 use fumehood_scheduler::Kind;
 use fumehood_store::{ModuleRow, PendingRow};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown, permissions::asked_by, pin::Pin};
 
@@ -255,7 +255,7 @@ impl Dispatcher {
         if self.inner.config.read_only { Err(DispatchError::ReadOnly) } else { Ok(()) }
     }
 
-    /// Let go of a component that no module uses. The calls that run on it hold what they need.
+    /// Let go of a component that no module uses and no job waits for. The calls that run on it hold what they need.
     pub(crate) async fn forget_unused(&self, digest: Digest) {
         let _turn = self.inner.letting_go.lock().await;
         if self.inner.pinned.holds(&digest) {
@@ -264,6 +264,13 @@ impl Dispatcher {
         let waits = self.inner.permissions.waiting().values().any(|waiting| waiting.digest == digest);
         if waits || self.inner.registry.current().modules().any(|module| module.digest == digest) {
             return;
+        }
+        if let Some(queue) = &self.inner.queue {
+            // Whether jobs need it is looked at again later, and so is what cannot be told now.
+            if queue.store.is_needed(digest).await.unwrap_or(true) {
+                queue.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+                return;
+            }
         }
         let (sandbox, blobs) = (self.inner.sandbox.clone(), self.inner.blobs.clone());
         let forget = move || {

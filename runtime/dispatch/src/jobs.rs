@@ -8,12 +8,13 @@ mod order;
 mod watchers;
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use fumehood_model::{Job, JobId, Principal, Timestamp};
+use fumehood_model::{Digest, Job, JobId, Principal, Timestamp};
 use fumehood_policy::Action;
 use fumehood_registry::{Mode, Tool};
 use fumehood_scheduler::{Runner, Ticker};
@@ -78,6 +79,8 @@ pub(crate) struct Queue {
     /// Fires schedules as long as it is there.
     pub(crate) ticker: Mutex<Option<Arc<Ticker>>>,
     pub(crate) watchers: Watchers,
+    /// Components that no module uses any more and jobs still wait for.
+    pub(crate) kept: Mutex<HashSet<Digest>>,
 }
 
 /// A job that was taken in.
@@ -92,7 +95,8 @@ pub struct Ticket {
 impl Queue {
     pub(crate) fn new(config: JobsConfig, store: Arc<dyn Jobs>, node: NodeId) -> Self {
         let watchers = Watchers::default();
-        Self { config, store, node, runner: OnceLock::new(), ticker: Mutex::default(), watchers }
+        let (ticker, kept) = (Mutex::default(), Mutex::default());
+        Self { config, store, node, runner: OnceLock::new(), ticker, watchers, kept }
     }
 }
 
@@ -308,6 +312,10 @@ impl Dispatcher {
         let forgotten = self.prune(too_old).await? + self.prune(too_many).await?;
         if forgotten > 0 {
             tracing::info!(jobs = forgotten, "Forgot {forgotten} jobs that ended long ago");
+        }
+        let kept = std::mem::take(&mut *self.queue()?.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        for component in kept {
+            self.forget_unused(component).await;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_model::{Job, JobId, JobState, KeyId, Timestamp};
+use fumehood_model::{Digest, Job, JobId, JobState, KeyId, Timestamp};
 use fumehood_store::{
     Access, Body, Bounds, Claim, Claimed, Counts, DataDirectory, Database, Filter, Finish, Fire, Fired, Held, JobEvent,
     Jobs, Lease, NewJob, Prune, Report, Schedule, Schedules, Signal, StoreError, SubmitError, Submitted, Sweep, Swept,
@@ -163,6 +163,10 @@ impl Jobs for Real {
 
     fn events(&self, id: JobId, after: u64, most: usize) -> Verb<'_, Vec<JobEvent>> {
         self.verb(self.database.events(id, after, most))
+    }
+
+    fn is_needed(&self, component: Digest) -> Verb<'_, bool> {
+        self.verb(self.database.is_needed(component))
     }
 
     fn counts(&self, now: Timestamp) -> Verb<'_, Counts> {

@@ -21,7 +21,9 @@ mod sweep;
 use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use fumehood_model::{Job, JobId, JobOutcome, JobState, JobTool, KeyId, Lowered, Priority, Progress, Timestamp, Usage};
+use fumehood_model::{
+    Digest, Job, JobId, JobOutcome, JobState, JobTool, KeyId, Lowered, Priority, Progress, Timestamp, Usage,
+};
 use tokio::sync::broadcast;
 
 use crate::StoreError;
@@ -93,6 +95,9 @@ pub trait Jobs: Send + Sync + 'static {
 
     /// How many jobs are in each state, and how long the oldest available one has waited.
     fn counts(&self, now: Timestamp) -> Verb<'_, Counts>;
+
+    /// Whether a job that has not ended is to run on this component.
+    fn is_needed(&self, component: Digest) -> Verb<'_, bool>;
 
     /// Hints that something changed. They may be lost, late or needless: whoever hears one looks.
     fn signals(&self) -> broadcast::Receiver<Signal>;

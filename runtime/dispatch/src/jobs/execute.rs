@@ -14,9 +14,9 @@ use fumehood_model::{
 };
 use fumehood_policy::Limits;
 use fumehood_registry::{Manifest, Module, Origin, Tool};
-use fumehood_sandbox::Finished;
+use fumehood_sandbox::{Finished, SandboxError};
 use fumehood_scheduler::{Attempted, Execute, Mend, Telling};
-use fumehood_store::{Claimed, Report};
+use fumehood_store::{Claimed, Report, StoreError};
 use fumehood_value::Arguments;
 
 use crate::{DispatchError, Dispatcher, history::Via, run::Run, said::one_line};
@@ -68,7 +68,6 @@ impl Dispatcher {
             Err(error) => (Err(error.code()), Usage::default()),
         };
         self.inner.history.note(&tool, &principal, Via::Job(job), at, outcome, usage);
-        self.forget_if_last(&tool).await;
         match result {
             Ok((Finished { outcome, usage, .. }, _)) => ended(outcome, usage, repeatable),
             Err(error) => refused(&error),
@@ -98,7 +97,10 @@ impl Dispatcher {
         if current.digest == wanted.digest {
             return current.tool(&wanted.function).cloned().ok_or_else(gone);
         }
-        let interface = self.inner.sandbox.describe(&wanted.digest).await?;
+        let interface = match self.inner.sandbox.describe(&wanted.digest).await {
+            Err(SandboxError::Store(StoreError::Missing { .. })) => return Err(gone()),
+            described => described?,
+        };
         let origin = Origin::Upload { by: String::new(), at: Timestamp { unix_ms: 0 } };
         // Its bounds were written down with the job; nothing else of its manifest matters to a call.
         let module = Module::new(wanted.module.clone(), wanted.digest, 0, origin, interface, Manifest::default())?;
@@ -111,14 +113,6 @@ impl Dispatcher {
             Ok(turn) => Ok(Some(turn)),
             Err(DispatchError::WaitedTooLong { .. } | DispatchError::ModuleBusy { .. }) => Ok(None),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Let go of a component that was kept for jobs, after the last of them.
-    async fn forget_if_last(&self, tool: &Tool) {
-        let serves = |module: &Arc<Module>| module.digest == tool.digest;
-        if !self.inner.registry.current().module(tool.module.as_str()).is_some_and(serves) {
-            self.forget_unused(tool.digest).await;
         }
     }
 }

@@ -407,6 +407,12 @@ impl Jobs for Memory {
         self.verb(|_| Vec::new())
     }
 
+    fn is_needed(&self, component: Digest) -> Verb<'_, bool> {
+        self.verb(move |rows| {
+            rows.jobs.values().any(|row| !row.job.state.is_final() && row.job.tool.digest == component)
+        })
+    }
+
     fn counts(&self, _: Timestamp) -> Verb<'_, Counts> {
         self.verb(|_| Counts::default())
     }

@@ -1,7 +1,7 @@
 //! Looking at jobs.
 
 use bytes::Bytes;
-use fumehood_model::{Job, JobId, JobOutcome, JobState, Outcome, Timestamp};
+use fumehood_model::{Digest, Job, JobId, JobOutcome, JobState, Outcome, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 
 use super::{
@@ -129,6 +129,12 @@ pub(super) fn counts(db: &Connection, now: Timestamp) -> rusqlite::Result<Counts
         .query_row([], |row| row.get(0))?;
     let oldest_available_ms = since.map(|since| ms(now).saturating_sub(since).max(0).cast_unsigned());
     Ok(Counts { states, oldest_available_ms })
+}
+
+pub(super) fn is_needed(db: &Connection, component: Digest) -> rusqlite::Result<bool> {
+    let unfinished: Vec<_> = JobState::ALL.into_iter().filter(|state| !state.is_final()).collect();
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM jobs WHERE state IN ({}) AND digest = ?1)", numbers(&unfinished));
+    db.prepare_cached(&sql)?.query_row([component.hex()], |row| row.get(0))
 }
 
 /// States as a list in SQL.

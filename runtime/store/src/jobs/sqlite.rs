@@ -4,7 +4,7 @@
 //! what it writes on.
 
 use bytes::Bytes;
-use fumehood_model::{Job, JobId, JobState, Timestamp};
+use fumehood_model::{Digest, Job, JobId, JobState, Timestamp};
 use tokio::sync::broadcast;
 
 use super::{
@@ -84,6 +84,10 @@ impl Jobs for Database {
         self.read_soon(move |db| reading::counts(db, now))
     }
 
+    fn is_needed(&self, component: Digest) -> Verb<'_, bool> {
+        self.read_soon(move |db| reading::is_needed(db, component))
+    }
+
     fn signals(&self) -> broadcast::Receiver<Signal> {
         self.listen()
     }
@@ -127,7 +131,7 @@ fn weight(report: &Report) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use fumehood_model::{Digest, JobTool, KeyId, Lowered, Priority};
+    use fumehood_model::{JobTool, KeyId, Lowered, Priority};
 
     use super::*;
     use crate::{Access, NodeId, database::Durability, waiting::wait};

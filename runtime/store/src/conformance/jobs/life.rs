@@ -26,6 +26,7 @@ each!(
     a_lease_is_renewed_cancelled_or_lost,
     lists_are_filtered_and_paged_newest_first,
     counts_follow_every_step,
+    a_component_is_needed_until_the_last_of_its_jobs_has_ended,
     ended_jobs_are_forgotten_and_no_others,
     pruning_keeps_the_newest,
     signals_come_after_what_they_tell_of,
@@ -300,6 +301,21 @@ async fn counts_follow_every_step(store: &impl Jobs) {
     let counts = done(store.counts(after(750)).await);
     assert_eq!(counts.states, [(JobState::Available, 2), (JobState::Cancelled, 1)]);
     assert_eq!(counts.oldest_available_ms, Some(250), "it is available since it was due");
+}
+
+async fn a_component_is_needed_until_the_last_of_its_jobs_has_ended(store: &impl Jobs) {
+    let component = job(1).tool.digest;
+    let later = NewJob { run_at: after(1_000), ..job(2) };
+    assert!(!done(store.is_needed(component).await));
+    submit(store, vec![later]).await;
+    let lease = run(store, job(1)).await;
+    assert!(done(store.is_needed(component).await));
+
+    done(store.cancel(id(2), NOW).await);
+    assert!(done(store.is_needed(component).await), "it is run on at this moment");
+    finish(store, lease, completed("1"), NOW).await;
+
+    assert!(!done(store.is_needed(component).await));
 }
 
 async fn ended_jobs_are_forgotten_and_no_others(store: &impl Jobs) {
