@@ -142,11 +142,10 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Memory in kilobytes that the server has taken for itself, and the files that it has open. Pages of its program do not
-/// count: whose they are changes with every other process that runs it.
+/// Memory in kilobytes that is the server's share, and the files that it has open.
 fn footprint(server: &Server) -> (u64, usize) {
     let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", server.pid())).unwrap();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
     let memory = line.trim().strip_suffix("kB").unwrap().trim().parse().unwrap();
     (memory, fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count())
 }
