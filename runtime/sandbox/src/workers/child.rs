@@ -312,6 +312,8 @@ impl Worker {
         };
         let working = self.chamber.background().spawn(work, cancelled);
         running_calls.insert(id, working);
+        drop(running_calls);
+        self.link.tell(&Report::Long { call: id });
     }
 }
 

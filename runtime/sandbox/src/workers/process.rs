@@ -19,7 +19,10 @@ use fumehood_store::Sealed;
 use fumehood_value::Interface;
 use tokio::{
     io::AsyncReadExt,
-    net::UnixStream,
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     process::{Child, ChildStderr, Command},
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -86,7 +89,7 @@ pub(crate) struct Gone;
 pub(crate) struct Process {
     pid: u32,
     isolated: Isolated,
-    stream: UnixStream,
+    socket: OwnedWriteHalf,
     outgoing: Mutex<Outgoing>,
     more: Notify,
     end: Notify,
@@ -115,6 +118,8 @@ struct Outgoing {
 #[derive(Default)]
 struct State {
     calls: HashMap<CallId, Waiting>,
+    /// How many of them are long.
+    long: usize,
     asks: HashMap<AskId, (CallId, AbortHandle)>,
     /// Which components the process has, and when each was last called.
     loaded: HashMap<Digest, u64>,
@@ -125,6 +130,8 @@ struct State {
 /// A call that the process works on.
 struct Waiting {
     digest: Digest,
+    /// Whether it was not over after its first slice.
+    is_long: bool,
     done: oneshot::Sender<End>,
     host: Arc<dyn Host>,
     /// Given back when nothing of the call is left.
@@ -158,17 +165,18 @@ impl Process {
         let started = Instant::now();
         let failed = |what: String| SandboxError::Worker { what };
         let (mut child, stream) = spawn(settings).map_err(|error| failed(error.to_string()))?;
+        let (mut from, socket) = stream.into_split();
         let pid = child.id().unwrap_or_default();
         let mut input = BytesMut::with_capacity(64 << 10);
         let mut first = Vec::new();
         protocol::write(&Order::Setup(setup.clone()), &mut first).map_err(|error| failed(error.to_string()))?;
         let greeting = async {
-            send_all(&stream, &first).await?;
+            send_all(&socket, &first).await?;
             loop {
                 if let Some(report) = protocol::read::<Report>(&mut input, bounds.max_report)? {
                     return Ok::<_, io::Error>(report);
                 }
-                receive(&stream, &mut input).await?;
+                receive(&mut from, &mut input).await?;
             }
         };
         let isolated = match tokio::time::timeout(START, greeting).await {
@@ -190,7 +198,7 @@ impl Process {
         let process = Arc::new(Self {
             pid,
             isolated,
-            stream,
+            socket,
             outgoing: Mutex::default(),
             more: Notify::new(),
             end: Notify::new(),
@@ -206,7 +214,7 @@ impl Process {
         });
         tracing::debug!(worker.pid = pid, duration_ms = started.elapsed().as_millis(), "Worker process {pid} is ready");
         tokio::spawn(Arc::clone(&process).write_on());
-        tokio::spawn(Arc::clone(&process).supervise(child, input, bounds, Arc::downgrade(slot)));
+        tokio::spawn(Arc::clone(&process).supervise(child, from, input, bounds, Arc::downgrade(slot)));
         Ok(process)
     }
 
@@ -229,9 +237,15 @@ impl Process {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Calls that it works on.
-    pub(crate) fn calls(&self) -> usize {
-        self.state().calls.len()
+    /// Whether it works on no call.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state().calls.is_empty()
+    }
+
+    /// The calls that it works on, a long one for `long` of them.
+    pub(crate) fn busyness(&self, long: usize) -> usize {
+        let state = self.state();
+        state.calls.len() + state.long * (long - 1)
     }
 
     /// Whether it is to be replaced; true only the first time.
@@ -319,7 +333,7 @@ impl Process {
         let id = self.served.fetch_add(1, Ordering::Relaxed);
         let (sender, done) = oneshot::channel();
         let digest = order.digest;
-        let waiting = Waiting { digest, done: sender, host, place };
+        let waiting = Waiting { digest, is_long: false, done: sender, host, place };
         let Ok(frame) = frame(&Order::Call { call: id, order: Box::new(order) }) else { return Err(waiting.place) };
         {
             let mut state = self.state();
@@ -368,7 +382,7 @@ impl Process {
             return Ok(());
         }
         // A long one is not copied for the sake of what fits into the socket at once.
-        let written = if frame.len() > AT_ONCE { Ok(0) } else { self.stream.try_write(&frame) };
+        let written = if frame.len() > AT_ONCE { Ok(0) } else { self.socket.try_write(&frame) };
         match written {
             Ok(written) if written == frame.len() => return Ok(()),
             Ok(0) => outgoing.push(frame),
@@ -387,7 +401,7 @@ impl Process {
             self.more.notified().await;
             loop {
                 let Some(frame) = lock(&self.outgoing).pop() else { break };
-                if send_all(&self.stream, &frame).await.is_err() {
+                if send_all(&self.socket, &frame).await.is_err() {
                     self.end.notify_one();
                     return;
                 }
@@ -399,13 +413,20 @@ impl Process {
     }
 
     /// Listen to the process until it ends, and clean up after it.
-    async fn supervise(self: Arc<Self>, mut child: Child, mut input: BytesMut, bounds: Bounds, slot: Weak<Slot>) {
+    async fn supervise(
+        self: Arc<Self>,
+        mut child: Child,
+        mut from: OwnedReadHalf,
+        mut input: BytesMut,
+        bounds: Bounds,
+        slot: Weak<Slot>,
+    ) {
         let listening = async {
             loop {
                 match protocol::read::<Report>(&mut input, bounds.max_report) {
                     Ok(Some(report)) => self.hear(report),
                     Ok(None) => {
-                        if let Err(error) = receive(&self.stream, &mut input).await {
+                        if let Err(error) = receive(&mut from, &mut input).await {
                             return error.to_string();
                         }
                     }
@@ -463,6 +484,7 @@ impl Process {
 
     fn hear(self: &Arc<Self>, report: Report) {
         match report {
+            Report::Long { call } => self.state().note_long(call),
             Report::Done { call, end } => self.done(call, end),
             Report::Ask { call, ask, what } => self.asked(call, ask, what),
             Report::Withdrawn { ask } => {
@@ -502,6 +524,7 @@ impl Process {
         let (waiting, is_idle) = {
             let mut state = self.state();
             let waiting = state.calls.remove(&call);
+            state.long -= usize::from(waiting.as_ref().is_some_and(|waiting| waiting.is_long));
             if !state.asks.is_empty() {
                 state.asks.retain(|_, (of, task)| {
                     if *of == call {
@@ -548,6 +571,7 @@ impl Process {
             let mut state = self.state();
             state.loaded.clear();
             state.loading.clear();
+            state.long = 0;
             (std::mem::take(&mut state.calls), std::mem::take(&mut state.asks))
         };
         for (_, task) in asks.into_values() {
@@ -610,6 +634,13 @@ impl Lost {
 }
 
 impl State {
+    /// Note that a call takes long. It may have ended before this was told.
+    fn note_long(&mut self, call: CallId) {
+        if let Some(waiting) = self.calls.get_mut(&call) {
+            self.long += usize::from(!std::mem::replace(&mut waiting.is_long, true));
+        }
+    }
+
     /// Forget components until there is room for one more; which ones.
     fn make_room(&mut self, most: usize) -> Vec<Digest> {
         let mut let_go = Vec::new();
@@ -682,10 +713,10 @@ fn spawn(settings: &Settings) -> io::Result<(Child, UnixStream)> {
     Ok((child, UnixStream::from_std(ours)?))
 }
 
-async fn send_all(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+async fn send_all(socket: &OwnedWriteHalf, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
+        socket.writable().await?;
+        match socket.try_write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
@@ -694,16 +725,11 @@ async fn send_all(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-async fn receive(stream: &UnixStream, input: &mut BytesMut) -> io::Result<()> {
-    loop {
-        stream.readable().await?;
-        input.reserve(16 << 10);
-        match stream.try_read_buf(input) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
+async fn receive(from: &mut OwnedReadHalf, input: &mut BytesMut) -> io::Result<()> {
+    input.reserve(16 << 10);
+    match from.read_buf(input).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
     }
 }
 

@@ -96,6 +96,8 @@ pub(crate) enum Report {
     Ready(Isolated),
     /// A component is ready, or why it is not.
     Loaded { digest: Digest, refused: Option<String> },
+    /// A call was not over after its first slice.
+    Long { call: CallId },
     /// A call has ended, and nothing of it is left.
     Done { call: CallId, end: End },
     /// A guest wants something of its host.

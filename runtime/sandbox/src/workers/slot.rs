@@ -62,17 +62,17 @@ impl Slot {
         self.common.stopping.load(Ordering::Acquire)
     }
 
-    /// Calls that run here, for choosing the least busy. A process that is yet to start counts as very busy.
-    pub(crate) fn load(&self) -> usize {
+    /// Calls that run here, a long one for `long` of them. A process that is yet to start counts as very busy.
+    pub(crate) fn busyness(&self, long: usize) -> usize {
         match &*self.current() {
-            Some(process) if !process.is_gone() => process.calls(),
+            Some(process) if !process.is_gone() => process.busyness(long),
             Some(_) | None => usize::MAX / 2,
         }
     }
 
     /// Whether no call runs here.
     pub(crate) fn is_idle(&self) -> bool {
-        self.current().as_ref().is_none_or(|process| process.is_gone() || process.calls() == 0)
+        self.current().as_ref().is_none_or(|process| process.is_gone() || process.is_idle())
     }
 
     /// The process, started if there is none.
