@@ -15,7 +15,7 @@ use fumehood_model::{Code, JobState, Timestamp};
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::jobs::{JobEntry, entry::ProgressEntry};
 
@@ -29,6 +29,20 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) struct Since {
     /// The id of the last event that was seen; the header `Last-Event-ID` says the same.
     last_event_id: Option<u64>,
+}
+
+/// One event of the stream, by its fields.
+#[derive(ToSchema)]
+#[schema(as = JobEvent)]
+#[expect(dead_code, reason = "its fields are what clients read of the text that `Event` writes")]
+struct EventEntry {
+    /// Where to go on after it.
+    id: Option<String>,
+    /// `state`, `progress`, `log`, `output` or `error`
+    event: String,
+    /// JSON: the whole job for `state`, how far it is for `progress`, what the guest said for `log` and `output`. The
+    /// bare code of an error for `error`.
+    data: String,
 }
 
 /// Something that a guest said.
@@ -48,7 +62,7 @@ struct ToldEntry<'a> {
     params(("id" = String, Path, description = "Id of the job"), Since,
         ("Last-Event-ID" = Option<u64>, Header, description = "The last event that was seen: what came after it is sent.")),
     responses(
-        (status = 200, description = "The events", content_type = "text/event-stream", body = String),
+        (status = 200, description = "The events", content_type = "text/event-stream", body = EventEntry),
         (status = 204, description = "It has ended, and everything was seen"),
     ))]
 pub(crate) async fn events(
