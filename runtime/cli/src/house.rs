@@ -12,6 +12,7 @@ use fumehood_store::{Access, Bounds, DataDirectory, Database, NodeId, StoreError
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    allocator,
     commands::{compile_worker, sandbox_worker},
     config::Config,
     exit::Failure,
@@ -187,9 +188,12 @@ pub(crate) fn workers(config: &Config, sandbox: &fumehood_sandbox::Config) -> an
     Ok(Some(Workers::new(sandbox.clone(), settings)))
 }
 
-/// The threads that answer requests.
+/// The threads that answer requests, of a process that stays.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().thread_name("fumehood").build().context("the threads cannot be started")
+    let threads = Builder::new_multi_thread().enable_all().thread_name("fumehood").build();
+    let runtime = threads.context("the threads cannot be started")?;
+    runtime.spawn(allocator::give_back());
+    Ok(runtime)
 }
 
 /// What another process may change of what is served here.
