@@ -162,6 +162,91 @@ fn a_full_disk_refuses_new_jobs_loses_none_and_needs_no_restart() {
     drop(server);
 }
 
+#[test]
+fn a_disk_that_does_not_answer_holds_up_no_call_and_what_it_kept_is_told_later() {
+    let Some(setup) = setup() else { return };
+    let data = setup.data();
+    fs::create_dir_all(&data).unwrap();
+    let Some(disk) = Disk::mounted_at(&data) else {
+        return fumehood_tests::skip("a disk that does not answer", "only root can mount and freeze one");
+    };
+    let server = setup.start();
+    let admin = server.admin();
+    let call = || admin.call("calculator/add", &json!({ "a": 1, "b": 1 })).status;
+    assert_eq!((call(), admin.post("/api/v1/jobs", &add()).status), (200, 202));
+
+    let frozen = disk.freeze();
+    let job = json!({ "tool": "calculator.add", "input": { "a": 20, "b": 3 }, "idempotency_key": "one" });
+    admin.post("/api/v1/jobs", &job).refused(503, "unavailable");
+    assert_eq!(call(), 200, "direct calls go on");
+    assert_eq!(admin.get("/api/v1/health/ready").status, 200);
+    server.says("The disk of the data directory has not answered");
+    drop(frozen);
+
+    // Whether the first try was kept or not, there is one job in the end.
+    let again = admin.post("/api/v1/jobs", &job).json();
+    let path = format!("/api/v1/jobs/{}", again["id"].as_str().unwrap());
+    assert_eq!(admin.get(&format!("{path}?wait_s=20")).expect(200)["result"], 23);
+    let all = admin.get("/api/v1/jobs?limit=500").expect(200);
+    assert_eq!(all["jobs"].as_array().unwrap().len(), 2, "{all}");
+    drop(server);
+}
+
+#[test]
+fn a_disk_that_became_read_only_is_told_at_the_start() {
+    let Some(setup) = setup() else { return };
+    let data = setup.data();
+    fs::create_dir_all(&data).unwrap();
+    let Some(disk) = Disk::mounted_at(&data) else {
+        return fumehood_tests::skip("a read-only disk", "only root can mount one");
+    };
+    let server = setup.clone().start();
+    assert_eq!(server.admin().post("/api/v1/jobs", &add()).status, 202);
+    drop(server);
+    assert!(disk.run("mount", &["-o", "remount,ro"]), "it can be made read-only");
+
+    let refused = setup.command().output().unwrap();
+
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(said.contains(data.to_str().unwrap()) && said.contains("Read-only file system"), "{said}");
+}
+
+/// A disk of its own, in a file; gone when this is.
+struct Disk {
+    _file: tempfile::NamedTempFile,
+    mount: Mount,
+}
+
+impl Disk {
+    fn mounted_at(place: &Path) -> Option<Self> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(64 << 20).unwrap();
+        let run = |command: &mut Command| command.output().is_ok_and(|done| done.status.success());
+        let made = run(Command::new("mkfs.ext4").arg("-q").arg(file.path()));
+        let mounted = made && run(Command::new("mount").args(["-o", "loop"]).args([file.path(), place]));
+        mounted.then(|| Self { _file: file, mount: Mount(place.to_owned()) })
+    }
+
+    fn run(&self, command: &str, arguments: &[&str]) -> bool {
+        Command::new(command).args(arguments).arg(&self.mount.0).status().unwrap().success()
+    }
+
+    /// Whoever writes waits until what is returned is dropped.
+    fn freeze(&self) -> Frozen<'_> {
+        assert!(self.run("fsfreeze", &["--freeze"]));
+        Frozen(self)
+    }
+}
+
+struct Frozen<'a>(&'a Disk);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.run("fsfreeze", &["--unfreeze"]);
+    }
+}
+
 /// Write until nothing more fits.
 fn fill(path: &Path) -> u64 {
     let mut file = fs::File::create(path).unwrap();

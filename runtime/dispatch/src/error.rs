@@ -37,6 +37,15 @@ pub enum DispatchError {
         /// How long it waited.
         waited: Duration,
     },
+    /// The disk did not say whether a change is kept.
+    #[error(
+        "the server's disk did not answer within {} s, so that nobody knows yet whether this was done: look later, and repeat a submission only with its idempotency key",
+        .waited.as_secs()
+    )]
+    Unanswered {
+        /// How long it had for that.
+        waited: Duration,
+    },
     /// The component is larger than allowed.
     #[error("the component has {size} bytes, more than the {allowed} that are allowed")]
     ComponentTooLarge {
@@ -195,6 +204,7 @@ impl DispatchError {
             Self::Refused(Refused::ShareUsed { .. }) => Code::Busy,
             Self::Refused(_)
             | Self::WaitedTooLong { .. }
+            | Self::Unanswered { .. }
             | Self::ModuleBusy { .. }
             | Self::Sandbox(SandboxError::Full) => Code::Unavailable,
             Self::NotAModule(_) => Code::InvalidComponent,
@@ -234,7 +244,9 @@ impl DispatchError {
         match self {
             Self::Refused(refused) => Some(refused.retry_after()),
             // Jobs leave the queue as fast as they run, which nobody here knows.
-            Self::Submit(SubmitError::Full { .. } | SubmitError::ShareUsed { .. }) => Some(Duration::from_secs(5)),
+            Self::Submit(SubmitError::Full { .. } | SubmitError::ShareUsed { .. }) | Self::Unanswered { .. } => {
+                Some(Duration::from_secs(5))
+            }
             Self::WaitedTooLong { .. } | Self::ModuleBusy { .. } | Self::Sandbox(SandboxError::Full) => {
                 Some(Duration::from_secs(1))
             }

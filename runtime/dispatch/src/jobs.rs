@@ -21,7 +21,7 @@ use fumehood_scheduler::{Runner, Ticker};
 use fumehood_store::{Body, Bounds, Counts, Filter, Idempotency, Jobs, NewJob, NodeId, Prune};
 use fumehood_value::Arguments;
 
-use crate::{DispatchError, Dispatcher, dispatcher::blocking, error::shown};
+use crate::{DispatchError, Dispatcher, dispatcher::blocking, error::shown, patience::patiently};
 
 pub use follow::{Follow, Update};
 pub use import::Imported;
@@ -135,7 +135,7 @@ impl Dispatcher {
         let input = arguments.into_text();
         check_input(tool, &input).await?;
         let new = self.new_job(principal, tool, input, order, now)?;
-        let mut submitted = queue.store.submit(vec![new], queue.config.bounds, now).await?;
+        let mut submitted = patiently(queue.store.submit(vec![new], queue.config.bounds, now)).await?;
         let submitted = submitted.pop().ok_or(DispatchError::Lost)?;
         tracing::debug!(
             job.id = %submitted.id, tool.name = %tool.name, key.id = %principal.key, "Job {} of {} submitted",
@@ -198,7 +198,7 @@ impl Dispatcher {
     /// When there is no such job for `principal`.
     pub async fn cancel_job(&self, principal: &Principal, id: &str) -> Result<Job, DispatchError> {
         let job = self.job(principal, id).await?;
-        let cancelled = self.queue()?.store.cancel(job.id, Timestamp::now()).await?;
+        let cancelled = patiently(self.queue()?.store.cancel(job.id, Timestamp::now())).await?;
         tracing::info!(job.id = %job.id, key.id = %principal.key, "Job {} cancelled by {}", job.id, principal.name);
         cancelled.ok_or_else(|| no_job(id))
     }
@@ -213,7 +213,8 @@ impl Dispatcher {
         if !before.state.is_dead_letter() {
             return Err(DispatchError::NotRetryable { id: before.id, state: before.state });
         }
-        let job = self.queue()?.store.retry(before.id, Timestamp::now()).await?.ok_or_else(|| no_job(id))?;
+        let retried = patiently(self.queue()?.store.retry(before.id, Timestamp::now())).await?;
+        let job = retried.ok_or_else(|| no_job(id))?;
         tracing::info!(job.id = %job.id, key.id = %principal.key, "Job {} is tried again for {}", job.id, principal.name);
         Ok(job)
     }
@@ -294,7 +295,7 @@ impl Dispatcher {
         let store = &self.queue()?.store;
         let mut forgotten = 0;
         loop {
-            let batch = store.prune(prune.clone()).await?;
+            let batch = patiently(store.prune(prune.clone())).await?;
             forgotten += batch;
             if batch < PRUNED_AT_ONCE as u64 {
                 return Ok(forgotten);

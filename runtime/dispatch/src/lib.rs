@@ -15,6 +15,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod load;
+mod patience;
 mod permissions;
 mod pin;
 mod results;

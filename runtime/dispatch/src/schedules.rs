@@ -12,6 +12,7 @@ use crate::{
     DispatchError, Dispatcher,
     error::shown,
     jobs::{Order, Queue},
+    patience::patiently,
 };
 
 /// Longest name of a schedule, in characters.
@@ -62,7 +63,7 @@ impl Dispatcher {
             created_at: before.map_or(now, |before| before.created_at),
             version: before.map_or(0, |before| before.version) + 1,
         };
-        let is_new = schedules.put_schedule(schedule.clone()).await?;
+        let is_new = patiently(schedules.put_schedule(schedule.clone())).await?;
         self.wake_ticker();
         tracing::info!(schedule.name = name, key.id = %principal.key, "Schedule {name} set by {}", principal.name);
         Ok((schedule, is_new))
@@ -102,7 +103,7 @@ impl Dispatcher {
     /// When there is none that `principal` may manage.
     pub async fn remove_schedule(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
         let schedule = self.schedule(principal, name).await?;
-        self.schedules_store()?.remove_schedule(schedule.owner, schedule.name).await?;
+        patiently(self.schedules_store()?.remove_schedule(schedule.owner, schedule.name)).await?;
         self.wake_ticker();
         tracing::info!(schedule.name = name, key.id = %principal.key, "Schedule {name} removed by {}", principal.name);
         Ok(())

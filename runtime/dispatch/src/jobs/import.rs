@@ -7,7 +7,7 @@ use fumehood_store::{NewJob, SubmitError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{DispatchError, Dispatcher, jobs::Order};
+use crate::{DispatchError, Dispatcher, jobs::Order, patience::patiently};
 
 /// Most jobs of one file.
 const MAX_JOBS: usize = 100_000;
@@ -84,7 +84,7 @@ impl Dispatcher {
                 .map_err(|error| error.to_string())
                 .and_then(|entry| self.imported(principal, entry, now));
             let submitted = match job {
-                Ok(job) => queue.store.submit(vec![job], queue.config.bounds, now).await.map_err(DispatchError::from),
+                Ok(job) => patiently(queue.store.submit(vec![job], queue.config.bounds, now)).await,
                 Err(why) => {
                     imported.refused.push((position, why));
                     continue;
@@ -93,6 +93,8 @@ impl Dispatcher {
             match submitted {
                 Ok(_) => imported.jobs += 1,
                 Err(DispatchError::Submit(SubmitError::Exists { .. })) => imported.known += 1,
+                // Nor would it answer for the rest; what is known by then is counted as such the next time.
+                Err(error @ DispatchError::Unanswered { .. }) => return Err(error),
                 Err(error) => imported.refused.push((position, error.to_string())),
             }
         }

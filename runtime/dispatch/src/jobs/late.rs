@@ -15,6 +15,7 @@ use fumehood_value::Arguments;
 use crate::{
     Answer, DispatchError, Dispatcher, Terms,
     jobs::{Order, Ticket, execute},
+    patience::patiently,
 };
 
 /// The first token of a job that is held from its beginning.
@@ -67,7 +68,7 @@ impl Dispatcher {
         let mut new = self.new_job(principal, tool, input, order, now)?;
         let (id, repeatable) = (new.id, new.is_repeatable);
         new.held_by = Some((queue.node, runner.lease_from(now)));
-        queue.store.submit(vec![new], queue.config.bounds, now).await?;
+        patiently(queue.store.submit(vec![new], queue.config.bounds, now)).await?;
         let attempt = async move {
             match call.await {
                 Ok(answer) => execute::ended(answer.outcome, answer.usage, repeatable),

@@ -18,10 +18,14 @@ use crate::process;
 use crate::report::print_table;
 use crate::request;
 
-/// The module whose `add` every job calls.
+/// The module that is called.
 const MODULE: &str = "calculator";
+/// What every job calls.
+const TOOL: &str = "calculator.add";
 /// Jobs that wait while pickup is measured the second time, at the most.
 const FLOOD: u64 = 100_000;
+/// When they may run: a server works as fast as one submits, so that few would wait otherwise.
+const FLOOD_AFTER: Duration = Duration::from_secs(20);
 /// How often one looks whether all have ended.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -44,15 +48,23 @@ pub(crate) async fn run(settings: &Jobs) -> Result<()> {
     let idle = pickup(address, &light, settings.samples).await?;
     let cpu = process::cpu_time_of_family(fumehood.pid())?;
     let began = Instant::now();
-    submit(address, &key, settings.jobs, settings.connections).await?;
+    let plain = request::post(address, &format!("/api/{MODULE}/add/queue"), Some(&key), &[], r#"{"a":2,"b":40}"#);
+    submit(address, &plain, settings.jobs, settings.connections).await?;
     let submitted = began.elapsed();
     drain(address, &key).await?;
     let ended = began.elapsed();
     let cpu = process::cpu_time_of_family(fumehood.pid())?.saturating_sub(cpu);
 
-    submit(address, &key, FLOOD.min(settings.jobs * 5), settings.connections).await?;
-    let waiting = counted(address, &key).await?;
+    let run_at = Timestamp { unix_ms: Timestamp::now().unix_ms + FLOOD_AFTER.as_millis() as u64 };
+    let delayed = json!({ "tool": TOOL, "input": { "a": 2, "b": 40 }, "run_at": run_at.to_string() }).to_string();
+    let delayed = request::post(address, "/api/v1/jobs", Some(&key), &[], &delayed);
+    submit(address, &delayed, FLOOD.min(settings.jobs * 5), settings.connections).await?;
+    while Timestamp::now() < run_at || counted(address, &key).await? == 0 {
+        sleep(LOOK).await;
+    }
+    let before = counted(address, &key).await?;
     let busy = pickup(address, &light, settings.samples).await?;
+    let after = counted(address, &key).await?;
     fumehood.stop().await?;
 
     let rate = |time: Duration| format!("{:.0}", settings.jobs as f64 / time.as_secs_f64());
@@ -62,7 +74,7 @@ pub(crate) async fn run(settings: &Jobs) -> Result<()> {
         vec!["CPU us of the server a job".to_owned(), format!("{:.0}", cpu.as_secs_f64() * 1e6 / settings.jobs as f64)],
         vec!["pickup while nothing waits, ms: p50, p99".to_owned(), format!("{}, {}", idle.p50, idle.p99)],
         vec![
-            format!("pickup while {waiting} jobs of another key wait, ms: p50, p99"),
+            format!("pickup while {before} to {after} jobs of another key wait, ms: p50, p99"),
             format!("{}, {}", busy.p50, busy.p99),
         ],
     ];
@@ -70,15 +82,11 @@ pub(crate) async fn run(settings: &Jobs) -> Result<()> {
     Ok(())
 }
 
-fn job() -> String {
-    json!({ "tool": format!("{MODULE}.add"), "input": { "a": 2, "b": 40 } }).to_string()
-}
-
-async fn submit(address: SocketAddr, key: &str, jobs: u64, connections: u16) -> Result<()> {
+async fn submit(address: SocketAddr, request: &[u8], jobs: u64, connections: u16) -> Result<()> {
     let left = Arc::new(AtomicU64::new(jobs));
     let mut submitters = JoinSet::new();
     for _ in 0..connections {
-        let sent = request::post(address, &format!("/api/{MODULE}/add/queue"), Some(key), &[], r#"{"a":2,"b":40}"#);
+        let sent = request.to_vec();
         let left = Arc::clone(&left);
         submitters.spawn(async move {
             let mut connection = Connection::open(address).await?;
@@ -117,7 +125,8 @@ async fn pickup(address: SocketAddr, key: &str, samples: u64) -> Result<Pickup> 
     let mut connection = Connection::open(address).await?;
     let mut waits = Vec::new();
     for _ in 0..samples {
-        let sent = request::post(address, "/api/v1/jobs", Some(key), &[], &job());
+        let sent = json!({ "tool": TOOL, "input": { "a": 2, "b": 40 } }).to_string();
+        let sent = request::post(address, "/api/v1/jobs", Some(key), &[], &sent);
         let response = connection.exchange(&sent).await?;
         ensure!(response.status == 202, "{response}");
         let submitted: Value = serde_json::from_slice(&response.body)?;
