@@ -1,5 +1,6 @@
 //! Jobs: kept before they run, run once or as often as they may, followed and ended from every side.
 
+mod clock;
 mod crashes;
 mod events;
 mod mcp;
