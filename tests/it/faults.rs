@@ -18,6 +18,11 @@ fn setup() -> Option<Setup> {
     Some(Server::setup().patient().guest("calculator", &guest("calculator")?))
 }
 
+/// With a module `auto` whose calls become jobs when they take longer than 200 ms.
+fn with_long_work(setup: Setup, long: &Path) -> Setup {
+    setup.guest("auto", long).file("auto.tool.toml", "mode = \"auto\"\n").set("jobs.auto_after_ms", 200)
+}
+
 fn add() -> serde_json::Value {
     json!({ "tool": "calculator.add", "input": { "a": 20, "b": 3 } })
 }
@@ -63,10 +68,14 @@ fn a_damaged_database_is_refused_with_the_ways_out_and_can_be_salvaged() {
     assert!(said.contains("fumehood salvage") && said.contains("fumehood.db"), "{said}");
     let salvaged = command().args(["salvage", "-o", "json"]).arg("--data-dir").arg(setup.data()).output().unwrap();
     assert_eq!(salvaged.status.code(), Some(0), "{}", String::from_utf8_lossy(&salvaged.stderr));
+    let salvaged: serde_json::Value = serde_json::from_slice(&salvaged.stdout).unwrap();
+    let tables = salvaged["tables"].as_array().unwrap();
+    let saved = tables.iter().find(|table| table["table"] == "jobs").unwrap()["saved"].as_u64().unwrap();
     let server = setup.start();
     let listed = server.admin().get("/api/v1/jobs?limit=500").expect(200);
-    let left = listed["jobs"].as_array().unwrap().len();
-    assert!(left <= jobs.len(), "{left} of {} jobs are there", jobs.len());
+    let left = listed["jobs"].as_array().unwrap();
+    assert!(!left.is_empty() && left.iter().all(|job| jobs.iter().any(|id| job["id"] == **id)), "{listed}");
+    assert_eq!(left.len() as u64, saved, "as many are there as were told of: {salvaged}");
     assert_eq!(server.admin().post("/api/v1/jobs", &add()).status, 202, "it works on");
 }
 
@@ -105,7 +114,34 @@ fn a_backup_of_a_running_server_becomes_a_server_elsewhere() {
 
     assert_eq!(other.admin().get(&path).expect(200)["result"], 23);
     let again = command().arg("restore").arg(&copy).arg("--data-dir").arg(other.data()).output().unwrap();
-    assert!(!again.status.success(), "nothing is overwritten");
+    assert_eq!(again.status.code(), Some(6), "nothing is overwritten");
+}
+
+#[test]
+fn a_restored_server_is_started_as_it_is_told_and_there_is_nothing_to_salvage_of_it() {
+    let Some(setup) = setup() else { return };
+    let server = setup.start();
+    let place = tempfile::tempdir().unwrap();
+    let copy = place.path().join("copy");
+    assert!(server.command(&["backup", copy.to_str().unwrap()]).status().unwrap().success());
+    drop(server);
+    let data = place.path().join("data");
+    let run = |arguments: &[&str]| {
+        let done = command().args(arguments).arg("--data-dir").arg(&data).output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+
+    let (missing, absent) = run(&["restore", "/nowhere/at/all"]);
+    let (unsalvaged, _) = run(&["salvage"]);
+    let (restored, said) = run(&["restore", copy.to_str().unwrap()]);
+    let before = fs::read(data.join("fumehood.db")).unwrap();
+    let (salvaged, sound) = run(&["salvage"]);
+
+    assert_eq!((missing, unsalvaged, restored, salvaged), (Some(3), Some(3), Some(0), Some(0)));
+    assert!(absent.contains("/nowhere/at/all does not exist"), "{absent}");
+    assert!(said.contains(&format!("fumehood serve --data-dir {}", data.display())), "{said}");
+    assert!(sound.contains("nothing is damaged"), "{sound}");
+    assert!(fs::read(data.join("fumehood.db")).unwrap() == before);
 }
 
 #[test]
@@ -126,7 +162,7 @@ fn a_directory_that_nobody_may_write_to_is_told_at_the_start() {
 
 #[test]
 fn a_full_disk_refuses_new_jobs_loses_none_and_needs_no_restart() {
-    let Some(setup) = setup() else { return };
+    let (Some(setup), Some(long)) = (setup(), guest("long-work")) else { return };
     let data = setup.data();
     fs::create_dir_all(&data).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "none"]).arg(&data).output();
@@ -134,9 +170,10 @@ fn a_full_disk_refuses_new_jobs_loses_none_and_needs_no_restart() {
         return fumehood_tests::skip("a full disk", "only root can mount a small one");
     }
     let _mount = Mount(data.clone());
-    let server = setup.start();
+    let server = with_long_work(setup, &long).start();
     let admin = server.admin();
     assert_eq!(admin.call("calculator/add", &json!({ "a": 1, "b": 1 })).status, 200, "it is compiled");
+    assert_eq!(admin.call("auto/nap", &json!({ "millis": 1 })).status, 200, "this too");
     let ballast = data.join("ballast");
     let filled = fill(&ballast);
 
@@ -151,6 +188,8 @@ fn a_full_disk_refuses_new_jobs_loses_none_and_needs_no_restart() {
     let full = full.unwrap_or_else(|| panic!("the disk with {filled} bytes of ballast is never full"));
     full.refused(507, "storage_full");
     assert_eq!(admin.call("calculator/add", &json!({ "a": 1, "b": 1 })).status, 200, "direct calls go on");
+    let slow = admin.call("auto/nap", &json!({ "millis": 1_000 }));
+    assert_eq!(slow.status, 200, "one that would become a job does not stop halfway: {}", slow.text());
     fs::remove_file(&ballast).unwrap();
 
     eventually("there is room again", || admin.post("/api/v1/jobs", &add()).status == 202);
@@ -164,14 +203,16 @@ fn a_full_disk_refuses_new_jobs_loses_none_and_needs_no_restart() {
 
 #[test]
 fn a_disk_that_does_not_answer_holds_up_no_call_and_what_it_kept_is_told_later() {
-    let Some(setup) = setup() else { return };
+    let (Some(setup), Some(long)) = (setup(), guest("long-work")) else { return };
     let data = setup.data();
     fs::create_dir_all(&data).unwrap();
     let Some(disk) = Disk::mounted_at(&data) else {
         return fumehood_tests::skip("a disk that does not answer", "only root can mount and freeze one");
     };
-    let server = setup.start();
+    let server = with_long_work(setup, &long).start();
     let admin = server.admin();
+    let nap = |millis: u32| admin.call("auto/nap", &json!({ "millis": millis })).status;
+    assert_eq!(nap(1), 200);
     let call = || admin.call("calculator/add", &json!({ "a": 1, "b": 1 })).status;
     assert_eq!((call(), admin.post("/api/v1/jobs", &add()).status), (200, 202));
 
@@ -179,6 +220,7 @@ fn a_disk_that_does_not_answer_holds_up_no_call_and_what_it_kept_is_told_later()
     let job = json!({ "tool": "calculator.add", "input": { "a": 20, "b": 3 }, "idempotency_key": "one" });
     admin.post("/api/v1/jobs", &job).refused(503, "unavailable");
     assert_eq!(call(), 200, "direct calls go on");
+    assert_eq!(nap(1_000), 200, "also one that would become a job");
     assert_eq!(admin.get("/api/v1/health/ready").status, 200);
     server.says("The disk of the data directory has not answered");
     drop(frozen);
@@ -187,7 +229,7 @@ fn a_disk_that_does_not_answer_holds_up_no_call_and_what_it_kept_is_told_later()
     let again = admin.post("/api/v1/jobs", &job).json();
     let path = format!("/api/v1/jobs/{}", again["id"].as_str().unwrap());
     assert_eq!(admin.get(&format!("{path}?wait_s=20")).expect(200)["result"], 23);
-    let all = admin.get("/api/v1/jobs?limit=500").expect(200);
+    let all = admin.get("/api/v1/jobs?limit=500&tool=calculator.add").expect(200);
     assert_eq!(all["jobs"].as_array().unwrap().len(), 2, "{all}");
     drop(server);
 }

@@ -7,13 +7,10 @@ use std::{
     collections::HashMap,
     fs,
     path::Path,
-    pin::pin,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake},
-    thread::{self, Thread},
     time::Duration,
 };
 
@@ -21,9 +18,10 @@ use bytes::Bytes;
 use fumehood_model::{Digest, Job, JobId, JobState, KeyId, Timestamp};
 use fumehood_store::{
     Access, Body, Bounds, Claim, Claimed, Counts, DataDirectory, Database, Filter, Finish, Fire, Fired, Held, JobEvent,
-    Jobs, Lease, NewJob, Prune, Report, Schedule, Schedules, Signal, StoreError, SubmitError, Submitted, Sweep, Swept,
-    Verb,
+    Jobs, Lease, NewJob, Place, Prune, Report, Schedule, Schedules, Signal, StoreError, SubmitError, Submitted, Sweep,
+    Swept, Verb,
 };
+use pollster::block_on;
 use tokio::{sync::broadcast, time::sleep};
 
 use crate::dice::Dice;
@@ -38,27 +36,6 @@ pub(crate) struct Real {
     pub(crate) recorded: Mutex<HashMap<JobId, Vec<JobState>>>,
     _directory: DataDirectory,
     _folder: tempfile::TempDir,
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// What `future` comes to, with the whole runtime standing still meanwhile.
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let waker = Arc::new(Unpark(thread::current())).into();
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 impl Real {
@@ -94,7 +71,7 @@ impl Real {
             if self.is_failing.load(Ordering::Relaxed) && self.dice.lock().unwrap().below(4) > 0 {
                 return Err(StoreError::NoRandomness.into());
             }
-            let done = wait(verb);
+            let done = block_on(verb);
             sleep(after).await;
             if self.is_failing.load(Ordering::Relaxed) {
                 return Err(StoreError::NoRandomness.into());
@@ -191,8 +168,13 @@ impl Schedules for Real {
         self.verb(self.database.schedules(owner))
     }
 
-    fn due_schedules(&self, now: Timestamp, most: usize) -> Verb<'_, (Vec<Schedule>, Option<Timestamp>)> {
-        self.verb(self.database.due_schedules(now, most))
+    fn due_schedules(
+        &self,
+        now: Timestamp,
+        place: Option<Place>,
+        most: usize,
+    ) -> Verb<'_, (Vec<Schedule>, Option<Timestamp>)> {
+        self.verb(self.database.due_schedules(now, place, most))
     }
 
     fn fire(&self, fire: Fire, bounds: Bounds, now: Timestamp) -> Verb<'_, Fired, SubmitError> {

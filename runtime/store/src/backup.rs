@@ -10,7 +10,7 @@ use std::{
 use crate::{
     DataDirectory, Database, StoreError,
     database::{check, connect},
-    directory::{UNFINISHED, private_directory, write_private},
+    directory::{UNFINISHED, copy_private, private_directory, write_private},
 };
 
 /// The file of the database within a data directory.
@@ -58,24 +58,42 @@ impl DataDirectory {
     ///
     /// # Errors
     ///
-    /// When `from` is no backup or is damaged, something is at `to`, or it cannot be written; then nothing is left of it.
+    /// When `from` is not there, is no backup or is damaged, something is at `to`, or it cannot be written; then nothing is
+    /// left of it.
     pub fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
         let is_empty = fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_none());
         if !is_empty {
             refuse_taken(to)?;
         }
-        let database = from.join(DATABASE);
-        if !database.is_file() {
-            return Err(StoreError::BadFile { path: from.to_owned(), what: "it is not a backup of a data directory" });
-        }
+        refuse_no_backup(from)?;
         let folder = beside(to)?;
         copy_files(from, folder.path())?;
         copy_components(from, folder.path())?;
         let copy = folder.path().join(DATABASE);
-        copy_file(&database, &copy)?;
-        check(&connect(&copy)?, &database)?;
+        copy_file(&from.join(DATABASE), &copy)?;
+        connect(&copy).and_then(|db| check(&db, &copy)).map_err(|error| match error {
+            // The cause alone: what else this error tells is about the database of a server, and names the copy.
+            StoreError::Corrupt { source, .. } => StoreError::DamagedBackup { path: from.to_owned(), source },
+            error => error,
+        })?;
         put(folder, to)
     }
+}
+
+/// Refuse what [`DataDirectory::backup`] cannot have made.
+fn refuse_no_backup(from: &Path) -> Result<(), StoreError> {
+    if !from.exists() {
+        return Err(StoreError::Absent { path: from.to_owned() });
+    }
+    if let Some(lacks) = [DATABASE, FILES[0]].into_iter().find(|name| !from.join(name).is_file()) {
+        return Err(StoreError::NoBackup { path: from.to_owned(), lacks });
+    }
+    // What is in the log would be lost, or with half of the database in it be worse than lost.
+    let log = from.join(format!("{DATABASE}-wal"));
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(StoreError::Unfinished { path: from.to_owned(), log });
+    }
+    Ok(())
 }
 
 fn copy_database(from: &Path, to: &Path) -> Result<(), StoreError> {
@@ -115,18 +133,24 @@ fn copy_components(from: &Path, to: &Path) -> Result<(), StoreError> {
     for entry in entries {
         let entry = entry.map_err(StoreError::io("read", &from))?;
         let (name, target) = (entry.file_name(), to.join(entry.file_name()));
-        if !name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) && !target.exists() {
-            copy_file(&entry.path(), &target)?;
+        if name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) || target.exists() {
+            continue;
+        }
+        match copy_file(&entry.path(), &target) {
+            // Nobody needs it any more: its module was removed since its name was read.
+            Err(StoreError::Absent { .. }) => {}
+            copied => copied?,
         }
     }
     sync(&to)
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
-    match fs::read(from) {
-        Ok(bytes) => write_private(to, &bytes),
-        Err(source) => Err(StoreError::io("read", from)(source)),
-    }
+    let mut file = File::open(from).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::Absent { path: from.to_owned() },
+        _ => StoreError::io("read", from)(error),
+    })?;
+    copy_private(&mut file, to)
 }
 
 /// A folder beside `to` that only its owner can enter, and that is gone again unless it is put there.
@@ -215,13 +239,74 @@ mod tests {
     fn a_folder_that_is_no_backup_or_is_damaged_is_not_restored() {
         let home = tempfile::tempdir().unwrap();
         let (copy, back) = (home.path().join("copy"), home.path().join("back"));
-        assert!(matches!(DataDirectory::restore(home.path(), &back), Err(StoreError::BadFile { .. })));
+        assert!(matches!(DataDirectory::restore(home.path(), &back), Err(StoreError::NoBackup { .. })));
+        assert!(matches!(DataDirectory::restore(&copy, &back), Err(StoreError::Absent { .. })));
         fs::create_dir(&copy).unwrap();
         fs::write(copy.join("secret"), [0; 32]).unwrap();
         fs::write(copy.join(DATABASE), "not a database at all".repeat(100)).unwrap();
 
-        assert!(matches!(DataDirectory::restore(&copy, &back), Err(StoreError::Corrupt { .. })));
-
+        let damaged = DataDirectory::restore(&copy, &back).unwrap_err();
+        assert!(matches!(&damaged, StoreError::DamagedBackup { path, .. } if *path == copy), "{damaged:?}");
+        assert!(!damaged.to_string().contains("salvage"), "it is not a server's: {damaged}");
         assert!(!back.exists());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn a_copy_whose_database_has_a_log_with_changes_is_not_restored() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, copy, back) = (home.path().join("data"), home.path().join("copy"), home.path().join("back"));
+        let directory = DataDirectory::open(&data, Access::Own).unwrap();
+        let database = directory.database().unwrap();
+        directory.secrets(&database).set("A", "value", "k").unwrap();
+        fs::create_dir(&copy).unwrap();
+        for name in ["secret", DATABASE, "fumehood.db-wal"] {
+            fs::copy(data.join(name), copy.join(name)).unwrap();
+        }
+
+        let refused = DataDirectory::restore(&copy, &back);
+
+        assert!(matches!(refused, Err(StoreError::Unfinished { .. })), "{refused:?}");
+        assert!(!back.exists());
+        fs::write(copy.join("fumehood.db-wal"), b"").unwrap();
+        DataDirectory::restore(&copy, &back).unwrap();
+    }
+
+    #[test]
+    fn a_component_that_is_gone_when_its_turn_comes_is_left_out() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, copy) = (home.path().join("data"), home.path().join("copy"));
+        let directory = DataDirectory::open(&data, Access::Own).unwrap();
+        let _database = directory.database().unwrap();
+        directory.blobs().unwrap().put(&Digest::of(b"component"), b"component").unwrap();
+        // A link to nothing has a name and cannot be read, as what was removed in between.
+        std::os::unix::fs::symlink(data.join("gone"), data.join(COMPONENTS).join("link")).unwrap();
+
+        directory.backup(&copy).unwrap();
+
+        assert_eq!(fs::read_dir(copy.join(COMPONENTS)).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_copy_is_made_piece_by_piece_and_for_its_owner_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let (from, to) = (home.path().join("from"), home.path().join("to"));
+        struct Pieces(u64);
+        impl io::Read for Pieces {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                assert!(into.len() <= 1 << 20, "{} bytes at once", into.len());
+                let size = into.len().min(usize::try_from(self.0).unwrap());
+                self.0 -= size as u64;
+                into[..size].fill(7);
+                Ok(size)
+            }
+        }
+
+        copy_private(&mut Pieces(5 << 20), &from).unwrap();
+        fs::set_permissions(&from, fs::Permissions::from_mode(0o644)).unwrap();
+        copy_file(&from, &to).unwrap();
+
+        assert_eq!((fs::metadata(&to).unwrap().len(), mode(&to)), (5 << 20, 0o600));
+        assert!(fs::read(&to).unwrap() == fs::read(&from).unwrap());
     }
 }

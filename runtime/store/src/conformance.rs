@@ -40,14 +40,16 @@ use each;
 
 #[cfg(test)]
 mod tests {
-    use crate::{Access, Database, database::Durability, waiting::wait};
+    use pollster::block_on;
+
+    use crate::{Access, Database, database::Durability};
 
     #[test]
     fn sqlite_conforms() {
         let folder = tempfile::tempdir().unwrap();
         let count = std::cell::Cell::new(0);
 
-        wait(super::conformance(|| {
+        block_on(super::conformance(|| {
             count.set(count.get() + 1);
             let path = folder.path().join(format!("{}.db", count.get()));
             async move { Database::open_with(&path, Access::Own, Durability::Process).unwrap() }

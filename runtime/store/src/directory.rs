@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -174,11 +174,20 @@ fn secret(path: &Path) -> Result<[u8; 32], StoreError> {
 ///
 /// When the file cannot be written.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    copy_private(&mut &*bytes, path)
+}
+
+/// Write what can be read to a file that only its owner can read, all of it or nothing. Only a little of it is in memory.
+///
+/// # Errors
+///
+/// When it cannot be read, or the file cannot be written.
+pub(crate) fn copy_private(from: &mut impl Read, path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // Temporary files are made with mode 0600, and the name appears only once all bytes are on disk.
     let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder);
     let mut file = unfinished.map_err(StoreError::io("create a file in", folder))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(StoreError::io("write", path))?;
+    io::copy(from, &mut file).and_then(|_| file.as_file().sync_all()).map_err(StoreError::io("write", path))?;
     file.persist(path).map_err(|error| StoreError::Io {
         doing: "write",
         path: path.to_owned(),

@@ -99,6 +99,41 @@ pub enum StoreError {
         /// The place.
         path: PathBuf,
     },
+    /// There is nothing where something was to be read.
+    #[error("{} does not exist", path.display())]
+    Absent {
+        /// The place.
+        path: PathBuf,
+    },
+    /// What was to be restored is not a backup.
+    #[error("{} is not a backup of a data directory: it has no {lacks}", path.display())]
+    NoBackup {
+        /// The folder.
+        path: PathBuf,
+        /// What every backup has and this has not.
+        lacks: &'static str,
+    },
+    /// What was to be restored has changes that are not in its database: it was copied by other means than a backup.
+    #[error(
+        "{} is not a whole backup: beside its database there is a log with changes, {}; make a backup of the data directory with `fumehood backup` and restore that",
+        path.display(),
+        log.display()
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+    },
+    /// The database of a backup does not hold what it should.
+    #[error("the backup {} is damaged and was not restored: take another one", path.display())]
+    DamagedBackup {
+        /// The folder.
+        path: PathBuf,
+        /// What SQLite said of its database.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// Stored bytes are not what they are named.
     #[error("the stored component {expected} is damaged: its bytes hash to {actual}")]
     Damaged {

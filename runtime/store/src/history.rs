@@ -23,7 +23,10 @@ pub trait History: Send + Sync + 'static {
     /// [`STATISTICS_WINDOW`].
     fn statistics(&self, filter: CallFilter) -> Verb<'_, Vec<ToolStatistics>>;
 
-    /// Forget calls that began before, at most `most`, and all but the newest `keep`; how many.
+    /// Forget calls that began before, and what stands `keep` places or more behind the newest one, in all at most
+    /// `most`; how many.
+    ///
+    /// Never more than `keep` are left when this forgets fewer than `most`. If places between them are empty, fewer may be.
     fn prune_calls(&self, before: Timestamp, keep: u64, most: usize) -> Verb<'_, u64>;
 }
 

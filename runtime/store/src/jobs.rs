@@ -224,7 +224,7 @@ pub struct Claim {
     /// Most jobs.
     pub most: usize,
     /// How many of them begin at once. What is claimed ahead of its place counts as begun when the node dies: of jobs that
-    /// may not run twice, no more are given than these.
+    /// this would end, as they may not run twice or have no further attempt, no more are given than these.
     pub at_once: usize,
     /// Most jobs of one key that are held at a time, by all nodes.
     pub per_key: u64,

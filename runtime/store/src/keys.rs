@@ -163,13 +163,15 @@ impl KeyRing {
         Ok(rows > 0)
     }
 
-    /// The key in `file`, making an administrator's key on first use; the text only if it was made now.
+    /// The key in `file`, making an administrator's key when there is none in force: on first use, or when what was salvaged
+    /// of a damaged database has none. The text only if it was made now.
     ///
     /// # Errors
     ///
     /// When the key cannot be made or written.
     pub fn first_admin(&self, file: &std::path::Path) -> Result<Option<String>, StoreError> {
-        if !self.list()?.is_empty() {
+        let is_admin = |key: &ApiKey| key.revoked_at.is_none() && key.roles.contains(&Role::Admin);
+        if self.list()?.iter().any(is_admin) {
             return Ok(None);
         }
         let new = self.create("admin", &[Role::Admin], Lowered::default())?;
@@ -248,6 +250,21 @@ mod tests {
         assert_eq!(reopened.verify(&made.text), None);
         drop(reopened);
         assert_eq!(ring(folder.path()).verify(&made.text), None);
+    }
+
+    #[test]
+    fn an_administrators_key_is_made_when_none_is_left_and_not_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ring, file) = (ring(folder.path()), folder.path().join("admin.key"));
+        ring.create("ci", &[Role::Call], Lowered::default()).unwrap();
+
+        let first = ring.first_admin(&file).unwrap().unwrap();
+        assert_eq!(ring.first_admin(&file).unwrap(), None);
+        ring.revoke(&ring.verify(&first).unwrap().key.0).unwrap();
+        let second = ring.first_admin(&file).unwrap().unwrap();
+
+        assert!(ring.verify(&second).unwrap().roles.contains(&Role::Admin));
+        assert_eq!(std::fs::read_to_string(file).unwrap(), second);
     }
 
     #[test]

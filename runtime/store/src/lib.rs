@@ -39,8 +39,6 @@ mod salvage;
 mod schedules;
 mod scratch;
 mod secrets;
-#[cfg(test)]
-mod waiting;
 mod writer;
 
 pub use blobs::Blobs;
@@ -60,7 +58,7 @@ pub use keyvalue::{BucketName, KeyPage, KeyValueError, Room};
 pub use modules::{ModuleRow, PendingRow};
 pub use observations::Observation;
 pub use results::{KEPT_FOR, KeepError, Results};
-pub use salvage::Salvaged;
-pub use schedules::{Fire, Fired, Schedule, Schedules};
+pub use salvage::{Lost, Salvaged};
+pub use schedules::{Fire, Fired, Place, Schedule, Schedules};
 pub use scratch::{Scratch, ScratchFolder};
 pub use secrets::{MAX_SECRET, SecretEntry, Secrets, is_secret_name};

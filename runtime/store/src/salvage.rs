@@ -18,17 +18,43 @@ pub struct Salvaged {
     pub table: String,
     /// Rows that were saved.
     pub saved: u64,
-    /// Rows that were lost, or that may have been there: at most this many, and none if it is zero.
-    pub lost: u64,
+    /// Rows that were lost.
+    pub lost: Lost,
+}
+
+/// How many rows were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// At most this many: that is for how many there was a place. None if it is zero.
+    AtMost(u64),
+    /// Nothing tells how many, as the end of the table cannot be read, or nothing of it at all.
+    Unknown,
+}
+
+impl Lost {
+    /// Whether it is certain that nothing was lost.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        self == Self::AtMost(0)
+    }
+
+    fn and(self, more: u64) -> Self {
+        match self {
+            Self::AtMost(rows) => Self::AtMost(rows + more),
+            Self::Unknown => Self::Unknown,
+        }
+    }
 }
 
 impl Database {
     /// Copy every row that can be read of the damaged database `from` into a new one, `to`. `from` stays as it is. Blocks.
     ///
+    /// Nothing comes of a database that is not damaged: then nothing is written.
+    ///
     /// # Errors
     ///
     /// When there is something at `to`, nothing at all can be read of `from`, or `to` cannot be written.
-    pub fn salvage(from: &Path, to: &Path) -> Result<Vec<Salvaged>, StoreError> {
+    pub fn salvage(from: &Path, to: &Path) -> Result<Option<Vec<Salvaged>>, StoreError> {
         refuse_taken(to)?;
         let folder = beside(to)?;
         // A copy is read, with what its log holds: merely opening a database may change it.
@@ -41,6 +67,9 @@ impl Database {
                 fs::copy(&source, &target).map_err(StoreError::io("copy", &source))?;
             }
         }
+        if is_sound(&old)? {
+            return Ok(None);
+        }
         let fresh = folder.path().join("fresh.db");
         crate::directory::write_private(&fresh, b"")?;
         let salvaged = copy_tables(&old, &fresh).map_err(|error| match error {
@@ -50,8 +79,15 @@ impl Database {
         })?;
         sync(&fresh)?;
         fs::rename(&fresh, to).map_err(StoreError::io("write", to))?;
-        Ok(salvaged)
+        Ok(Some(salvaged))
     }
+}
+
+/// Whether nothing is wrong with a database, its indexes included.
+fn is_sound(path: &Path) -> Result<bool, StoreError> {
+    let verdict = connect(path)?.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    // Whatever keeps it from being looked through is told by what follows, unless that gets along with it.
+    Ok(verdict.is_ok_and(|verdict| verdict == "ok"))
 }
 
 fn copy_tables(old: &Path, fresh: &Path) -> Result<Vec<Salvaged>, StoreError> {
@@ -70,7 +106,8 @@ fn copy_tables(old: &Path, fresh: &Path) -> Result<Vec<Salvaged>, StoreError> {
             salvaged.push(table.copy(&from, &to).map_err(error)?);
         }
     }
-    recount(&to).map_err(error)?;
+    forget_orphans(&to, &mut salvaged).map_err(error)?;
+    recount(&to, &mut salvaged).map_err(error)?;
     transaction.commit().map_err(error)?;
     Ok(salvaged)
 }
@@ -81,10 +118,26 @@ fn tables(db: &Connection) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
-/// What jobs there are and wait, as the triggers would have counted them.
-fn recount(db: &Connection) -> rusqlite::Result<()> {
+/// Forget what belongs to jobs that were lost: new jobs get their numbers, and must not find it.
+fn forget_orphans(db: &Connection, salvaged: &mut [Salvaged]) -> rusqlite::Result<()> {
+    for (name, job) in [("job_events", "job"), ("job_bodies", "body / 4")] {
+        let gone = db.execute(&format!("DELETE FROM {name} WHERE {job} NOT IN (SELECT seq FROM jobs)"), [])? as u64;
+        for table in salvaged.iter_mut().filter(|table| table.table == name) {
+            (table.saved, table.lost) = (table.saved - gone, table.lost.and(gone));
+        }
+    }
+    Ok(())
+}
+
+/// What is counted as it changes, as it would have been counted, and rows that must be there.
+fn recount(db: &Connection, salvaged: &mut [Salvaged]) -> rusqlite::Result<()> {
     db.execute_batch(
-        "INSERT OR IGNORE INTO job_clock VALUES (1, 0, (SELECT ifnull(max(version), 0) FROM schedules));
+        "INSERT INTO catalogue SELECT 0 WHERE NOT EXISTS (SELECT * FROM catalogue);
+         DELETE FROM keyvalue_used;
+         INSERT INTO keyvalue_used (module, bucket, bytes, keys)
+             SELECT module, bucket, sum(octet_length(key) + octet_length(value)), count(*) FROM keyvalue
+             GROUP BY module, bucket;
+         INSERT OR IGNORE INTO job_clock VALUES (1, 0, (SELECT ifnull(max(version), 0) FROM schedules));
          INSERT OR IGNORE INTO job_counts VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0),
              (9, 0);
          UPDATE job_counts SET count = (SELECT count(*) FROM jobs WHERE jobs.state = job_counts.state);
@@ -94,7 +147,16 @@ fn recount(db: &Connection) -> rusqlite::Result<()> {
              waiting = (SELECT count(*) FROM jobs WHERE jobs.owner = job_shares.owner AND state IN (0, 1, 4)),
              available = (SELECT count(*) FROM jobs WHERE jobs.owner = job_shares.owner AND state = 0),
              running = (SELECT count(*) FROM jobs WHERE jobs.owner = job_shares.owner AND state = 2);",
-    )
+    )?;
+    // Of these, all that was lost is there again.
+    for table in
+        salvaged.iter_mut().filter(|table| ["catalogue", "job_counts", "keyvalue_used"].contains(&&*table.table))
+    {
+        let count = format!("SELECT count(*) FROM {}", table.table);
+        table.saved = db.query_row(&count, [], |row| row.get::<_, i64>(0))?.cast_unsigned();
+        table.lost = Lost::AtMost(0);
+    }
+    Ok(())
 }
 
 /// A table that is in both databases.
@@ -146,7 +208,7 @@ impl Table {
     }
 
     /// Copy rows in the order of their numbers, leaping over what cannot be read.
-    fn copy_by_row(&self, from: &Connection, to: &Connection) -> rusqlite::Result<(u64, u64)> {
+    fn copy_by_row(&self, from: &Connection, to: &Connection) -> rusqlite::Result<(u64, Lost)> {
         let forth = format!("SELECT {}, rowid FROM {} WHERE rowid >= ?1 ORDER BY rowid", self.columns, self.name);
         let back = format!(
             "SELECT {}, rowid FROM {} WHERE rowid < ?1 AND rowid > ?2 ORDER BY rowid DESC",
@@ -155,56 +217,68 @@ impl Table {
         let last = format!("SELECT rowid FROM {} ORDER BY rowid DESC LIMIT 1", self.name);
         let last = from.query_row(&last, [], |row| row.get::<_, i64>(0)).optional();
         let (mut saved, mut lost) = (0, 0);
-        // The row after the last one that was read, and how far to leap when the next one cannot be.
-        let (mut next, mut leap) = (i64::MIN, 1);
+        // The row after the last one that was read, or to which a leap led.
+        let mut next = i64::MIN;
         // Where something that cannot be read begins, until what comes after it is found.
         let mut gap = None;
         loop {
             let run = self.copy_run(from, to, &forth, &[next])?;
-            if let (Some(start), Some(_)) = (gap, run.last) {
-                // Leaping may have gone too far: what lies before is read backwards, until that fails as well.
-                let before = self.copy_run(from, to, &back, &[next, start - 1])?;
-                saved += before.saved;
-                lost += before.refused;
-                let first = before.last.unwrap_or(next);
-                lost += if before.failed { u64::try_from(first - start).unwrap_or(0) } else { 0 };
+            if let Some(start) = gap
+                && (run.last.is_some() || !run.failed)
+            {
+                let before = self.copy_back(from, to, &back, next, start)?;
+                (saved, lost) = (saved + before.saved, lost + before.refused);
                 gap = None;
             }
             saved += run.saved;
             lost += run.refused;
             if let Some(last) = run.last {
-                (next, leap) = (last + 1, 1);
+                next = last + 1;
             }
             if !run.failed {
-                return Ok((saved, lost));
+                return Ok((saved, Lost::AtMost(lost)));
             }
             // A first row that cannot be read: numbers begin with one.
             next = next.max(1);
             let start = *gap.get_or_insert(next);
             let end = match &last {
                 Ok(Some(last)) => *last,
-                Ok(None) => return Ok((saved, lost)),
+                Ok(None) => return Ok((saved, Lost::Unknown)),
                 // The end cannot be read either: it is looked for, but not for ever.
                 Err(_) => start.saturating_add(1 << 32),
             };
             if next > end {
-                return Ok((saved, lost + if last.is_ok() { u64::try_from(end - start + 1).unwrap_or(0) } else { 1 }));
+                let Ok(Some(_)) = last else { return Ok((saved, Lost::Unknown)) };
+                // The last row is there and cannot be read; what stands before it may be.
+                let before = self.copy_back(from, to, &back, end, start)?;
+                return Ok((saved + before.saved, Lost::AtMost(lost + before.refused + 1)));
             }
+            // Ever further, but never so far that much is leapt over.
+            let leap = ((next - start) / 8).max(1);
             next = next.saturating_add(leap).min(end.saturating_add(1));
-            leap = leap.saturating_mul(2);
         }
     }
 
+    /// Leaping may have gone too far: what lies between `start` and `end` is read backwards, until that fails as well. What
+    /// is left between them counts as refused.
+    fn copy_back(&self, from: &Connection, to: &Connection, back: &str, end: i64, start: i64) -> rusqlite::Result<Run> {
+        let mut run = self.copy_run(from, to, back, &[end, start - 1])?;
+        if run.failed {
+            run.refused += u64::try_from(run.last.unwrap_or(end) - start).unwrap_or(0);
+        }
+        Ok(run)
+    }
+
     /// Copy rows from both ends, until they meet or neither goes on.
-    fn copy_by_key(&self, from: &Connection, to: &Connection, backwards: &str) -> rusqlite::Result<(u64, u64)> {
+    fn copy_by_key(&self, from: &Connection, to: &Connection, backwards: &str) -> rusqlite::Result<(u64, Lost)> {
         let all = format!("SELECT {}, 0 FROM {}", self.columns, self.name);
         let forth = self.copy_run(from, to, &all, &[])?;
         if !forth.failed {
-            return Ok((forth.saved, forth.refused));
+            return Ok((forth.saved, Lost::AtMost(forth.refused)));
         }
         let back = self.copy_run(from, to, &format!("{all} ORDER BY {backwards}"), &[])?;
-        // How many lie between cannot be told; some do.
-        Ok((forth.saved + back.saved, forth.refused + back.refused + 1))
+        // How many lie between cannot be told.
+        Ok((forth.saved + back.saved, Lost::Unknown))
     }
 
     /// Copy what a question finds, until it ends or fails.
@@ -254,9 +328,10 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use fumehood_model::{Digest, JobId, JobState, JobTool, KeyId, Lowered, Priority, Timestamp};
+    use pollster::block_on;
 
     use super::*;
-    use crate::{Access, Bounds, Claim, Filter, Jobs, NewJob, NodeId, waiting::wait};
+    use crate::{Access, Bounds, Claim, Filter, Jobs, NewJob, NodeId};
 
     const JOBS: usize = 400;
     const NOW: Timestamp = Timestamp { unix_ms: 1_000_000 };
@@ -283,18 +358,28 @@ mod tests {
 
     /// A database with jobs, of which some pages hold rubbish.
     fn damaged(path: &Path, pages: &[usize]) {
+        let leaves = filled(path);
+        spoil(path, pages.iter().map(|page| leaves[*page]));
+    }
+
+    /// A database with jobs, each with an event and something that stands apart. The pages with rows of jobs, in their order.
+    fn filled(path: &Path) -> Vec<u32> {
         let database = Database::open(path, Access::Own).unwrap();
         let bounds = Bounds { waiting: 1_000, waiting_per_key: 1_000 };
-        wait(database.submit((0..JOBS).map(job).collect(), bounds, NOW)).unwrap();
-        // Pages in which rows of jobs stand, in their order.
+        block_on(database.submit((0..JOBS).map(job).collect(), bounds, NOW)).unwrap();
+        let more = "INSERT INTO job_events SELECT seq, 2, 0, 0, 'info', 'of ' || seq FROM jobs;
+             INSERT INTO job_bodies SELECT 4 * seq + 2, x'00' FROM jobs;
+             INSERT INTO keys SELECT seq, 'k', x'00', '[]', 0, NULL, NULL FROM jobs LIMIT 10;";
+        database.write(move |db| db.execute_batch(more)).unwrap();
         let numbers = "SELECT pageno FROM dbstat WHERE name = 'jobs' AND pagetype = 'leaf' ORDER BY path";
         let found: Result<Vec<u32>, _> =
             database.with(|db| db.prepare(numbers)?.query_map([], |row| row.get(0))?.collect());
-        let found = found.unwrap();
-        drop(database);
+        found.unwrap()
+    }
+
+    fn spoil(path: &Path, pages: impl IntoIterator<Item = u32>) {
         let file = fs::OpenOptions::new().write(true).open(path).unwrap();
         for page in pages {
-            let page = found[*page];
             file.write_all_at(&[0xA5; 4_096], u64::from(page - 1) * 4_096).unwrap();
         }
     }
@@ -329,29 +414,131 @@ mod tests {
         let (path, saved) = (folder.path().join("db"), folder.path().join("saved"));
         damaged(&path, &[3, 4, 10]);
 
-        let salvaged = Database::salvage(&path, &saved).unwrap();
+        let salvaged = Database::salvage(&path, &saved).unwrap().unwrap();
 
-        let jobs = salvaged.iter().find(|table| table.table == "jobs").unwrap();
-        assert_eq!(jobs.saved + jobs.lost, JOBS as u64, "{salvaged:?}");
-        assert!((3..=30).contains(&jobs.lost), "{salvaged:?}");
+        let jobs = of(&salvaged, "jobs");
+        let Lost::AtMost(lost) = jobs.lost else { panic!("its end can be read: {salvaged:?}") };
+        assert_eq!(jobs.saved + lost, JOBS as u64, "{salvaged:?}");
+        assert!((3..=30).contains(&lost), "{salvaged:?}");
         assert!(matches!(Database::salvage(&path, &saved), Err(StoreError::Taken { .. })));
         let database = Database::open(&saved, Access::Own).unwrap();
-        let counts = wait(database.counts(NOW)).unwrap();
+        let counts = block_on(database.counts(NOW)).unwrap();
         assert_eq!(counts.states, [(JobState::Available, jobs.saved)]);
         let claim = Claim { node: NodeId(1), most: JOBS, at_once: JOBS, per_key: u64::MAX, until: NOW };
-        assert_eq!(wait(database.claim(claim, NOW)).unwrap().len() as u64, jobs.saved);
-        assert_eq!(wait(database.list(Filter { most: JOBS, ..Filter::default() })).unwrap().len() as u64, jobs.saved);
+        assert_eq!(block_on(database.claim(claim, NOW)).unwrap().len() as u64, jobs.saved);
+        assert_eq!(
+            block_on(database.list(Filter { most: JOBS, ..Filter::default() })).unwrap().len() as u64,
+            jobs.saved
+        );
     }
 
     #[test]
-    fn a_sound_database_is_saved_whole() {
+    fn nothing_is_made_of_a_database_that_is_not_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let (path, saved) = (folder.path().join("db"), folder.path().join("saved"));
-        damaged(&path, &[]);
+        filled(&path);
+        let before = fs::read(&path).unwrap();
 
         let salvaged = Database::salvage(&path, &saved).unwrap();
 
-        assert!(salvaged.iter().all(|table| table.lost == 0), "{salvaged:?}");
-        assert!(salvaged.iter().any(|table| table.saved == JOBS as u64));
+        assert_eq!(salvaged, None);
+        assert!(fs::read(&path).unwrap() == before);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_database_of_which_only_an_index_is_damaged_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, saved) = (folder.path().join("db"), folder.path().join("saved"));
+        filled(&path);
+        spoil(&path, [root(&path, "jobs_id")]);
+
+        let salvaged = Database::salvage(&path, &saved).unwrap().unwrap();
+
+        assert!(salvaged.iter().all(|table| table.lost.is_nothing()), "{salvaged:?}");
+        assert_eq!(of(&salvaged, "jobs").saved, JOBS as u64);
+    }
+
+    #[test]
+    fn what_belonged_to_lost_jobs_is_not_found_by_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, saved) = (folder.path().join("db"), folder.path().join("saved"));
+        let leaves = filled(&path);
+        spoil(&path, leaves.iter().rev().take(2).copied());
+
+        let salvaged = Database::salvage(&path, &saved).unwrap().unwrap();
+
+        let jobs = of(&salvaged, "jobs");
+        assert_eq!(jobs.lost, Lost::Unknown, "nothing tells how many came after the last that can be read");
+        assert!((300..JOBS as u64).contains(&jobs.saved), "{salvaged:?}");
+        for apart in ["job_events", "job_bodies"] {
+            let apart = of(&salvaged, apart);
+            assert_eq!((apart.saved, apart.lost), (jobs.saved, Lost::AtMost(JOBS as u64 - jobs.saved)));
+        }
+        let database = Database::open(&saved, Access::Own).unwrap();
+        let bounds = Bounds { waiting: 1_000, waiting_per_key: 1_000 };
+        let new = JOBS..JOBS + 20;
+        block_on(database.submit(new.clone().map(job).collect(), bounds, NOW)).unwrap();
+        for number in new {
+            assert_eq!(block_on(database.events(job(number).id, 0, 9)).unwrap(), [], "job {number}");
+        }
+        let apart = "SELECT count(*) FROM job_bodies WHERE body / 4 NOT IN (SELECT seq FROM jobs WHERE id <= ?1)";
+        let last = job(JOBS - 1).id;
+        let apart = database.with(move |db| db.query_row(apart, [last.as_bytes()], |row| row.get::<_, i64>(0)));
+        assert_eq!(apart.unwrap(), 0);
+    }
+
+    #[test]
+    fn of_a_table_that_cannot_be_read_at_all_it_is_not_told_how_much_was_lost() {
+        for table in ["jobs", "keys", "job_events"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, saved) = (folder.path().join("db"), folder.path().join("saved"));
+            filled(&path);
+            spoil(&path, [root(&path, table)]);
+
+            let salvaged = Database::salvage(&path, &saved).unwrap().unwrap();
+
+            assert_eq!((of(&salvaged, table).saved, of(&salvaged, table).lost), (0, Lost::Unknown), "{table}");
+        }
+    }
+
+    #[test]
+    fn a_last_row_that_alone_can_be_read_after_a_gap_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, saved) = (folder.path().join("db"), folder.path().join("saved"));
+        let leaves = filled(&path);
+        spoil(&path, leaves[1..leaves.len() - 1].iter().copied());
+
+        let salvaged = Database::salvage(&path, &saved).unwrap().unwrap();
+
+        let jobs = of(&salvaged, "jobs");
+        assert_eq!(jobs.lost, Lost::AtMost(JOBS as u64 - jobs.saved));
+        let database = Database::open(&saved, Access::Own).unwrap();
+        assert!(block_on(database.job(job(JOBS - 1).id)).unwrap().is_some());
+    }
+
+    #[test]
+    fn rows_that_must_be_there_and_what_is_counted_are_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, saved) = (folder.path().join("db"), folder.path().join("saved"));
+        filled(&path);
+        spoil(&path, ["catalogue", "job_clock", "job_counts", "keyvalue_used"].map(|table| root(&path, table)));
+
+        let salvaged = Database::salvage(&path, &saved).unwrap().unwrap();
+
+        assert!(of(&salvaged, "job_counts").lost.is_nothing());
+        let database = Database::open(&saved, Access::Own).unwrap();
+        assert_eq!(database.generation().unwrap(), 0);
+        assert_eq!(block_on(database.counts(NOW)).unwrap().states, [(JobState::Available, JOBS as u64)]);
+    }
+
+    fn of<'a>(salvaged: &'a [Salvaged], table: &str) -> &'a Salvaged {
+        salvaged.iter().find(|saved| saved.table == table).unwrap()
+    }
+
+    /// The first page of a table or an index.
+    fn root(path: &Path, name: &str) -> u32 {
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+        connect(path).unwrap().query_row(sql, [name], |row| row.get(0)).unwrap()
     }
 }

@@ -19,8 +19,14 @@ pub trait Schedules: Send + Sync + 'static {
     /// Schedules by name, of one key or of all.
     fn schedules(&self, owner: Option<KeyId>) -> Verb<'_, Vec<Schedule>>;
 
-    /// Schedules that are due, at most `most`, and when the next one after them is.
-    fn due_schedules(&self, now: Timestamp, most: usize) -> Verb<'_, (Vec<Schedule>, Option<Timestamp>)>;
+    /// Schedules that are due, at most `most`, and when the next one after them is. First things first; those that come
+    /// after `place`, if one is given.
+    fn due_schedules(
+        &self,
+        now: Timestamp,
+        place: Option<Place>,
+        most: usize,
+    ) -> Verb<'_, (Vec<Schedule>, Option<Timestamp>)>;
 
     /// Use up a slot of a schedule: submit its job and set when it is due next, in one transaction. Nothing happens if the
     /// schedule has changed or another node was first.
@@ -48,6 +54,25 @@ pub struct Schedule {
     pub created_at: Timestamp,
     /// Grows with each change; chosen by the store, whatever is put.
     pub version: u64,
+}
+
+/// Where a schedule stands among those that are due: by when it is, then by its owner and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// When it is due.
+    pub at: Timestamp,
+    /// Whose.
+    pub owner: KeyId,
+    /// Which.
+    pub name: String,
+}
+
+impl Schedule {
+    /// Where it stands among those that are due; nowhere if it will not be.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        Some(Place { at: self.next_at?, owner: self.owner.clone(), name: self.name.clone() })
+    }
 }
 
 /// One slot of a schedule.

@@ -15,6 +15,7 @@ use std::{
 
 use fumehood_model::{JobId, JobState, KeyId, Timestamp};
 use fumehood_store::{Filter, NewJob};
+use pollster::block_on;
 use tokio::time::sleep;
 
 use super::{
@@ -22,11 +23,7 @@ use super::{
     script::Script,
     *,
 };
-use crate::{
-    Config,
-    dice::Dice,
-    real::{Real, wait},
-};
+use crate::{Config, dice::Dice, real::Real};
 
 /// Stories that are told when nobody says how many.
 const SEEDS: u64 = 200;
@@ -138,7 +135,7 @@ impl Story {
     fn submit(&mut self) {
         let now = self.now();
         let jobs: Vec<_> = (0..=self.dice.below(12)).map(|_| self.job(now)).collect();
-        wait(self.store.database.submit(jobs.clone(), ROOM, now)).unwrap();
+        block_on(self.store.database.submit(jobs.clone(), ROOM, now)).unwrap();
         self.submitted.extend(jobs.into_iter().map(|job| (job.id, job)));
     }
 
@@ -165,7 +162,7 @@ impl Story {
     }
 
     fn cancel_one(&mut self, id: JobId) {
-        let job = wait(self.store.database.cancel(id, self.now())).unwrap().unwrap();
+        let job = block_on(self.store.database.cancel(id, self.now())).unwrap().unwrap();
         if !job.state.is_final() || job.state == JobState::Cancelled {
             self.cancelled.insert(id);
         }
@@ -192,7 +189,7 @@ impl Story {
 
     fn states(&self) -> BTreeMap<JobId, JobState> {
         let most = self.submitted.len() + 1;
-        let jobs = wait(self.store.database.list(Filter { most, ..Filter::default() })).unwrap();
+        let jobs = block_on(self.store.database.list(Filter { most, ..Filter::default() })).unwrap();
         jobs.into_iter().map(|job| (job.id, job.state)).collect()
     }
 
@@ -270,7 +267,7 @@ async fn keys_that_always_have_jobs_use_equal_shares_however_long_their_jobs_are
     for number in 10_000..10_100 {
         jobs.push(new_job(number, "slow", "value 500"));
     }
-    wait(story.store.database.submit(jobs, ROOM, now)).unwrap();
+    block_on(story.store.database.submit(jobs, ROOM, now)).unwrap();
 
     let _runner = story.start();
     sleep(Duration::from_secs(15)).await;
@@ -282,7 +279,7 @@ async fn keys_that_always_have_jobs_use_equal_shares_however_long_their_jobs_are
             most: 10_000,
             ..Filter::default()
         };
-        wait(story.store.database.list(filter)).unwrap().len() as f64
+        block_on(story.store.database.list(filter)).unwrap().len() as f64
     };
     let (quick, slow) = (done("quick") * 10.0, done("slow") * 500.0);
     let share = slow / quick;

@@ -1,3 +1,4 @@
+use chrono_tz::TZ_VARIANTS;
 use fumehood_model::{Lowered, Priority};
 use serde::{Deserialize, Serialize};
 
@@ -5,6 +6,9 @@ use super::When;
 
 /// Longest jitter: what is spread over more than an hour is another schedule.
 const MAX_JITTER_MS: u64 = 3_600_000;
+
+/// Most slips in the name of a zone that is still recognised.
+const MAX_SLIPS: usize = 2;
 
 /// What a schedule does and when: what stands in [`fumehood_store::Schedule::spec`] as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +92,7 @@ pub enum SpecError {
     #[error("`when` needs either `cron`, with a `zone` if it is not UTC, or `every_ms`")]
     When,
     /// The expression is none.
-    #[error("`{expression}` is no cron expression of five fields, or six with seconds first: {why}")]
+    #[error("`{expression}` is no cron expression of five fields, or six with seconds first: {}", plainly(.why))]
     Cron {
         /// The expression, shortened.
         expression: String,
@@ -96,7 +100,7 @@ pub enum SpecError {
         why: String,
     },
     /// There is no such zone.
-    #[error("`{zone}` is not a time zone: they have names like Europe/Berlin")]
+    #[error("`{zone}` is not a time zone: {}", near_zone(.zone))]
     Zone {
         /// Its name, shortened.
         zone: String,
@@ -144,6 +148,43 @@ impl ScheduleSpec {
     }
 }
 
+/// What is wrong with an expression, without the words by which its parser sorts its errors.
+fn plainly(why: &str) -> String {
+    const SORTS: [&str; 3] = ["Component error: ", "Invalid pattern: ", "Pattern contains illegal characters: "];
+    let why = SORTS.iter().find_map(|sort| why.strip_prefix(sort)).unwrap_or(why);
+    let why = why.trim_end_matches('.').replace("CronPattern", "pattern");
+    why.chars().take(1).flat_map(char::to_lowercase).chain(why.chars().skip(1)).collect()
+}
+
+/// The zone that was probably meant, or how they are called.
+fn near_zone(zone: &str) -> String {
+    let wanted = zone.to_lowercase().replace(' ', "_");
+    let distance = |name: &str| {
+        let (name, city) = (name.to_lowercase(), name.rsplit('/').next().unwrap_or_default().to_lowercase());
+        if city == wanted { 0 } else { slips(&name, &wanted) }
+    };
+    let near = TZ_VARIANTS.iter().map(|zone| (distance(zone.name()), zone.name())).min();
+    match near.filter(|(distance, _)| *distance <= MAX_SLIPS) {
+        Some((_, name)) => format!("did you mean {name}?"),
+        None => "they have names like Europe/Berlin".to_owned(),
+    }
+}
+
+/// How many letters must be added, left out or changed to make one of the other.
+fn slips(one: &str, other: &str) -> usize {
+    let other: Vec<_> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], index + 1);
+        for (place, same) in other.iter().map(|&wanted| wanted == letter).enumerate() {
+            let change = before + usize::from(!same);
+            before = row[place + 1];
+            row[place + 1] = change.min(before + 1).min(row[place] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 fn no_arguments() -> serde_json::Value {
     serde_json::Value::Object(serde_json::Map::new())
 }
@@ -164,6 +205,22 @@ mod tests {
         assert_eq!((spec.missed, spec.overlap, spec.job.priority.get()), (Missed::All, Overlap::Replace, 3));
         let least = ScheduleSpec::parse(r#"{"when":{"every_ms":60000},"job":{"tool":"m__f"}}"#).unwrap();
         assert_eq!((least.missed, least.overlap, least.job.input), (Missed::Once, Overlap::Skip, no_arguments()));
+    }
+
+    #[test]
+    fn the_zone_that_was_probably_meant_is_named() {
+        assert_eq!(near_zone("Europe/Berln"), "did you mean Europe/Berlin?");
+        assert_eq!(near_zone("europe/berlin"), "did you mean Europe/Berlin?");
+        assert_eq!(near_zone("New York"), "did you mean America/New_York?");
+        assert_eq!(near_zone("Mars/North"), "they have names like Europe/Berlin");
+    }
+
+    #[test]
+    fn an_expression_is_refused_in_words_of_ours() {
+        let why = |why: &str| SpecError::Cron { expression: "x".to_owned(), why: why.to_owned() }.to_string();
+
+        assert!(why("Component error: Number out of bounds.").ends_with("seconds first: number out of bounds"));
+        assert!(why("no day of any year fits").ends_with(": no day of any year fits"));
     }
 
     #[test]

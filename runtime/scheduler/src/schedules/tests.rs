@@ -8,12 +8,13 @@ use std::{
 
 use fumehood_model::{JobId, JobState, KeyId, Timestamp};
 use fumehood_store::{Bounds, Claim, End, Filter, Finish, Jobs, Lease, NewJob, NodeId, Schedule, Schedules, Verb};
+use pollster::block_on;
 use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::{
     Outside,
-    real::{Real, wait},
+    real::Real,
     runner::double::{ROOM, new_job},
 };
 
@@ -115,7 +116,7 @@ impl Bench {
 
 /// What a verb comes to without time passing.
 fn now<T>(verb: Verb<'_, T>) -> T {
-    wait(verb).unwrap()
+    block_on(verb).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,6 +215,27 @@ async fn a_tool_that_is_gone_passes_its_moments_over_and_a_full_queue_puts_them_
     bench.finish_all();
     sleep(Duration::from_secs(2)).await;
     assert_eq!(bench.jobs(), [JobState::Completed, JobState::Available], "there is room now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_share_is_used_does_not_hold_up_the_schedules_of_others() {
+    let bench = Bench::new();
+    bench.schedule(r#""overlap":"queue","#, "tool");
+    let last = now(bench.store.database.schedules(None)).remove(0);
+    let first = Timestamp { unix_ms: last.next_at.unwrap().unix_ms - 1_000 };
+    for number in 0..250 {
+        let (owner, name) = (KeyId("greedy".into()), number.to_string());
+        now(bench.store.database.put_schedule(Schedule { owner, name, next_at: Some(first), ..last.clone() }));
+        // A task that never yields is kept waiting by tokio for ever.
+        tokio::task::yield_now().await;
+    }
+
+    let _ticker = bench.ticker(Bounds { waiting: 1_000, waiting_per_key: 1 });
+    sleep(MINUTE / 2 + Duration::from_secs(5)).await;
+
+    assert_eq!(bench.jobs(), [JobState::Available]);
+    let prepared = bench.prepared.slots.lock().unwrap().len();
+    assert!(prepared < 20, "{prepared} jobs were made for the two that there is room for");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use fumehood_model::Timestamp;
 use fumehood_store::{Bounds, Fire, Fired, Jobs, NewJob, Schedule, Schedules, Signal, StoreError, SubmitError};
@@ -14,7 +14,7 @@ use tokio::{
 use super::{JobSpec, Overlap, Plan, ScheduleSpec};
 use crate::{Outside, outside::between};
 
-/// Most schedules that are looked at in one go.
+/// Most schedules that are read in one go.
 const MOST: usize = 100;
 
 /// How often to look without being told that anything is due.
@@ -74,8 +74,20 @@ struct Clockwork {
 /// What came of one schedule.
 enum Done {
     Fine,
-    /// It stays due: the queue is full, or the store fails.
-    Later,
+    /// It stays due, as do others of its key that want a job: as many jobs of it wait as may.
+    ShareUsed,
+    /// It stays due, and so would any other: the queue is full.
+    Full,
+    /// It stays due: the store fails, maybe for this one only.
+    Failed,
+}
+
+/// Whether a job may be submitted although the last one may not have ended.
+enum Way {
+    Free,
+    /// The last one was cancelled for it.
+    Cleared,
+    Barred,
 }
 
 impl Ticker {
@@ -112,27 +124,40 @@ impl Clockwork {
         }
     }
 
-    /// Fire what is due; how long nothing will be.
+    /// Fire what is due, all of it: what has to wait must not stand in the way of what comes after it. How long nothing
+    /// will be due.
     async fn look(&mut self) -> Duration {
         let now = self.parts.outside.now();
-        let due = self.parts.schedules.due_schedules(now, MOST).await;
-        let Some((schedules, next)) = self.note(due) else { return AFTER_FAILURE };
-        let mut wait = match next {
-            _ if schedules.len() >= MOST => Duration::ZERO,
-            Some(next) => between(now, next),
-            None => POLL,
-        };
-        for schedule in schedules {
-            match self.fire(schedule, now).await {
-                // It may have more to make up for.
-                Done::Fine => wait = Duration::ZERO,
-                Done::Later => wait = wait.max(AFTER_FAILURE),
+        let (mut place, mut full) = (None, HashSet::new());
+        let (mut has_fired, mut has_failed) = (false, false);
+        loop {
+            let due = self.parts.schedules.due_schedules(now, place, MOST).await;
+            let Some((schedules, next)) = self.note(due) else { return AFTER_FAILURE };
+            place = schedules.last().and_then(Schedule::place);
+            for schedule in schedules {
+                let owner = schedule.owner.clone();
+                match self.fire(schedule, full.contains(&owner), now).await {
+                    Done::Fine => has_fired = true,
+                    Done::ShareUsed => drop(full.insert(owner)),
+                    Done::Full => return AFTER_FAILURE,
+                    Done::Failed => has_failed = true,
+                }
             }
+            let is_more_due = next.is_some_and(|next| next <= now);
+            if is_more_due && place.is_some() {
+                continue;
+            }
+            if has_fired {
+                // It may have more to make up for.
+                return Duration::ZERO;
+            }
+            let is_stuck = is_more_due || has_failed || !full.is_empty();
+            return if is_stuck { AFTER_FAILURE } else { next.map_or(POLL, |next| between(now, next)) };
         }
-        wait
     }
 
-    async fn fire(&mut self, schedule: Schedule, now: Timestamp) -> Done {
+    /// Use up the moment of a schedule that is due; `is_full` if the share of its key was used a moment ago.
+    async fn fire(&mut self, schedule: Schedule, is_full: bool, now: Timestamp) -> Done {
         let spec = match ScheduleSpec::parse(&schedule.spec) {
             Ok(spec) => spec,
             Err(error) => {
@@ -144,23 +169,25 @@ impl Clockwork {
         let Plan { slot, next_at } = spec.decide(&schedule, now);
         let Some(slot) = slot else { return self.use_up(&schedule, None, next_at, now).await };
         let job = match self.make_way(&schedule, spec.overlap, now).await {
-            Some(true) => self.prepare(&schedule, spec.job, slot).await,
-            Some(false) => None,
-            None => return Done::Later,
+            Some(Way::Free) if is_full => return Done::ShareUsed,
+            Some(Way::Free | Way::Cleared) => self.prepare(&schedule, spec.job, slot).await,
+            Some(Way::Barred) => None,
+            None => return Done::Failed,
         };
         self.use_up(&schedule, job, next_at, now).await
     }
 
-    /// Whether a job may be submitted although the last one may not have ended; nothing if the store fails.
-    async fn make_way(&mut self, schedule: &Schedule, overlap: Overlap, now: Timestamp) -> Option<bool> {
-        let Some(last) = schedule.last_job.filter(|_| overlap != Overlap::Queue) else { return Some(true) };
+    /// Whether a job may be submitted; nothing if the store fails.
+    async fn make_way(&mut self, schedule: &Schedule, overlap: Overlap, now: Timestamp) -> Option<Way> {
+        let Some(last) = schedule.last_job.filter(|_| overlap != Overlap::Queue) else { return Some(Way::Free) };
         let found = self.parts.jobs.job(last).await;
         let is_going_on = self.note(found)?.is_some_and(|job| !job.state.is_final());
         if is_going_on && overlap == Overlap::Replace {
             let cancelled = self.parts.jobs.cancel(last, now).await;
             self.note(cancelled)?;
+            return Some(Way::Cleared);
         }
-        Some(!is_going_on || overlap == Overlap::Replace)
+        Some(if is_going_on { Way::Barred } else { Way::Free })
     }
 
     async fn prepare(&self, schedule: &Schedule, job: JobSpec, slot: Timestamp) -> Option<Box<NewJob>> {
@@ -191,10 +218,11 @@ impl Clockwork {
             Ok(Fired::Done(None) | Fired::Stale) => {}
             Err(SubmitError::Store(error)) => {
                 self.note::<()>(Err(error));
-                return Done::Later;
+                return Done::Failed;
             }
             // Its moment comes when there is room, and counts as missed if that takes long.
-            Err(SubmitError::Full { .. } | SubmitError::ShareUsed { .. }) => return Done::Later,
+            Err(SubmitError::ShareUsed { .. }) => return Done::ShareUsed,
+            Err(SubmitError::Full { .. }) => return Done::Full,
             Err(error) => {
                 tracing::warn!(schedule.name = name, %error, "Schedule {name} is passed over");
                 return Box::pin(self.use_up(schedule, None, next_at, now)).await;

@@ -10,6 +10,7 @@ each!(
     percentiles_are_exact_for_each_tool,
     figures_are_of_the_newest_calls_that_fit,
     old_calls_are_forgotten,
+    never_more_calls_are_kept_than_asked_for,
     a_place_in_the_history_is_never_used_again,
 );
 
@@ -94,6 +95,18 @@ async fn old_calls_are_forgotten(store: &impl History) {
     assert_eq!(done(store.prune_calls(after(4), 100, 9).await), 1);
     assert_eq!(done(store.prune_calls(after(0), 5, 9).await), 2);
     assert_eq!(found(store, CallFilter::default()).await, [10, 9, 8, 7, 6]);
+}
+
+async fn never_more_calls_are_kept_than_asked_for(store: &impl History) {
+    // The clock was set back: what is older stands between what is newer.
+    record(store, [50, 51, 2, 3, 52, 53, 54].map(call).into()).await;
+    done(store.prune_calls(after(4), 100, 9).await);
+
+    done(store.prune_calls(after(0), 3, 1).await);
+    assert!(found(store, CallFilter::default()).await.len() <= 4, "at most one at a time");
+    while done(store.prune_calls(after(0), 3, 1).await) > 0 {}
+
+    assert_eq!(found(store, CallFilter::default()).await, [54, 53, 52]);
 }
 
 async fn a_place_in_the_history_is_never_used_again(store: &impl History) {

@@ -8,6 +8,7 @@ use crate::{Bounds, Fire, Fired, Jobs, Schedule, Schedules, SubmitError};
 each!(
     a_schedule_is_kept_replaced_and_forgotten,
     what_is_due_is_found_first_things_first,
+    what_is_due_is_found_page_by_page,
     a_slot_is_used_up_once,
     a_slot_can_be_passed_over,
     a_slot_whose_job_is_refused_is_not_used_up,
@@ -65,7 +66,7 @@ async fn what_is_due_is_found_first_things_first(store: &(impl Jobs + Schedules)
     }
     done(store.put_schedule(Schedule { is_paused: true, ..schedule("k", "paused", Some(0)) }).await);
     let due = async |now, most| {
-        let (due, next) = done(store.due_schedules(after(now), most).await);
+        let (due, next) = done(store.due_schedules(after(now), None, most).await);
         (due.into_iter().map(|schedule| schedule.name).collect::<Vec<_>>().join(","), next)
     };
 
@@ -73,6 +74,27 @@ async fn what_is_due_is_found_first_things_first(store: &(impl Jobs + Schedules)
     assert_eq!(due(3, 9).await, ("b,c".into(), Some(after(7))));
     assert_eq!(due(3, 1).await, ("b".into(), Some(after(3))));
     assert_eq!(due(7, 9).await, ("b,c,a".into(), None));
+}
+
+async fn what_is_due_is_found_page_by_page(store: &(impl Jobs + Schedules)) {
+    let all = [("b", "a", 1), ("a", "a", 2), ("a", "b", 2), ("b", "a2", 2), ("a", "c", 3), ("a", "later", 9)];
+    for (owner, name, next) in all {
+        done(store.put_schedule(schedule(owner, name, Some(next))).await);
+    }
+
+    let (mut pages, mut place, mut nexts) = (Vec::new(), None, Vec::new());
+    loop {
+        let (due, next) = done(store.due_schedules(after(5), place, 2).await);
+        nexts.push(next);
+        if due.is_empty() {
+            break;
+        }
+        place = due.last().and_then(Schedule::place);
+        pages.push(due.into_iter().map(|schedule| format!("{}/{}", schedule.owner, schedule.name)).collect::<Vec<_>>());
+    }
+
+    assert_eq!(pages, [vec!["b/a", "a/a"], vec!["a/b", "b/a2"], vec!["a/c"]]);
+    assert_eq!(nexts, [Some(after(2)), Some(after(3)), Some(after(9)), Some(after(9))]);
 }
 
 async fn a_slot_is_used_up_once(store: &(impl Jobs + Schedules)) {

@@ -1,7 +1,7 @@
 //! The history of calls in SQLite.
 
 use fumehood_model::{Code, Digest, JobId, KeyId, Timestamp, Usage};
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use super::{CallFilter, CallRecord, History, STATISTICS_WINDOW, StoredCall, ToolStatistics};
@@ -164,6 +164,10 @@ fn statistics(db: &Connection, filter: &CallFilter) -> rusqlite::Result<Vec<Tool
         .collect()
 }
 
+/// Calls that stand too far behind the newest one. Nothing is counted: that would look at all that are kept.
+const BEYOND: &str = "DELETE FROM calls WHERE seq IN (
+    SELECT seq FROM calls WHERE seq <= (SELECT max(seq) FROM calls) - ?1 ORDER BY seq LIMIT ?2)";
+
 fn prune(db: &Connection, before: Timestamp, keep: u64, most: usize) -> rusqlite::Result<u64> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let keep = i64::try_from(keep).unwrap_or(i64::MAX);
@@ -172,13 +176,38 @@ fn prune(db: &Connection, before: Timestamp, keep: u64, most: usize) -> rusqlite
             "DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
         )?
         .execute([ms(before), most])?;
-    let newest_beyond: Option<i64> = db
-        .prepare_cached("SELECT seq FROM calls ORDER BY seq DESC LIMIT 1 OFFSET ?1")?
-        .query_row([keep], |row| row.get(0))
-        .optional()?;
-    let Some(last) = newest_beyond else { return Ok(old as u64) };
-    let beyond = db
-        .prepare_cached("DELETE FROM calls WHERE seq IN (SELECT seq FROM calls WHERE seq <= ?1 ORDER BY seq LIMIT ?2)")?
-        .execute([last, most.saturating_sub(i64::try_from(old).unwrap_or(i64::MAX))])?;
+    let left = most.saturating_sub(i64::try_from(old).unwrap_or(i64::MAX));
+    let beyond = db.prepare_cached(BEYOND)?.execute([keep, left])?;
     Ok((old + beyond) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::{Access, database::Durability};
+
+    #[test]
+    fn forgetting_by_number_does_not_look_at_what_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open_with(&folder.path().join("db"), Access::Own, Durability::Process).unwrap();
+        let calls = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT 50000)
+             INSERT INTO calls (at_ms, tool, digest, key, via, fuel_units, memory_bytes, duration_us)
+             SELECT number, 't', 'd', 'k', 'rest', 0, 0, 0 FROM numbers";
+        database.write(move |db| db.execute(calls, [])).unwrap();
+
+        let (gone, steps) = database
+            .write(|db| {
+                let gone = prune(db, Timestamp { unix_ms: 0 }, 49_998, 10)?;
+                let steps = db.prepare_cached(BEYOND)?.get_status(StatementStatus::VmStep);
+                let is_least = "SELECT min(seq) = 3 FROM calls";
+                assert!(db.query_row(is_least, [], |row| row.get::<_, bool>(0))?);
+                Ok((gone, steps))
+            })
+            .unwrap();
+
+        assert_eq!(gone, 2);
+        assert!((1..1_000).contains(&steps), "it took {steps} steps");
+    }
 }

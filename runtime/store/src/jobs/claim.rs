@@ -6,11 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_model::{Code, JobState, Timestamp};
+use fumehood_model::{Code, Job, JobState, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{
-    Claim, Claimed, Held, Lease, Signal,
+    Claim, Claimed, Held, Lease, MAX_CRASHES, Signal,
     ending::{Ending, end},
     rows::{self, Apart, COLUMN_COUNT, COLUMNS, ms},
 };
@@ -100,7 +100,7 @@ enum Taken {
     Job(Box<Claimed>),
     /// It has ended instead: its time to begin is over, or nobody can read it.
     Ended,
-    /// It may not run twice, and there is no place for it yet.
+    /// The death of its node would be its end, and there is no place for it yet.
     NotAhead,
 }
 
@@ -113,8 +113,8 @@ fn take(
     now: Timestamp,
     signals: &mut Vec<Signal>,
 ) -> rusqlite::Result<Taken> {
-    let mut claimed = match read(db, seq) {
-        Ok(claimed) => claimed,
+    let (mut claimed, crashes) = match read(db, seq) {
+        Ok(read) => read,
         Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error),
         Err(error) => {
             tracing::error!(job.seq = seq, %error, blame = "host", "The job in row {seq} cannot be read and has failed");
@@ -128,7 +128,7 @@ fn take(
         signals.push(Signal::Job(claimed.job.id));
         return Ok(Taken::Ended);
     }
-    if is_ahead && !claimed.job.is_repeatable {
+    if is_ahead && !outlives_its_node(&claimed.job, crashes) {
         return Ok(Taken::NotAhead);
     }
     db.prepare_cached(
@@ -144,10 +144,17 @@ fn take(
     Ok(Taken::Job(Box::new(claimed)))
 }
 
-fn read(db: &Connection, seq: i64) -> rusqlite::Result<Claimed> {
-    let sql =
-        &format!("SELECT {COLUMNS}, token, lowered, input, checkpoint_bytes IS NOT NULL FROM jobs WHERE seq = ?1");
-    let (mut claimed, has_checkpoint) = db.prepare_cached(sql)?.query_row([seq], |row| {
+/// Whether another attempt may follow if the node dies in the next one, which counts although it may not have begun.
+fn outlives_its_node(job: &Job, crashes: u32) -> bool {
+    job.is_repeatable && job.attempt + 1 < job.max_attempts && crashes + 1 < MAX_CRASHES
+}
+
+/// A job, and how often the process that it ran in has died.
+fn read(db: &Connection, seq: i64) -> rusqlite::Result<(Claimed, u32)> {
+    let sql = &format!(
+        "SELECT {COLUMNS}, token, lowered, input, checkpoint_bytes IS NOT NULL, crashes FROM jobs WHERE seq = ?1"
+    );
+    let (mut claimed, has_checkpoint, crashes) = db.prepare_cached(sql)?.query_row([seq], |row| {
         let job = rows::job(row)?;
         let token: i64 = row.get(COLUMN_COUNT)?;
         let lowered = rows::json(row, COLUMN_COUNT + 1)?.unwrap_or_default();
@@ -155,7 +162,7 @@ fn read(db: &Connection, seq: i64) -> rusqlite::Result<Claimed> {
         let lease = Lease { id: job.id, token: token.cast_unsigned() };
         let has_checkpoint: bool = row.get(COLUMN_COUNT + 3)?;
         let input = input.map(Bytes::from).unwrap_or_default();
-        Ok((Claimed { job, lease, input, lowered, checkpoint: None }, has_checkpoint))
+        Ok((Claimed { job, lease, input, lowered, checkpoint: None }, has_checkpoint, row.get(COLUMN_COUNT + 4)?))
     })?;
     if claimed.input.is_empty() && claimed.job.input_bytes > 0 {
         claimed.input = rows::body(db, seq, Apart::Input)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?.into();
@@ -163,7 +170,7 @@ fn read(db: &Connection, seq: i64) -> rusqlite::Result<Claimed> {
     if has_checkpoint {
         claimed.checkpoint = rows::body(db, seq, Apart::Checkpoint)?.map(Bytes::from);
     }
-    Ok(claimed)
+    Ok((claimed, crashes))
 }
 
 /// Hold on to leases.

@@ -209,6 +209,11 @@ impl Model {
                 order.push(Reverse((used, turn)));
                 continue;
             }
+            let is_ahead = given.len() >= claim.at_once;
+            let is_last = row.job.attempt + 1 >= row.job.max_attempts || row.crashes + 1 >= MAX_CRASHES;
+            if is_ahead && (is_last || !row.job.is_repeatable) {
+                continue;
+            }
             row.charged_us = share.guess_us;
             (row.node, row.lease_until) = (claim.node.0, claim.until.unix_ms);
             row.token += 1;

@@ -66,6 +66,20 @@ pub(super) fn retry(
     reading::job(db, id)
 }
 
+/// How many ended jobs there are beyond those that are kept, if that has been counted as they ended.
+///
+/// To find the last one that is kept, all of them would be looked at while everybody waits, with every batch again.
+fn excess(db: &Connection, prune: &Prune) -> rusqlite::Result<Option<u64>> {
+    if prune.keep == 0 || prune.id.is_some() || prune.owner.is_some() || prune.ended_before.is_some() {
+        return Ok(None);
+    }
+    let fits = |state: &JobState| state.is_final() && (prune.states.is_empty() || prune.states.contains(state));
+    let states: Vec<_> = JobState::ALL.into_iter().filter(fits).collect();
+    let sql = format!("SELECT ifnull(sum(count), 0) FROM job_counts WHERE state IN ({})", reading::numbers(&states));
+    let count: i64 = db.query_row(&sql, [], |row| row.get(0))?;
+    Ok(Some(u64::try_from(count).unwrap_or(0).saturating_sub(prune.keep)))
+}
+
 /// Forget ended jobs, those first that ended first.
 pub(super) fn prune(db: &Connection, prune: &Prune, signals: &mut Vec<Signal>) -> rusqlite::Result<u64> {
     let mut fits = "finished_at_ms IS NOT NULL".to_owned();
@@ -86,7 +100,8 @@ pub(super) fn prune(db: &Connection, prune: &Prune, signals: &mut Vec<Signal>) -
     if !prune.states.is_empty() {
         fits.push_str(&format!(" AND state IN ({})", reading::numbers(&prune.states)));
     }
-    if prune.keep > 0 {
+    let excess = excess(db, prune)?;
+    if prune.keep > 0 && excess.is_none() {
         let keep = prune.keep;
         fits.push_str(&format!(
             " AND (finished_at_ms, seq) <= (
@@ -98,11 +113,58 @@ pub(super) fn prune(db: &Connection, prune: &Prune, signals: &mut Vec<Signal>) -
     let sql = format!(
         "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs INDEXED BY {index} WHERE {fits} ORDER BY finished_at_ms, seq LIMIT {})
          RETURNING id",
-        prune.most
+        excess.unwrap_or(u64::MAX).min(prune.most as u64)
     );
     let gone = db.prepare(&sql)?.query_map(params_from_iter(values), |row| rows::id(row, 0))?.collect::<Vec<_>>();
     let count = gone.len() as u64;
     // What cannot be named is forgotten all the same.
     signals.extend(gone.into_iter().flatten().map(Signal::Job));
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_model::{Digest, JobTool, KeyId, Lowered, Priority};
+    use pollster::block_on;
+
+    use crate::{Access, Bounds, Database, Jobs, NewJob, database::Durability};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp { unix_ms: 1_000_000 };
+
+    fn ended(number: u8) -> NewJob {
+        NewJob {
+            id: JobId::new(NOW, [number; 10]),
+            owner: KeyId("k".into()),
+            tool: JobTool { module: "m".parse().unwrap(), function: "f".into(), digest: Digest::of(b"m") },
+            input: "[]".into(),
+            lowered: Lowered::default(),
+            priority: Priority::default(),
+            run_at: NOW,
+            expires_at: None,
+            max_attempts: 1,
+            is_repeatable: false,
+            tags: Vec::new(),
+            idempotency: None,
+            schedule: None,
+            held_by: None,
+            ended: Some((JobState::Completed, None)),
+        }
+    }
+
+    #[test]
+    fn forgetting_by_number_goes_by_what_was_counted_and_not_by_looking_at_what_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open_with(&folder.path().join("db"), Access::Own, Durability::Process).unwrap();
+        block_on(database.submit((1..=5).map(ended).collect(), Bounds { waiting: 9, waiting_per_key: 9 }, NOW))
+            .unwrap();
+        // One that was counted would be found by looking.
+        let miscount = "UPDATE job_counts SET count = 4 WHERE state = 5";
+        database.write(move |db| db.execute(miscount, [])).unwrap();
+
+        let gone = block_on(database.prune(Prune { keep: 3, most: 10, ..Prune::default() })).unwrap();
+
+        assert_eq!(gone, 1);
+    }
 }

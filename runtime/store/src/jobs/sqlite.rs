@@ -132,9 +132,10 @@ fn weight(report: &Report) -> usize {
 #[cfg(test)]
 mod tests {
     use fumehood_model::{JobTool, KeyId, Lowered, Priority};
+    use pollster::block_on;
 
     use super::*;
-    use crate::{Access, NodeId, database::Durability, waiting::wait};
+    use crate::{Access, NodeId, database::Durability};
 
     const NOW: Timestamp = Timestamp { unix_ms: 1_000_000 };
     const MANY: Bounds = Bounds { waiting: 1_000, waiting_per_key: 1_000 };
@@ -169,8 +170,8 @@ mod tests {
     fn what_was_claimed_survives_reopening_with_its_lease() {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder);
-        wait(database.submit(vec![new_job(1)], MANY, NOW)).unwrap();
-        let lease = wait(database.claim(CLAIM, NOW)).unwrap()[0].lease;
+        block_on(database.submit(vec![new_job(1)], MANY, NOW)).unwrap();
+        let lease = block_on(database.claim(CLAIM, NOW)).unwrap()[0].lease;
 
         drop(database);
         let database = open(&folder);
@@ -180,7 +181,8 @@ mod tests {
             usage: None,
             held_for: std::time::Duration::ZERO,
         };
-        let ends = [wait(database.finish(finish.clone(), NOW)).unwrap(), wait(database.finish(finish, NOW)).unwrap()];
+        let ends =
+            [block_on(database.finish(finish.clone(), NOW)).unwrap(), block_on(database.finish(finish, NOW)).unwrap()];
 
         assert_eq!(ends, [Some(JobState::Completed), None]);
     }
@@ -189,28 +191,31 @@ mod tests {
     fn a_job_that_cannot_be_read_fails_and_hides_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder);
-        wait(database.submit((1..=3).map(new_job).collect(), MANY, NOW)).unwrap();
+        block_on(database.submit((1..=3).map(new_job).collect(), MANY, NOW)).unwrap();
         database.write(|db| db.execute("UPDATE jobs SET digest = 'x' WHERE seq = 1", [])).unwrap();
 
-        let claimed: Vec<_> = wait(database.claim(CLAIM, NOW)).unwrap().into_iter().map(|job| job.job.id).collect();
-        let listed = wait(database.list(Filter { most: 10, ..Filter::default() })).unwrap();
+        let claimed: Vec<_> = block_on(database.claim(CLAIM, NOW)).unwrap().into_iter().map(|job| job.job.id).collect();
+        let listed = block_on(database.list(Filter { most: 10, ..Filter::default() })).unwrap();
 
         assert_eq!(claimed, [new_job(2).id, new_job(3).id]);
         assert_eq!(listed.into_iter().map(|job| job.id).collect::<Vec<_>>(), [new_job(3).id, new_job(2).id]);
-        assert!(wait(database.job(new_job(1).id)).is_err());
+        assert!(block_on(database.job(new_job(1).id)).is_err());
         let failed = (JobState::Failed, 1);
-        assert!(wait(database.counts(NOW)).unwrap().states.contains(&failed));
+        assert!(block_on(database.counts(NOW)).unwrap().states.contains(&failed));
     }
 
     #[test]
     fn a_checkpoint_that_is_too_large_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder);
-        wait(database.submit(vec![new_job(1)], MANY, NOW)).unwrap();
-        let lease = wait(database.claim(CLAIM, NOW)).unwrap()[0].lease;
+        block_on(database.submit(vec![new_job(1)], MANY, NOW)).unwrap();
+        let lease = block_on(database.claim(CLAIM, NOW)).unwrap()[0].lease;
 
         let large = Report::Checkpoint(vec![0; MAX_CHECKPOINT + 1].into());
 
-        assert!(matches!(wait(database.report(lease, vec![large], NOW)), Err(StoreError::CheckpointTooLarge { .. })));
+        assert!(matches!(
+            block_on(database.report(lease, vec![large], NOW)),
+            Err(StoreError::CheckpointTooLarge { .. })
+        ));
     }
 }

@@ -3,7 +3,7 @@
 use fumehood_model::{JobId, KeyId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Fire, Fired, Schedule, Schedules};
+use super::{Fire, Fired, Place, Schedule, Schedules};
 use crate::{
     Bounds, Database, Signal, SubmitError, Verb,
     jobs::{ms, submit_one, timestamp},
@@ -36,8 +36,13 @@ impl Schedules for Database {
         })
     }
 
-    fn due_schedules(&self, now: Timestamp, most: usize) -> Verb<'_, (Vec<Schedule>, Option<Timestamp>)> {
-        self.read_soon(move |db| due(db, now, most))
+    fn due_schedules(
+        &self,
+        now: Timestamp,
+        place: Option<Place>,
+        most: usize,
+    ) -> Verb<'_, (Vec<Schedule>, Option<Timestamp>)> {
+        self.read_soon(move |db| due(db, now, place, most))
     }
 
     fn fire(&self, fire: Fire, bounds: Bounds, now: Timestamp) -> Verb<'_, Fired, SubmitError> {
@@ -72,20 +77,29 @@ fn put(db: &Connection, schedule: &Schedule) -> rusqlite::Result<bool> {
     Ok(known == 0)
 }
 
-fn due(db: &Connection, now: Timestamp, most: usize) -> rusqlite::Result<(Vec<Schedule>, Option<Timestamp>)> {
+fn due(
+    db: &Connection,
+    now: Timestamp,
+    place: Option<Place>,
+    most: usize,
+) -> rusqlite::Result<(Vec<Schedule>, Option<Timestamp>)> {
     let db = db.unchecked_transaction()?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let waiting = "next_at_ms IS NOT NULL AND is_paused = 0";
+    // Nothing stands before the first moment of all.
+    let (at, owner, name) =
+        place.map_or((i64::MIN, KeyId("".into()), String::new()), |Place { at, owner, name }| (ms(at), owner, name));
+    let values = params![ms(now), most, at, &*owner.0, name];
+    let waiting = "next_at_ms IS NOT NULL AND is_paused = 0 AND (next_at_ms, owner, name) > (?3, ?4, ?5)";
     let sql = format!(
         "SELECT {COLUMNS} FROM schedules WHERE {waiting} AND next_at_ms <= ?1 ORDER BY next_at_ms, owner, name LIMIT ?2"
     );
-    let due = readable(db.prepare_cached(&sql)?.query([ms(now), most])?)?;
+    let due = readable(db.prepare_cached(&sql)?.query(values)?)?;
     // Those that are due beyond the bound are next as well.
     let sql = format!(
         "SELECT next_at_ms FROM schedules WHERE {waiting} ORDER BY next_at_ms, owner, name LIMIT 1
          OFFSET min(?2, (SELECT count(*) FROM schedules WHERE {waiting} AND next_at_ms <= ?1))"
     );
-    let next = db.prepare_cached(&sql)?.query_row([ms(now), most], |row| row.get(0).map(timestamp)).optional()?;
+    let next = db.prepare_cached(&sql)?.query_row(values, |row| row.get(0).map(timestamp)).optional()?;
     Ok((due, next))
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fumehood_model::Priority;
+use fumehood_model::{JobState, Priority};
 
 use super::super::{each, stage::*};
-use crate::{Jobs, NewJob};
+use crate::{Claim, Jobs, NewJob};
 
 each!(
     the_oldest_job_of_a_key_goes_first,
@@ -18,6 +18,8 @@ each!(
     having_been_idle_is_no_credit,
     no_key_holds_more_than_its_share,
     a_job_that_did_not_run_keeps_its_turn,
+    a_job_that_is_given_ahead_of_its_place_outlives_its_node,
+    what_crashed_too_often_is_not_given_ahead_of_its_place,
 );
 
 async fn the_oldest_job_of_a_key_goes_first(store: &impl Jobs) {
@@ -144,4 +146,43 @@ async fn a_job_that_did_not_run_keeps_its_turn(store: &impl Jobs) {
 
     assert_eq!(show(store, 1).await.attempt, 0);
     assert_eq!(ids(&claim(store, 3, after(9)).await), numbers([1, 2, 3]));
+}
+
+async fn a_job_that_is_given_ahead_of_its_place_outlives_its_node(store: &impl Jobs) {
+    let once = NewJob { max_attempts: 1, ..of("once", 2) };
+    let last = NewJob { max_attempts: 2, ..of("last", 3) };
+    let alone = NewJob { is_repeatable: false, ..of("alone", 4) };
+    submit(store, vec![last]).await;
+    claim(store, 1, NOW).await;
+    sweep(store, false, after(LEASE_MS)).await;
+    submit(store, vec![of("first", 1), once, alone, of("often", 5)]).await;
+    let until = after(2 * LEASE_MS);
+
+    let ask = Claim { node: NODE, most: 9, at_once: 0, per_key: 9, until };
+    let ahead = done(store.claim(ask, after(LEASE_MS)).await);
+    sweep(store, false, until).await;
+
+    let mut given = ids(&ahead);
+    given.sort_unstable();
+    assert_eq!(given, numbers([1, 5]), "the others would not outlive it");
+    for number in 1..=5 {
+        assert_eq!(state(store, number).await, JobState::Available, "{number}");
+    }
+    assert_eq!(claim(store, 9, until).await.len(), 5, "all have their turn when there is a place");
+}
+
+async fn what_crashed_too_often_is_not_given_ahead_of_its_place(store: &impl Jobs) {
+    submit(store, vec![NewJob { max_attempts: 9, ..job(1) }]).await;
+    let ask = |at_once, now: u64| Claim { node: NODE, most: 1, at_once, per_key: 9, until: after(now + LEASE_MS) };
+    for turn in 0..2 {
+        let now = turn * LEASE_MS;
+        assert_eq!(done(store.claim(ask(0, now), after(now)).await).len(), 1);
+        sweep(store, false, after(now + LEASE_MS)).await;
+    }
+
+    let now = 2 * LEASE_MS;
+    let ahead = done(store.claim(ask(0, now), after(now)).await);
+    let at_once = done(store.claim(ask(1, now), after(now)).await);
+
+    assert_eq!((ahead.len(), at_once.len()), (0, 1));
 }

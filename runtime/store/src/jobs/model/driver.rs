@@ -12,11 +12,12 @@ use fumehood_model::{
     Code, Digest, Failure, Job, JobId, JobOutcome, JobState, JobTool, KeyId, Lowered, Outcome, Priority, Progress,
     Timestamp, Usage,
 };
+use pollster::block_on;
 
 use super::{Given, Model};
 use crate::{
     Access, Bounds, Claim, Database, End, Filter, Finish, Idempotency, Jobs, Lease, NewJob, NodeId, Prune, Report,
-    Sweep, Told, database::Durability, jobs::reading, waiting::wait,
+    Sweep, Told, database::Durability, jobs::reading,
 };
 
 /// Steps of one seed.
@@ -190,7 +191,7 @@ impl Driver {
             // The writer does things in their order, so that this one comes after it.
             self.database().write(|_| Ok(())).unwrap();
         } else {
-            let actual = wait(self.database().submit(jobs, bounds, self.now));
+            let actual = block_on(self.database().submit(jobs, bounds, self.now));
             assert_eq!(format!("{actual:?}"), format!("{expected:?}"));
         }
         for submitted in expected.into_iter().flatten().filter(|submitted| submitted.is_new) {
@@ -205,9 +206,10 @@ impl Driver {
     fn claim(&mut self) {
         let until = Timestamp { unix_ms: self.now.unix_ms + 1 + self.random.below(30_000) };
         let most = usize::try_from(self.random.below(6)).unwrap();
-        let claim = Claim { node: self.node(), most, at_once: most, per_key: 1 + self.random.below(5), until };
+        let at_once = usize::try_from(self.random.below(6)).unwrap().min(most);
+        let claim = Claim { node: self.node(), most, at_once, per_key: 1 + self.random.below(5), until };
         let expected = self.model.claim(claim, self.now);
-        let actual = wait(self.database().claim(claim, self.now)).unwrap();
+        let actual = block_on(self.database().claim(claim, self.now)).unwrap();
         self.leases.extend(actual.iter().map(|claimed| claimed.lease));
         let actual: Vec<_> = actual
             .into_iter()
@@ -251,12 +253,16 @@ impl Driver {
         let held_for = Duration::from_micros(self.random.below(40_000));
         let finish = Finish { lease, end, usage, held_for };
         let expected = self.model.finish(&finish, self.now);
-        assert_eq!(wait(self.database().finish(finish.clone(), self.now)).unwrap(), expected);
+        assert_eq!(block_on(self.database().finish(finish.clone(), self.now)).unwrap(), expected);
         if expected.is_some() && matches!(finish.end, End::Unrun { .. }) {
             *self.begun.get_mut(&lease.id).unwrap() -= 1;
         }
         if expected.is_some() && self.random.one_in(2) {
-            assert_eq!(wait(self.database().finish(finish, self.now)).unwrap(), None, "a lease ends with its attempt");
+            assert_eq!(
+                block_on(self.database().finish(finish, self.now)).unwrap(),
+                None,
+                "a lease ends with its attempt"
+            );
         }
     }
 
@@ -270,22 +276,22 @@ impl Driver {
         };
         let reports: Vec<_> = (0..count).map(|_| one(&mut self.random)).collect();
         let expected = self.model.report(lease, reports.clone(), self.now);
-        assert_eq!(wait(self.database().report(lease, reports, self.now)).unwrap(), expected);
-        assert_eq!(wait(self.database().events(lease.id, 0, 1_000)).unwrap(), self.model.events(lease.id));
+        assert_eq!(block_on(self.database().report(lease, reports, self.now)).unwrap(), expected);
+        assert_eq!(block_on(self.database().events(lease.id, 0, 1_000)).unwrap(), self.model.events(lease.id));
     }
 
     fn renew(&mut self) {
         let leases: Vec<_> = (0..3).filter_map(|_| self.lease()).collect();
         let until = self.soon();
         let expected: Vec<_> = leases.iter().map(|lease| self.model.renew(*lease, until)).collect();
-        assert_eq!(wait(self.database().renew(leases, until)).unwrap(), expected);
+        assert_eq!(block_on(self.database().renew(leases, until)).unwrap(), expected);
     }
 
     fn sweep(&mut self) {
         let most = usize::try_from(1 + self.random.below(6)).unwrap();
         let sweep = Sweep { node: self.node(), is_alone: self.random.one_in(3), most };
         let expected = self.model.sweep(sweep, self.now);
-        assert_eq!(wait(self.database().sweep(sweep, self.now)).unwrap(), expected);
+        assert_eq!(block_on(self.database().sweep(sweep, self.now)).unwrap(), expected);
     }
 
     fn any(&mut self) -> Option<JobId> {
@@ -296,7 +302,7 @@ impl Driver {
     fn cancel(&mut self) {
         let Some(id) = self.any() else { return };
         let expected = self.model.cancel(id, self.now).map(told);
-        assert_eq!(wait(self.database().cancel(id, self.now)).unwrap().map(told), expected);
+        assert_eq!(block_on(self.database().cancel(id, self.now)).unwrap().map(told), expected);
     }
 
     fn retry(&mut self) {
@@ -306,7 +312,7 @@ impl Driver {
             self.begun.remove(&id);
         }
         let expected = self.model.retry(id, self.now).map(told);
-        assert_eq!(wait(self.database().retry(id, self.now)).unwrap().map(told), expected);
+        assert_eq!(block_on(self.database().retry(id, self.now)).unwrap().map(told), expected);
     }
 
     fn prune(&mut self) {
@@ -315,7 +321,7 @@ impl Driver {
         let (keep, most) = (self.random.below(4), usize::try_from(self.random.below(5)).unwrap());
         let prune = Prune { owner, ended_before, keep, most, ..Prune::default() };
         let expected = self.model.prune(&prune);
-        assert_eq!(wait(self.database().prune(prune)).unwrap(), expected);
+        assert_eq!(block_on(self.database().prune(prune)).unwrap(), expected);
         let kept: BTreeSet<_> = self.model.jobs().into_iter().map(|job| job.id).collect();
         self.accepted.retain(|id| kept.contains(id));
         self.before.retain(|id, _| kept.contains(id));
