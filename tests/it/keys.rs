@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use fumehood_tests::{Finished, Server, wat};
+use fumehood_tests::{Client, Finished, Server, wat};
 use serde_json::{Value, json};
 
 #[test]
@@ -59,6 +59,28 @@ fn a_key_for_calls_cannot_administrate() {
             format!("key `{id}` may not {what}: it needs the role `admin`")
         );
     }
+}
+
+#[test]
+fn a_key_for_calls_is_told_nothing_of_the_machine_or_of_other_keys() {
+    let server = Server::setup().api("add", wat("add")).file("broken.wasm", "hello").start();
+    server.admin().upload("sent", &wat("add")).expect(201);
+    let (_, caller) = server.admin().new_key("ci", "call");
+    let list = |client: &Client| client.get("/api/v1/modules").value();
+
+    let (all, told) = (list(server.admin()), list(&caller));
+
+    let folder = server.apis().display().to_string();
+    assert!(all["modules"][0]["path"].as_str().unwrap().starts_with(&folder), "{all}");
+    assert_eq!((&all["modules"][1]["installed_by"], all["problems"].as_array().unwrap().len()), (&json!("admin"), 1));
+    assert_eq!((&told["modules"][0]["name"], &told["modules"][1]["name"]), (&json!("add"), &json!("sent")));
+    let shown = ["add", "sent"].map(|name| caller.get(&format!("/api/v1/modules/{name}")).value());
+    for told in [told, shown[0].clone(), shown[1].clone()] {
+        let told = told.to_string();
+        let hidden = [&folder, "installed_by", "\"path\"", "broken", "problems"];
+        assert!(hidden.iter().all(|hidden| !told.contains(*hidden)), "{told}");
+    }
+    assert_eq!(caller.get("/api/v1/health/detailed").value()["problems"], 1);
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub(crate) struct Used {
     pub(crate) http_requests: u64,
     /// Bytes of requests and answers that are under way.
     pub(crate) http_held: Arc<AtomicUsize>,
-    /// Secrets that were handed to the guest, so that they can be struck from what it prints.
+    /// Secrets that were handed to the guest, or sent for it to a server that may echo them, so that they can be struck from what it prints.
     pub(crate) secrets: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ impl Visit {
         self.about.witness.spent(&self.about.module, what);
     }
 
-    /// Remember that the guest was handed the value of a secret.
+    /// Remember that the guest was handed the value of a secret, or may be by who was sent it.
     pub(crate) fn remember_secret(&self, value: &str) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if !used.secrets.iter().any(|known| known == value) {
@@ -176,6 +176,7 @@ impl Visit {
     async fn secrets_of(&self, listening: &Listening) -> Vec<String> {
         let granted = self.about.grants.iter().filter_map(|grant| match grant {
             Grant::Secret(name) => Some(name.as_str()),
+            Grant::Http(grant) => grant.credential.as_ref().map(|credential| credential.secret.as_str()),
             _ => None,
         });
         let granted = listening.granted(&self.desk.secrets, granted).await;
@@ -188,7 +189,7 @@ impl Visit {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Secrets that the guest was handed.
+    /// Secrets that the guest was handed, or may have been by who was sent them.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).secrets.clone()

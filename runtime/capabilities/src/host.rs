@@ -68,9 +68,11 @@ pub trait Host: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 pub struct Nothing;
 
-impl Host for Nothing {
-    fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
-        Box::pin(std::future::ready(match ask {
+impl Nothing {
+    /// What it says to `ask`, at once.
+    #[must_use]
+    pub fn reply(ask: &Ask) -> Reply {
+        match ask {
             Ask::Http(_) => Reply::Http(Err(http::Refused::Denied)),
             Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Denied)),
             Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Denied)),
@@ -79,6 +81,12 @@ impl Host for Nothing {
             Ask::Told(_) => Reply::Told,
             Ask::Checkpoint(_) => Reply::Checkpoint(Err(job::Refused::NotAJob)),
             Ask::Resumed => Reply::Resumed(None),
-        }))
+        }
+    }
+}
+
+impl Host for Nothing {
+    fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
+        Box::pin(std::future::ready(Self::reply(&ask)))
     }
 }

@@ -146,6 +146,19 @@ impl fmt::Debug for Response {
 }
 
 impl Verb {
+    /// How many bytes a guest hands over with it.
+    fn handed_bytes(&self) -> usize {
+        match self {
+            Self::Open => 0,
+            Self::Get(keys) | Self::Delete(keys) => keys.iter().map(String::len).sum(),
+            Self::Set(values) => values.iter().map(|(key, value)| key.len() + value.len()).sum(),
+            Self::Keys { after } => after.as_ref().map_or(0, String::len),
+            Self::Increment { key, .. } => key.len(),
+            // What was there had come from the server.
+            Self::Swap { key, to, .. } => key.len() + to.len(),
+        }
+    }
+
     /// Whether it stays within the bounds of one request.
     fn check(&self) -> Result<(), Refused> {
         match self {
@@ -231,9 +244,9 @@ impl Buckets {
             }
             return Err(Refused::Denied);
         };
+        verb.check()?;
         visit.note(grant, true);
         let Grant::KeyValue(KeyValueGrant { quota, ttl, .. }) = grant else { return Err(Refused::Denied) };
-        verb.check()?;
         let room = Room { bytes: quota.bytes, keys: quota.count, ttl: *ttl };
         let name_of_bucket = bucket.clone();
         let name = BucketName { module: visit.about().module.clone(), bucket };

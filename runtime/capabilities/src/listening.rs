@@ -130,6 +130,9 @@ mod tests {
 
     const SECRET: &str = "correct-horse";
 
+    /// What the server sends to others for the guest.
+    const CREDENTIAL: &str = "battery-staple";
+
     #[derive(Default)]
     struct Ear {
         attempt: Option<u32>,
@@ -185,6 +188,7 @@ mod tests {
         let database = directory.database().unwrap();
         let secrets = directory.secrets(&database);
         secrets.set("TOKEN", SECRET, "test").unwrap();
+        secrets.set("KEY", CREDENTIAL, "test").unwrap();
         let desk = Desk {
             http: Egress::new(&crate::http::Config::default()).unwrap(),
             keyvalue: Buckets::new(database),
@@ -192,7 +196,7 @@ mod tests {
         };
         let visit = desk.visit(About {
             module: "m".parse().unwrap(),
-            grants: Arc::new([Grant::Secret("TOKEN".into())]),
+            grants: Arc::new([Grant::Secret("TOKEN".into()), "http:https://a.test,bearer=KEY".parse().unwrap()]),
             limits: Limits::default(),
             deadline: Instant::now() + Duration::from_secs(20),
             witness: Arc::new(Nobody),
@@ -218,6 +222,18 @@ mod tests {
         let told = |text: &str| Told::Output { stream: Stream::Stderr, text: text.into() };
         assert_eq!(*ear.told.lock().unwrap(), [told("it is [secret], or "), told("[secret]")]);
         assert_eq!(ear.progress.lock().unwrap()[0].message.as_deref(), Some("[secret]"));
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_struck_out_also_where_an_earlier_call_has_seen_it_echoed() {
+        let ear = Arc::new(Ear { attempt: Some(2), ..Ear::default() });
+        let (visit, _data) = visit(&ear);
+
+        visit.ask(print("sent battery-staple.")).await;
+        visit.over();
+
+        let told = |text: &str| Told::Output { stream: Stream::Stderr, text: text.into() };
+        assert_eq!(*ear.told.lock().unwrap(), [told("sent [secret].")]);
     }
 
     #[tokio::test]

@@ -32,7 +32,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(query) => Ok(Self(query.0)),
-            Err(rejection) => Err(Problem::new(Code::Malformed, rejection.body_text())),
+            Err(rejection) => {
+                let said = rejection.body_text();
+                let what = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
+                Err(Problem::new(Code::Malformed, format!("after `?` is not what is expected here: {what}")))
+            }
         }
     }
 }

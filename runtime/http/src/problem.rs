@@ -17,6 +17,8 @@ pub struct Problem {
     message: String,
     details: Option<Value>,
     retry_after: Option<Duration>,
+    /// Where it is not that of the code.
+    status: Option<StatusCode>,
 }
 
 /// Say what kinds of things were denied, and whom to ask.
@@ -89,7 +91,15 @@ impl Problem {
     /// A failure of this kind, told in this sentence.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: None, retry_after: None }
+        Self { code, message: message.into(), details: None, retry_after: None, status: None }
+    }
+
+    /// A request that did not arrive in time, told in this sentence.
+    ///
+    /// RFC 9110 §15.5.9: 408, which clients know as theirs to send again. To who reads codes it is a request that broke off.
+    #[must_use]
+    pub(crate) fn too_slow(message: String) -> Self {
+        Self { status: Some(StatusCode::REQUEST_TIMEOUT), ..Self::new(Code::Malformed, message) }
     }
 
     /// The same with `details` that a program can read.
@@ -163,9 +173,13 @@ impl Problem {
         self.details.as_ref()
     }
 
+    fn status(&self) -> StatusCode {
+        self.status.unwrap_or_else(|| status_of(self.code))
+    }
+
     /// The answer, with the id of its request.
     pub(crate) fn render(&self, request: &RequestId) -> Response {
-        let status = status_of(self.code);
+        let status = self.status();
         let body = Document {
             kind: format!("https://fumehood.dev/errors/{}", self.code),
             title: title_of(self.code),
@@ -184,6 +198,10 @@ impl Problem {
         let temporary = matches!(self.code, Code::Busy | Code::Unavailable);
         if let Some(after) = self.retry_after.or_else(|| temporary.then_some(Duration::from_secs(1))) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // RFC 9110 §15.5.9: nobody waits for the rest of it.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if self.code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"fumehood\""));
@@ -224,14 +242,14 @@ impl From<DispatchError> for Problem {
                 (!lines.is_empty()).then(|| messages.collect())
             }
         };
-        Self { code, message: error.to_string(), details, retry_after }
+        Self { details, retry_after, ..Self::new(code, error.to_string()) }
     }
 }
 
 impl IntoResponse for Problem {
     /// An empty answer that carries the problem: the edge renders it, because only the edge knows the request's id.
     fn into_response(self) -> Response {
-        let mut response = status_of(self.code).into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }

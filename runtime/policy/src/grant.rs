@@ -33,7 +33,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use syntax::{Options, split};
 
 pub use files::{FileAccess, FilesGrant};
-pub use http::{Credential, HostPattern, HttpGrant, Scheme};
+pub use http::{Credential, HostPattern, HttpGrant, Scheme, is_of_connection};
 pub use http_match::HttpUse;
 pub use invoke::InvokeGrant;
 pub use keyvalue::KeyValueGrant;

@@ -13,7 +13,7 @@ pub use access::{Action, Forbidden};
 pub use fumehood_model::Lowered;
 pub use grant::{
     Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, HttpUse, InvokeGrant, KeyValueGrant,
-    NamedValue, Quota, Scheme, ScratchGrant,
+    NamedValue, Quota, Scheme, ScratchGrant, is_of_connection,
 };
 pub use limits::{Bound, Limits};
 pub use review::OnNewPermissions;

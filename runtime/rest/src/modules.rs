@@ -5,7 +5,8 @@ use axum::{
 };
 use fumehood_dispatch::{Dispatcher, Installed, Module, Origin, Overwrite, Problem as Unserved};
 use fumehood_http::{Caller, Path, Problem};
-use fumehood_model::{Code, Digest, Lowered, ModuleName, Timestamp};
+use fumehood_model::{Code, Digest, Lowered, ModuleName, Principal, Timestamp};
+use fumehood_policy::Action;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,8 +23,9 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ModuleList {
     modules: Vec<ModuleEntry>,
-    /// Files and stored modules that are not served, and why.
-    problems: Vec<ProblemEntry>,
+    /// Files and stored modules that are not served, and why: for who may review. `health/detailed` tells all how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<Vec<ProblemEntry>>,
 }
 
 /// A module in a list.
@@ -36,10 +38,10 @@ pub(crate) struct ModuleEntry {
     /// Size of the component.
     size_bytes: u64,
     source: Source,
-    /// The file, where the source is one.
+    /// The file, where the source is one: for who may review.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
-    /// Name of the key that uploaded it.
+    /// Name of the key that uploaded it: for who may review.
     #[serde(skip_serializing_if = "Option::is_none")]
     installed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +50,7 @@ pub(crate) struct ModuleEntry {
     compatibility: Compatibility,
     /// How many of its functions are tools.
     tools: usize,
-    /// The component of a version that waits to be reviewed.
+    /// The component of a version that waits to be reviewed: for who may do that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     waiting: Option<Digest>,
@@ -105,6 +107,31 @@ pub(crate) struct ModuleDetail {
     limits: Lowered,
 }
 
+/// How much of a module somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// Everything, for who may review.
+    All,
+    /// What is of use to call it, and nothing of the machine or of other keys.
+    Tools,
+}
+
+impl Sight {
+    fn of(principal: &Principal) -> Self {
+        if Action::Review.check(principal).is_ok() { Self::All } else { Self::Tools }
+    }
+}
+
+impl ModuleEntry {
+    /// What of it is told with this sight.
+    fn seen(self, sight: Sight) -> Self {
+        match sight {
+            Sight::All => self,
+            Sight::Tools => Self { path: None, installed_by: None, waiting: None, ..self },
+        }
+    }
+}
+
 fn is_none(limits: &Lowered) -> bool {
     *limits == Lowered::default()
 }
@@ -158,8 +185,9 @@ pub(crate) async fn list(
     Caller(principal): Caller,
 ) -> Result<Json<ModuleList>, Problem> {
     let catalogue = door.catalogue(&principal)?;
-    let modules = catalogue.modules().map(|module| entry(module, &door)).collect();
-    let problems = catalogue.problems().iter().map(problem_entry).collect();
+    let sight = Sight::of(&principal);
+    let modules = catalogue.modules().map(|module| entry(module, &door).seen(sight)).collect();
+    let problems = (sight == Sight::All).then(|| catalogue.problems().iter().map(problem_entry).collect());
     Ok(Json(ModuleList { modules, problems }))
 }
 
@@ -172,7 +200,9 @@ pub(crate) async fn show(
     Caller(principal): Caller,
     Path(name): Path<String>,
 ) -> Result<Json<ModuleDetail>, Problem> {
-    Ok(Json(detail(&*door.module(&principal, &name)?, &door)))
+    let mut shown = detail(&*door.module(&principal, &name)?, &door);
+    shown.module = shown.module.seen(Sight::of(&principal));
+    Ok(Json(shown))
 }
 
 /// Upload a component under this name, new or in place of the one that has it.
@@ -266,6 +296,7 @@ fn problem_entry(problem: &Unserved) -> ProblemEntry {
     ProblemEntry { path: problem.path.display().to_string(), reason: problem.reason.clone() }
 }
 
+/// Everything about a module, for who may review it.
 pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
     let functions = module.tools.iter().map(|tool| FunctionEntry {
         name: tool.function.clone(),

@@ -8,8 +8,6 @@ use tokio::{
     task::{AbortHandle, JoinHandle},
 };
 
-use crate::error::SandboxError;
-
 /// How much lower the priority of a background thread is, as `nice` counts.
 ///
 /// Ten gives a thread that answers requests about ten times the share of one that runs a loop.
@@ -47,14 +45,14 @@ impl Background {
         Ok(Self { runtime: Arc::new(Owned(Some(runtime))) })
     }
 
-    /// Run `work` to its end. When the returned future is dropped, `cancelled` tells it so, and it is stopped soon after.
+    /// Run `work` to its end; nothing comes of it if it panics. When the returned future is dropped, `cancelled` tells it so, and it is stopped soon after.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
         cancelled: Cancelled,
-    ) -> Result<T, SandboxError> {
+    ) -> Option<T> {
         let mut task = self.spawn(work, cancelled);
-        (&mut task.task).await.map_err(|_| SandboxError::Lost)
+        (&mut task.task).await.ok()
     }
 
     /// Run `work`, until its end or until what is returned is dropped.

@@ -54,13 +54,18 @@ impl Chamber {
         call: Call,
         place: impl Send + 'static,
     ) -> Result<Finished, SandboxError> {
+        let (started, digest) = (Instant::now(), call.digest);
         let cancelled = Cancelled::default();
         let mut running = Box::pin(self.start(ready, call, cancelled.clone(), place)?);
         // Most calls end within their first slice, here and now.
         if let Poll::Ready(finished) = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await {
             return finished;
         }
-        self.background().run(running, cancelled).await?
+        self.background().run(running, cancelled).await.unwrap_or_else(|| {
+            tracing::error!(component = %digest, blame = "host", "A call was lost because the server panicked in it");
+            // As when a worker process dies: the guest had begun, and what it has done by then is done.
+            Ok(Finished::stopped(StopReason::Trap { crash: Crash::Process }, started))
+        })
     }
 
     /// The call as a future that does nothing until it is polled; its arguments are checked now.

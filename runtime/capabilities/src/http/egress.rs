@@ -182,6 +182,8 @@ impl Egress {
             let (name, value) = header(credential, secret).ok_or(Refused::NoCredential)?;
             // The guest's own header of that name gives way.
             admitted.headers.insert(name, value);
+            // Who is sent it may send it back, and the guest may print what it was sent.
+            visit.remember_secret(secret);
         }
         let stream = dial::connect(&addresses, by).await?;
         let exchange = Exchange {

@@ -1,3 +1,4 @@
+use fumehood_policy::is_of_connection;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_bytes::ByteBuf;
 
@@ -8,21 +9,9 @@ const EACH: usize = 32;
 
 /// Whether a header is about the connection or the framing of the message, which are ours alone.
 ///
-/// RFC 9110 §7.6.1, with the ones that were used for the same before it.
+/// Grants have the same list: a header that would be taken away here cannot be granted a secret.
 pub(crate) fn is_ours(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 8] = [
-        header::CONNECTION,
-        header::HOST,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::TE,
-        header::TRAILER,
-        header::EXPECT,
-        header::CONTENT_LENGTH,
-    ];
-    NAMES.contains(name)
-        || matches!(name.as_str(), "keep-alive" | "http2-settings")
-        || name.as_str().starts_with("proxy-")
+    is_of_connection(name.as_str())
 }
 
 /// The headers of a request that may leave, without ours.
@@ -66,30 +55,46 @@ fn bounded(count: usize, bytes: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use fumehood_policy::Grant;
+
     use super::*;
 
     fn pairs(headers: &[(&str, &str)]) -> Vec<(String, ByteBuf)> {
         headers.iter().map(|(name, value)| ((*name).to_owned(), ByteBuf::from(value.as_bytes()))).collect()
     }
 
+    const OURS: [&str; 13] = [
+        "Connection",
+        "Host",
+        "Transfer-Encoding",
+        "Content-Length",
+        "Upgrade",
+        "TE",
+        "Trailer",
+        "Keep-Alive",
+        "Expect",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "Proxy-Anything",
+        "HTTP2-Settings",
+    ];
+
+    #[test]
+    fn what_does_not_leave_cannot_be_granted_a_secret_and_what_can_leaves() {
+        let granted = |name: &str| format!("http:https://a.test,header.{name}=TOKEN").parse::<Grant>().is_ok();
+
+        for name in OURS {
+            assert!(!granted(name), "{name}");
+        }
+        for name in ["Authorization", "X-Api-Key", "Cookie", "Proxy", "TE-1"] {
+            assert!(granted(name), "{name}");
+            assert_eq!(outgoing(&pairs(&[(name, "x")])).unwrap().len(), 1, "{name}");
+        }
+    }
+
     #[test]
     fn what_concerns_the_connection_or_the_framing_does_not_leave() {
-        let ours = [
-            "Connection",
-            "Host",
-            "Transfer-Encoding",
-            "Content-Length",
-            "Upgrade",
-            "TE",
-            "Trailer",
-            "Keep-Alive",
-            "Expect",
-            "Proxy-Authorization",
-            "Proxy-Connection",
-            "Proxy-Anything",
-            "HTTP2-Settings",
-        ];
-        for name in ours {
+        for name in OURS {
             assert_eq!(outgoing(&pairs(&[(name, "x"), ("Accept", "y")])).unwrap().len(), 1, "{name}");
         }
     }

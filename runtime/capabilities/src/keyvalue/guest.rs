@@ -131,71 +131,95 @@ impl From<Refused> for Fault {
 /// A reply of another kind than what was asked for.
 const MIXED_UP: Fault = Fault::Other("the store failed");
 
-async fn ask(host: &Arc<dyn Host>, bucket: &str, verb: Verb) -> Result<Response, Fault> {
-    match host.ask(Ask::KeyValue(Request { bucket: bucket.to_owned(), verb })).await {
-        Reply::KeyValue(answer) => Ok(answer?),
-        Reply::Http(_)
-        | Reply::Secret(_)
-        | Reply::Invoke(_)
-        | Reply::Progress
-        | Reply::Told
-        | Reply::Checkpoint(_)
-        | Reply::Resumed(_) => Err(MIXED_UP),
+/// What is asked of a bucket. What the guest has handed over with it is counted.
+struct Question {
+    host: Arc<dyn Host>,
+    bucket: String,
+    verb: Verb,
+}
+
+impl Question {
+    async fn ask(self) -> Result<Response, Fault> {
+        // The host side looks too. What it would refuse is kept from it here, where it is a matter of this guest alone.
+        self.verb.check()?;
+        match self.host.ask(Ask::KeyValue(Request { bucket: self.bucket, verb: self.verb })).await {
+            Reply::KeyValue(answer) => Ok(answer?),
+            Reply::Http(_)
+            | Reply::Secret(_)
+            | Reply::Invoke(_)
+            | Reply::Progress
+            | Reply::Told
+            | Reply::Checkpoint(_)
+            | Reply::Resumed(_) => Err(MIXED_UP),
+        }
     }
-}
 
-async fn done(host: &Arc<dyn Host>, bucket: &str, verb: Verb) -> Result<(), Fault> {
-    ask(host, bucket, verb).await.map(drop)
-}
-
-async fn values(host: &Arc<dyn Host>, bucket: &str, keys: Vec<String>) -> Result<Vec<Option<ByteBuf>>, Fault> {
-    let asked = keys.len();
-    match ask(host, bucket, Verb::Get(keys)).await? {
-        Response::Values(values) if values.len() == asked => Ok(values),
-        _ => Err(MIXED_UP),
+    async fn done(self) -> Result<(), Fault> {
+        self.ask().await.map(drop)
     }
-}
 
-async fn value(host: &Arc<dyn Host>, bucket: &str, key: String) -> Result<Option<ByteBuf>, Fault> {
-    Ok(values(host, bucket, vec![key]).await?.pop().flatten())
-}
-
-async fn page(host: &Arc<dyn Host>, bucket: &str, after: Option<String>) -> Result<(Vec<String>, bool), Fault> {
-    match ask(host, bucket, Verb::Keys { after }).await? {
-        Response::Keys { keys, more } => Ok((keys, more)),
-        _ => Err(MIXED_UP),
+    async fn values(self) -> Result<Vec<Option<ByteBuf>>, Fault> {
+        let Verb::Get(keys) = &self.verb else { return Err(MIXED_UP) };
+        let asked = keys.len();
+        match self.ask().await? {
+            Response::Values(values) if values.len() == asked => Ok(values),
+            _ => Err(MIXED_UP),
+        }
     }
-}
 
-async fn increment(host: &Arc<dyn Host>, bucket: &str, key: String, by: i64) -> Result<i64, Fault> {
-    match ask(host, bucket, Verb::Increment { key, by }).await? {
-        Response::Number(number) => Ok(number),
-        _ => Err(MIXED_UP),
+    async fn value(self) -> Result<Option<ByteBuf>, Fault> {
+        Ok(self.values().await?.pop().flatten())
+    }
+
+    async fn page(self) -> Result<(Vec<String>, bool), Fault> {
+        match self.ask().await? {
+            Response::Keys { keys, more } => Ok((keys, more)),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    async fn number(self) -> Result<i64, Fault> {
+        match self.ask().await? {
+            Response::Number(number) => Ok(number),
+            _ => Err(MIXED_UP),
+        }
     }
 }
 
 impl<X: Send> Guest<X> {
-    /// Where to ask, and for which bucket.
-    fn bucket(&self, bucket: &Resource<Bucket>) -> wasmtime::Result<(Arc<dyn Host>, String)> {
-        Ok((Arc::clone(&self.host), self.table.get(bucket)?.name.clone()))
+    /// What is asked of an open bucket.
+    fn question(&mut self, bucket: &Resource<Bucket>, verb: Verb) -> wasmtime::Result<Question> {
+        let bucket = self.table.get(bucket)?.name.clone();
+        self.question_to(bucket, verb)
     }
 
-    async fn open_bucket(&mut self, identifier: String) -> Result<Resource<Bucket>, Fault> {
+    fn question_to(&mut self, bucket: String, verb: Verb) -> wasmtime::Result<Question> {
+        self.handed.count(verb.handed_bytes())?;
+        Ok(Question { host: Arc::clone(&self.host), bucket, verb })
+    }
+
+    async fn open_bucket(&mut self, identifier: String) -> wasmtime::Result<Result<Resource<Bucket>, Fault>> {
+        self.handed.count(identifier.len())?;
         if identifier.len() > super::MAX_BUCKET {
-            return Err(Fault::Denied);
+            return Ok(Err(Fault::Denied));
         }
-        done(&self.host, &identifier, Verb::Open).await?;
-        self.table.push(Bucket { name: identifier }).map_err(|_| Fault::Other("too many handles"))
+        if let Err(fault) = self.question_to(identifier.clone(), Verb::Open)?.done().await {
+            return Ok(Err(fault));
+        }
+        Ok(self.table.push(Bucket { name: identifier }).map_err(|_| Fault::Other("too many handles")))
     }
 
     /// A handle for what is under `key` now.
-    async fn look(&mut self, bucket: String, key: String) -> Result<Resource<Cas>, Fault> {
+    async fn look(&mut self, bucket: String, key: String) -> wasmtime::Result<Result<Resource<Cas>, Fault>> {
         if Arc::strong_count(&self.keyvalue.swaps) > MAX_SWAPS {
-            return Err(Fault::Other("too many handles for swapping"));
+            return Ok(Err(Fault::Other("too many handles for swapping")));
         }
-        let seen = value(&self.host, &bucket, key.clone()).await?;
+        let seen = match self.question_to(bucket.clone(), Verb::Get(vec![key.clone()]))?.value().await {
+            Ok(seen) => seen,
+            Err(fault) => return Ok(Err(fault)),
+        };
         let cas = Cas { bucket, key, seen, _counted: Arc::clone(&self.keyvalue.swaps) };
-        self.table.push(cas).map_err(|_| Fault::Other("too many handles"))
+        Ok(self.table.push(cas).map_err(|_| Fault::Other("too many handles")))
     }
 }
 
@@ -216,7 +240,7 @@ macro_rules! version {
                 &mut self,
                 identifier: String,
             ) -> wasmtime::Result<Result<Resource<Bucket>, $version::store::Error>> {
-                Ok(self.open_bucket(identifier).await.map_err(Into::into))
+                Ok(self.open_bucket(identifier).await?.map_err(Into::into))
             }
         }
 
@@ -226,9 +250,7 @@ macro_rules! version {
                 bucket: Resource<Bucket>,
                 keys: Vec<String>,
             ) -> wasmtime::Result<Result<Vec<$version::Found>, $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
-                self.handed.count(keys.iter().map(String::len).sum())?;
-                let found = values(&host, &bucket, keys.clone()).await;
+                let found = self.question(&bucket, Verb::Get(keys.clone()))?.values().await;
                 Ok(found.map(|values| keys.into_iter().zip(values).map($version::found).collect()).map_err(Into::into))
             }
 
@@ -237,10 +259,8 @@ macro_rules! version {
                 bucket: Resource<Bucket>,
                 values: Vec<(String, Vec<u8>)>,
             ) -> wasmtime::Result<Result<(), $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
-                self.handed.count(values.iter().map(|(key, value)| key.len() + value.len()).sum())?;
                 let values = values.into_iter().map(|(key, value)| (key, value.into())).collect();
-                Ok(done(&host, &bucket, Verb::Set(values)).await.map_err(Into::into))
+                Ok(self.question(&bucket, Verb::Set(values))?.done().await.map_err(Into::into))
             }
 
             async fn delete_many(
@@ -248,9 +268,7 @@ macro_rules! version {
                 bucket: Resource<Bucket>,
                 keys: Vec<String>,
             ) -> wasmtime::Result<Result<(), $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
-                self.handed.count(keys.iter().map(String::len).sum())?;
-                Ok(done(&host, &bucket, Verb::Delete(keys)).await.map_err(Into::into))
+                Ok(self.question(&bucket, Verb::Delete(keys))?.done().await.map_err(Into::into))
             }
         }
 
@@ -260,8 +278,7 @@ macro_rules! version {
                 bucket: Resource<Bucket>,
                 key: String,
             ) -> wasmtime::Result<Result<Option<Vec<u8>>, $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
-                let found = value(&host, &bucket, key).await;
+                let found = self.question(&bucket, Verb::Get(vec![key]))?.value().await;
                 Ok(found.map(|value| value.map(ByteBuf::into_vec)).map_err(Into::into))
             }
 
@@ -271,9 +288,7 @@ macro_rules! version {
                 key: String,
                 value: Vec<u8>,
             ) -> wasmtime::Result<Result<(), $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
-                self.handed.count(key.len() + value.len())?;
-                Ok(done(&host, &bucket, Verb::Set(vec![(key, value.into())])).await.map_err(Into::into))
+                Ok(self.question(&bucket, Verb::Set(vec![(key, value.into())]))?.done().await.map_err(Into::into))
             }
 
             async fn delete(
@@ -281,8 +296,7 @@ macro_rules! version {
                 bucket: Resource<Bucket>,
                 key: String,
             ) -> wasmtime::Result<Result<(), $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
-                Ok(done(&host, &bucket, Verb::Delete(vec![key])).await.map_err(Into::into))
+                Ok(self.question(&bucket, Verb::Delete(vec![key]))?.done().await.map_err(Into::into))
             }
 
             async fn exists(
@@ -290,8 +304,8 @@ macro_rules! version {
                 bucket: Resource<Bucket>,
                 key: String,
             ) -> wasmtime::Result<Result<bool, $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
-                Ok(value(&host, &bucket, key).await.map(|value| value.is_some()).map_err(Into::into))
+                let found = self.question(&bucket, Verb::Get(vec![key]))?.value().await;
+                Ok(found.map(|value| value.is_some()).map_err(Into::into))
             }
 
             async fn list_keys(
@@ -299,12 +313,11 @@ macro_rules! version {
                 bucket: Resource<Bucket>,
                 cursor: Option<$version::Cursor>,
             ) -> wasmtime::Result<Result<$version::store::KeyResponse, $version::store::Error>> {
-                let (host, bucket) = self.bucket(&bucket)?;
                 let after = match $version::after(&self.keyvalue, cursor) {
                     Ok(after) => after,
                     Err(fault) => return Ok(Err(fault.into())),
                 };
-                let (keys, more) = match page(&host, &bucket, after).await {
+                let (keys, more) = match self.question(&bucket, Verb::Keys { after })?.page().await {
                     Ok(page) => page,
                     Err(fault) => return Ok(Err(fault.into())),
                 };
@@ -331,9 +344,8 @@ impl<X: Send> draft::atomics::Host for Guest<X> {
         key: String,
         delta: u64,
     ) -> wasmtime::Result<Result<u64, draft::store::Error>> {
-        let (host, bucket) = self.bucket(&bucket)?;
         let Ok(by) = i64::try_from(delta) else { return Ok(Err(Fault::from(Refused::NotANumber).into())) };
-        let sum = increment(&host, &bucket, key, by).await;
+        let sum = self.question(&bucket, Verb::Increment { key, by })?.number().await;
         // Through the newer version a number can have become negative, which this one cannot say.
         let sum = sum.and_then(|sum| u64::try_from(sum).map_err(|_| Refused::NotANumber.into()));
         Ok(sum.map_err(Into::into))
@@ -347,8 +359,7 @@ impl<X: Send> draft2::atomics::Host for Guest<X> {
         key: String,
         delta: i64,
     ) -> wasmtime::Result<Result<i64, draft2::store::Error>> {
-        let (host, bucket) = self.bucket(&bucket)?;
-        Ok(increment(&host, &bucket, key, delta).await.map_err(Into::into))
+        Ok(self.question(&bucket, Verb::Increment { key, by: delta })?.number().await.map_err(Into::into))
     }
 
     async fn swap(
@@ -356,13 +367,12 @@ impl<X: Send> draft2::atomics::Host for Guest<X> {
         cas: Resource<Cas>,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), draft2::atomics::CasError>> {
-        self.handed.count(value.len())?;
         let Cas { bucket, key, seen, .. } = self.table.delete(cas)?;
         let store_error = |fault: Fault| draft2::atomics::CasError::StoreError(fault.into());
         let verb = Verb::Swap { key: key.clone(), from: seen, to: value.into() };
-        match ask(&self.host, &bucket, verb).await {
+        match self.question_to(bucket.clone(), verb)?.ask().await {
             Ok(Response::Swapped(true)) => Ok(Ok(())),
-            Ok(Response::Swapped(false)) => Ok(Err(match self.look(bucket, key).await {
+            Ok(Response::Swapped(false)) => Ok(Err(match self.look(bucket, key).await? {
                 Ok(fresh) => draft2::atomics::CasError::CasFailed(fresh),
                 Err(fault) => store_error(fault),
             })),
@@ -378,8 +388,8 @@ impl<X: Send> draft2::atomics::HostCas for Guest<X> {
         bucket: Resource<Bucket>,
         key: String,
     ) -> wasmtime::Result<Result<Resource<Cas>, draft2::store::Error>> {
-        let (_, bucket) = self.bucket(&bucket)?;
-        Ok(self.look(bucket, key).await.map_err(Into::into))
+        let bucket = self.table.get(&bucket)?.name.clone();
+        Ok(self.look(bucket, key).await?.map_err(Into::into))
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> wasmtime::Result<Result<Option<Vec<u8>>, draft2::store::Error>> {
@@ -399,4 +409,115 @@ pub(crate) fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime
     draft2::store::add_to_linker::<_, HasSelf<Guest<X>>>(linker, |guest| guest)?;
     draft2::atomics::add_to_linker::<_, HasSelf<Guest<X>>>(linker, |guest| guest)?;
     draft2::batch::add_to_linker::<_, HasSelf<Guest<X>>>(linker, |guest| guest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::Pin,
+        sync::Mutex,
+        time::{Duration, Instant},
+    };
+
+    use fumehood_model::ByteSize;
+
+    use super::{
+        draft2::{
+            atomics::{Host as _, HostCas},
+            batch::Host as _,
+            store::{Error, HostBucket},
+        },
+        *,
+    };
+    use crate::{Bounds, Cancelled, Granted, Heard, Setup};
+
+    /// A store that is empty, and remembers what was asked of it.
+    #[derive(Default)]
+    struct Empty(Mutex<Vec<String>>);
+
+    impl Host for Empty {
+        fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
+            let Ask::KeyValue(Request { verb, .. }) = ask else { panic!("another kind of ask") };
+            self.0.lock().unwrap().push(format!("{verb:?}"));
+            let response = match verb {
+                Verb::Get(keys) => Response::Values(vec![None; keys.len()]),
+                Verb::Keys { .. } => Response::Keys { keys: Vec::new(), more: false },
+                Verb::Increment { by, .. } => Response::Number(by),
+                Verb::Swap { .. } => Response::Swapped(true),
+                Verb::Open | Verb::Set(_) | Verb::Delete(_) => Response::Done,
+            };
+            Box::pin(std::future::ready(Reply::KeyValue(Ok(response))))
+        }
+    }
+
+    /// A guest that may hand over so much, and the number of its open bucket.
+    async fn guest(host: &Arc<Empty>, host_bytes: ByteSize) -> (Guest<()>, u32) {
+        let setup = Setup {
+            bounds: Bounds { host_bytes, ..(&fumehood_policy::Limits::default()).into() },
+            granted: Granted::default(),
+            host: Arc::clone(host) as Arc<dyn Host>,
+            deadline: Instant::now() + Duration::from_secs(20),
+            cancelled: Cancelled::default(),
+            heard: Heard::default(),
+        };
+        let mut guest = Guest::new(setup, ());
+        let bucket = draft2::store::Host::open(&mut guest, "b".into()).await.unwrap().unwrap();
+        (guest, bucket.rep())
+    }
+
+    #[tokio::test]
+    async fn a_key_that_no_bucket_takes_does_not_reach_the_server() {
+        let host = Arc::new(Empty::default());
+        let (mut guest, bucket) = guest(&host, ByteSize::mib(64)).await;
+        let (guest, open) = (&mut guest, || Resource::<Bucket>::new_borrow(bucket));
+
+        for key in ["k".repeat(super::super::MAX_KEY + 1), String::new()] {
+            let key = || key.clone();
+            let refusals = [
+                guest.get(open(), key()).await.unwrap().map(drop),
+                guest.set(open(), key(), Vec::new()).await.unwrap(),
+                guest.delete(open(), key()).await.unwrap(),
+                guest.exists(open(), key()).await.unwrap().map(drop),
+                guest.list_keys(open(), Some(key())).await.unwrap().map(drop),
+                guest.get_many(open(), vec![key()]).await.unwrap().map(drop),
+                guest.set_many(open(), vec![(key(), Vec::new())]).await.unwrap(),
+                guest.delete_many(open(), vec![key()]).await.unwrap(),
+                guest.increment(open(), key(), 1).await.unwrap().map(drop),
+                HostCas::new(guest, open(), key()).await.unwrap().map(drop),
+            ];
+            for (position, refused) in refusals.into_iter().enumerate() {
+                let is_told = matches!(&refused, Err(Error::Other(why)) if why.starts_with("a key has"));
+                assert!(is_told, "{position}: {refused:?}");
+            }
+        }
+
+        assert_eq!(*host.0.lock().unwrap(), ["Open"]);
+    }
+
+    #[tokio::test]
+    async fn every_key_is_counted_among_what_a_guest_hands_over() {
+        const KEY: usize = 100;
+        let host = Arc::new(Empty::default());
+        // For the name of the bucket and one key.
+        let (mut one, bucket) = guest(&host, ByteSize(1 + KEY as u64)).await;
+        let open = || Resource::<Bucket>::new_borrow(bucket);
+        let key = || "k".repeat(KEY);
+
+        one.get(open(), key()).await.unwrap().unwrap();
+
+        assert!(one.get(open(), key()).await.is_err());
+        for verb in 0..5 {
+            let (mut none, bucket) = guest(&host, ByteSize(KEY as u64)).await;
+            let open = Resource::<Bucket>::new_borrow(bucket);
+            let exhausted = match verb {
+                0 => none.delete(open, key()).await.is_err(),
+                1 => none.exists(open, key()).await.is_err(),
+                2 => none.list_keys(open, Some(key())).await.is_err(),
+                3 => none.increment(open, key(), 1).await.is_err(),
+                _ => HostCas::new(&mut none, open, key()).await.is_err(),
+            };
+            assert!(exhausted, "{verb}");
+        }
+    }
 }

@@ -19,18 +19,20 @@ const MAX_METHOD: usize = 20;
 /// Most methods, and most addresses, of one grant.
 const MAX_LIST: usize = 16;
 
-/// Headers that belong to the connection or to the server: none of them can carry a secret.
-const OWN_HEADERS: [&str; 10] = [
-    "host",
-    "content-length",
-    "content-type",
-    "transfer-encoding",
+/// Headers about the connection or the framing of a message, beside those that begin with `proxy-`.
+///
+/// RFC 9110 §7.6.1, with the ones that were used for the same before it.
+const OF_CONNECTION: [&str; 10] = [
     "connection",
-    "upgrade",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
     "te",
     "trailer",
-    "expect",
-    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Requests to one place outside.
@@ -81,6 +83,14 @@ pub struct Credential {
     pub prefix: String,
     /// Name of the secret.
     pub secret: String,
+}
+
+/// Whether a header, in lower case, is about the connection or the framing of the message: those are the server's alone.
+///
+/// No guest sends one, and none carries a secret.
+#[must_use]
+pub fn is_of_connection(header: &str) -> bool {
+    OF_CONNECTION.contains(&header) || header.starts_with("proxy-")
 }
 
 impl HttpGrant {
@@ -304,7 +314,7 @@ fn header_name(name: &str) -> Result<String, String> {
     if lower.is_empty() || lower.len() > MAX_LABEL || !lower.bytes().all(fits) {
         return Err(format!("`{}` is not the name of a header, as in `header.x-api-key=API_TOKEN`", shown(name)));
     }
-    if OWN_HEADERS.contains(&lower.as_str()) {
+    if is_of_connection(&lower) || lower == "content-type" {
         return Err(format!("the header {lower} belongs to the connection: it cannot carry a secret"));
     }
     Ok(lower)

@@ -79,6 +79,14 @@ fn what_is_wrong_is_told_with_what_would_be_right() {
         ),
         ("http:https://x,bearer=A,header.x=B", "it has two secrets, and a request carries one"),
         ("http:https://x,header.host=B", "the header host belongs to the connection: it cannot carry a secret"),
+        (
+            "http:https://x,header.Proxy-Authorization=B",
+            "the header proxy-authorization belongs to the connection: it cannot carry a secret",
+        ),
+        (
+            "http:https://x,header.http2-settings=B",
+            "the header http2-settings belongs to the connection: it cannot carry a secret",
+        ),
         ("keyvalue:Cache", "the name of a bucket has 1 to 64 of a-z, 0-9, `_`, `-` and `.`, unlike `Cache`"),
         ("invoke:calculator", "it names no tool: write `invoke:calculator.add`, or `invoke:calculator.*` for all"),
     ] {

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::BytesMut;
 use fumehood_capabilities::{Ask, Cancelled, Host, Reply};
-use fumehood_model::Digest;
+use fumehood_model::{Crash, Digest, StopReason};
 use fumehood_value::Arguments;
 use tokio::sync::{oneshot, watch};
 
@@ -302,8 +302,9 @@ impl Worker {
 
     fn go_on(&self, id: CallId, running: Running, cancelled: Cancelled) {
         let (link, all) = (Arc::clone(&self.link), Arc::clone(&self.running));
-        // Tells the server also when the call is aborted: its place is free only then.
-        let done = Done { link, all, id, end: Some(End::Failed("the call was cancelled".to_owned())) };
+        // Tells the server also when the call is aborted: its place is free only then. The guest had begun by then.
+        let aborted = Finished::stopped(StopReason::Trap { crash: Crash::Process }, Instant::now());
+        let done = Done { link, all, id, end: Some(Ok(aborted).into()) };
         // Held until the call is entered below: it may end before that.
         let mut running_calls = lock(&self.running);
         let work = async move {

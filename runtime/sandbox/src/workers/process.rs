@@ -184,6 +184,8 @@ impl Process {
             Ok(Ok(Report::Failed(what))) => return Err(failed(what)),
             Ok(Ok(other)) => return Err(failed(format!("it said {other:?} before it was ready"))),
             Ok(Err(error)) => {
+                // One that talks nonsense need not end by itself.
+                let _ = child.start_kill();
                 let status = child.wait().await.map_or_else(|error| error.to_string(), ended);
                 let words = last_words(child.stderr.take()).await;
                 return Err(failed(format!("it {status} before it was ready ({error}){words}")));
@@ -547,14 +549,18 @@ impl Process {
     /// Let the host of a call answer what its guest wants.
     fn asked(self: &Arc<Self>, call: CallId, ask: AskId, what: Ask) {
         let mut state = self.state();
-        let open = state.asks.values().filter(|(of, _)| *of == call).count();
-        let host = match state.calls.get(&call) {
-            Some(waiting) if open < MOST_ASKS && !state.asks.contains_key(&ask) => Arc::clone(&waiting.host),
-            // A call that has just ended may have asked before it heard of it.
-            None if open == 0 && state.asks.len() < MOST_ASKS => Arc::new(Nothing),
-            // Nothing that our own code would do.
-            _ => return self.end.notify_one(),
+        let Some(host) = state.calls.get(&call).map(|waiting| Arc::clone(&waiting.host)) else {
+            drop(state);
+            // A call that has just ended may have asked before it heard of it, as often as its guest liked.
+            // That is no fault of its neighbours. These replies are bounded as all others are.
+            let _ = self.send(&Order::Reply { ask, reply: Nothing::reply(&what) });
+            return;
         };
+        let open = state.asks.values().filter(|(of, _)| *of == call).count();
+        if open >= MOST_ASKS || state.asks.contains_key(&ask) {
+            // Nothing that our own code would do.
+            return self.end.notify_one();
+        }
         let process = Arc::clone(self);
         // Entered below, before the task can end: the state is locked until then.
         let task = self.runtime.spawn(async move {

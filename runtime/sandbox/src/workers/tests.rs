@@ -1,17 +1,27 @@
 //! Processes of this very test program, as workers.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
+    io::{Read, Write},
     os::{fd::AsFd, unix::fs::PermissionsExt},
     path::Path,
     process::{Command, Stdio},
 };
 
+use bytes::BytesMut;
+use fumehood_capabilities::{Ask, Heard, Nothing};
 use fumehood_model::ByteSize;
+use fumehood_policy::Limits;
 use fumehood_store::{Access, DataDirectory};
 
 use super::*;
-use crate::compiler::{Compiler, CompilerLimits, Isolation};
+use crate::{
+    compiler::{Compiler, CompilerLimits, Isolation},
+    workers::protocol::{End, Order, Report, read_order, write},
+};
+
+/// Far more than one call may have open.
+const MANY_ASKS: u64 = 100;
 
 /// Run again as a process of its own with one of the tests that are ignored otherwise.
 fn again(test: &str) -> Vec<String> {
@@ -34,8 +44,49 @@ fn panic_in_the_background() {
     let _ = background.handle().block_on(task);
 }
 
+#[test]
+#[ignore = "run by other tests, as a process of its own"]
+fn ask_for_a_call_that_is_gone() {
+    let mut socket = File::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+    let mut input = BytesMut::new();
+    let mut out = Vec::new();
+    write(&Report::Ready(Isolated::default()), &mut out).unwrap();
+    socket.write_all(&out).unwrap();
+    let (mut call, mut answered) = (None, 0);
+    while answered < MANY_ASKS {
+        let mut buffer = [0; 4096];
+        let read = socket.read(&mut buffer).unwrap();
+        assert!(read > 0, "the server has closed the socket");
+        input.extend_from_slice(&buffer[..read]);
+        while let Some(order) = read_order(&mut input).unwrap() {
+            match order {
+                Order::Call { call: begun, .. } => {
+                    call = Some(begun);
+                    let mut asks = Vec::new();
+                    for ask in 0..MANY_ASKS {
+                        write(&Report::Ask { call: begun + 1, ask, what: Ask::Resumed }, &mut asks).unwrap();
+                    }
+                    socket.write_all(&asks).unwrap();
+                }
+                Order::Reply { .. } => answered += 1,
+                _ => {}
+            }
+        }
+    }
+    out.clear();
+    write(&Report::Done { call: call.unwrap(), end: End::Full }, &mut out).unwrap();
+    socket.write_all(&out).unwrap();
+    // Until the server ends it.
+    let _ = socket.read(&mut [0; 1]);
+}
+
 fn settings(program: PathBuf) -> Settings {
-    let arguments = again("be_a_worker");
+    settings_of(program, "be_a_worker")
+}
+
+/// Workers that run this test.
+fn settings_of(program: PathBuf, test: &str) -> Settings {
+    let arguments = again(test);
     Settings { program, arguments, processes: 1, recycle_after: 1_000, max_answer: ByteSize::mib(1), require: false }
 }
 
@@ -116,6 +167,41 @@ async fn a_process_that_does_not_start_is_tried_again() {
     fs::write(&ready, "").unwrap();
 
     eventually("it starts, and nobody had to call", || slot.running().is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_talks_nonsense_before_it_is_ready_is_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let program = home.path().join("program");
+    fs::write(&program, "#!/bin/sh\nprintf '\\377\\377\\377\\377 nonsense' >&0\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let (sandbox, _) = sandbox(&home.path().join("data"), settings(program));
+    let slot = Arc::clone(&sandbox.workers().unwrap().inner.shared[0]);
+
+    let started = tokio::time::timeout(Duration::from_secs(20), slot.process()).await;
+
+    assert!(matches!(started, Ok(Err(SandboxError::Worker { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_a_call_that_is_gone_is_answered_and_harms_no_neighbour() {
+    let home = tempfile::tempdir().unwrap();
+    let (sandbox, digest) = sandbox(home.path(), settings_of(own_program(), "ask_for_a_call_that_is_gone"));
+    let call = Call {
+        digest,
+        function: 0,
+        arguments: fumehood_value::Arguments::Text("{}".to_owned().into()),
+        limits: Limits::default(),
+        deadline: Instant::now() + Duration::from_secs(60),
+        granted: Granted::default(),
+        host: Arc::new(Nothing),
+        heard: Heard::default(),
+        trusted: false,
+    };
+
+    let ended = sandbox.call(call, ()).await;
+
+    assert!(matches!(ended, Err(SandboxError::Full)), "{ended:?}");
 }
 
 #[tokio::test]

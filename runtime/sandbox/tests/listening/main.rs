@@ -103,6 +103,16 @@ fn stopped(finished: &Finished) -> &StopReason {
 }
 
 #[tokio::test]
+async fn a_call_in_which_the_server_panics_ends_as_one_whose_process_died() {
+    let Some(stage) = Stage::new() else { return };
+    let heard = Heard { told: false, attempt: Some(1) };
+
+    let finished = stage.call_failing("keep", r#"{"bytes": 1}"#, heard).await;
+
+    assert_eq!(*stopped(&finished), StopReason::Trap { crash: Crash::Process });
+}
+
+#[tokio::test]
 async fn a_checkpoint_has_a_bound_and_needs_a_job_that_takes_it() {
     let Some(stage) = Stage::new() else { return };
     let keep = |bytes: u32| format!(r#"{{"bytes": {bytes}}}"#);

@@ -118,6 +118,11 @@ impl Stage {
         (finished, host.0.load(Ordering::SeqCst))
     }
 
+    /// Call `function` inside the server, with a host that fails.
+    pub(crate) async fn call_failing(&self, function: &str, arguments: &str, heard: Heard) -> Finished {
+        self.run(Where::Server, function, arguments, Limits::default(), Arc::new(Panicking), heard).await
+    }
+
     async fn run(
         &self,
         at: Where,
@@ -232,6 +237,18 @@ impl Host for Counting {
     fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Nothing.ask(ask)
+    }
+}
+
+/// Thinks for a moment, and fails.
+struct Panicking;
+
+impl Host for Panicking {
+    fn ask(&self, _: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            panic!("our own fault")
+        })
     }
 }
 

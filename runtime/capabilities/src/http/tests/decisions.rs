@@ -217,6 +217,20 @@ async fn a_credential_replaces_the_guests_own_header_where_its_grant_leads() {
 }
 
 #[tokio::test]
+async fn a_credential_that_was_sent_is_struck_out_of_what_the_guest_prints() {
+    let peer = Peer::saying(EMPTY).await;
+    let url = |path: &str| format!("http://127.0.0.1:{}{path}", peer.port);
+    let plain = grant("127.0.0.1", peer.port, &[]);
+    let stage = Stage::new(vec![plain.clone(), with_credential(plain, "/v1")]);
+
+    stage.ask_with(get(&url("/v2")), "hush").await.unwrap();
+    assert_eq!(stage.struck(), Vec::<String>::new());
+    stage.ask_with(get(&url("/v1")), "hush").await.unwrap();
+
+    assert_eq!(stage.struck(), ["hush"]);
+}
+
+#[tokio::test]
 async fn a_credential_that_is_not_there_or_no_header_stops_the_request() {
     let canary = Canary::new();
     let stage = Stage::new(vec![with_credential(grant("127.0.0.1", canary.port, &[]), "/")]);

@@ -95,6 +95,11 @@ impl Stage {
         self.egress.deliver(&self.visit, admitted, secret).await
     }
 
+    /// What is struck out of what the guest prints and logs.
+    pub(crate) fn struck(&self) -> Vec<String> {
+        self.visit.secrets()
+    }
+
     /// What the call was refused.
     pub(crate) fn denied(&self) -> Vec<Grant> {
         self.visit.denied()
