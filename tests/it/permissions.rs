@@ -1,8 +1,8 @@
 //! What modules ask for, are granted, and are held to.
 
-use std::{fs, path::PathBuf, thread};
+use std::{fs, io::Write, path::PathBuf, thread, time::Duration};
 
-use fumehood_tests::{Answer, Client, Finished, Mcp, Server, eventually, guest, parse_wat, wat};
+use fumehood_tests::{Answer, Client, Finished, Mcp, Server, connect, eventually, guest, parse_wat, wat};
 use serde_json::{Value, json};
 
 const ONE: &str = "[[permissions]]\nallow = 'secret:API_TOKEN'\nreason = 'Signs its requests.'\n";
@@ -616,22 +616,29 @@ fn what_is_approved_is_the_version_that_was_reviewed() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();
     let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
-    let approve = |digest: &Value| admin.post("/api/v1/modules/m/permissions/approve", &json!({ "digest": digest }));
+    let approve =
+        |revision: &Value| admin.post("/api/v1/modules/m/permissions/approve", &json!({ "revision": revision }));
+    let revision = || review(admin, "m")["revision"].clone();
     upload(admin, "m", &version(1), ONE).expect(201);
-    let served = review(admin, "m")["digest"].clone();
+    let served = revision();
     upload(admin, "m", &version(2), MORE).expect(202);
-    let reviewed = review(admin, "m")["waiting"]["digest"].clone();
+    let reviewed = revision();
     let shown = run(&["review", "m"]);
-    let next = format!("`fumehood review m --approve --digest {}`", reviewed.as_str().unwrap());
+    let next = format!("`fumehood review m --approve --revision {}`", reviewed.as_str().unwrap());
     assert!(shown.stderr.contains(&next), "{}", shown.stderr);
+    // The same component that asks for something else is not what was reviewed.
+    upload(admin, "m", &version(2), &MORE.replace("api.example.com", "evil.example.com")).expect(202);
+    let asks_more = revision();
+    assert_ne!(asks_more, reviewed);
+    approve(&reviewed).refused(409, "conflict");
     upload(admin, "m", &version(3), &MORE.replace("LOG_LEVEL", "OTHER")).expect(202);
-    let now = review(admin, "m")["waiting"]["digest"].clone();
+    let now = revision();
 
-    for digest in [&reviewed, &served] {
-        let message = approve(digest).refused(409, "conflict").message;
+    for revision in [&reviewed, &asks_more, &served] {
+        let message = approve(revision).refused(409, "conflict").message;
         assert!(message.contains(now.as_str().unwrap()), "{message}");
     }
-    let late = run(&["review", "m", "--approve", "--digest", reviewed.as_str().unwrap()]);
+    let late = run(&["review", "m", "--approve", "--revision", reviewed.as_str().unwrap()]);
 
     assert_eq!((late.code, late.stdout.as_str()), (6, ""), "{}", late.stderr);
     assert_eq!((which(admin, "m"), &review(admin, "m")["grants"]), (json!(1), &json!([])));
@@ -642,6 +649,34 @@ fn what_is_approved_is_the_version_that_was_reviewed() {
     approve(&reviewed).refused(409, "conflict");
     assert_eq!(approve(&now).value()["granted"], json!([]));
     approve(&json!("sha256:0")).refused(400, "malformed");
+}
+
+/// What is stored and what calls are held to must not part, whenever an administrator's connection breaks.
+#[test]
+fn a_permission_is_taken_away_as_a_whole_or_not_at_all_when_the_client_goes_away() {
+    let server = Server::start();
+    let admin = server.admin();
+    upload(admin, "m", &version(1), ONE).expect(201);
+    let request = format!(
+        "DELETE /api/v1/modules/m/permissions?grant=secret:API_TOKEN HTTP/1.1\r\nhost: {}\r\n\
+         authorization: Bearer {}\r\n\r\n",
+        server.address(),
+        admin.key()
+    );
+    for round in 0..30 {
+        grant(admin, "m", "secret:API_TOKEN");
+        let mut stream = connect(server.address());
+        stream.write_all(request.as_bytes()).unwrap();
+        // Now and then before the request is read, while it is worked on, and after it.
+        thread::sleep(Duration::from_micros(round * 100));
+        drop(stream);
+        thread::sleep(Duration::from_millis(30));
+
+        eventually("both agree", || {
+            let review = review(admin, "m");
+            (review["grants"] == json!([])) == (review["asks"][0]["granted"] == "no")
+        });
+    }
 }
 
 #[test]
@@ -708,5 +743,5 @@ fn a_denial_tells_the_operator_the_command_and_the_caller_only_whom_to_ask() {
     };
     let hint = format!("hint: {ask}: it was denied secret");
     assert_eq!(run("m.needed-secret-length").failed(4), format!("error: {needs}\n{hint}"));
-    assert_eq!(run("m.secret-length").failed(1), format!("error: not-granted\n  not-granted\n{hint}"));
+    assert_eq!(run("m.secret-length").failed(1), format!("error: not-granted\n{hint}"));
 }

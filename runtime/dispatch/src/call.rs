@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use fumehood_capabilities::Listener;
-use fumehood_model::{Outcome, Principal, Timestamp, Usage};
+use fumehood_model::{Outcome, Principal, Usage};
 use fumehood_policy::{Action, Limits, Lowered};
 use fumehood_registry::Tool;
 use fumehood_sandbox::Finished;
@@ -66,14 +66,11 @@ impl Dispatcher {
         arguments: Arguments,
         terms: Terms,
     ) -> Result<Answer, DispatchError> {
-        let (at, via) = (Timestamp::now(), terms.via);
+        let note = self.inner.history.begin(tool, principal, terms.via);
         let result = self.take_place(ceiling, principal, tool, arguments, terms).await;
         match &result {
-            Ok(answer) => self.inner.history.note(tool, principal, via, at, Ok(&answer.outcome), answer.usage),
-            Err(error) => {
-                let nothing = Err::<&Outcome<Bytes>, _>(error.code());
-                self.inner.history.note(tool, principal, via, at, nothing, Usage::default());
-            }
+            Ok(answer) => note.ended(&answer.outcome, answer.usage),
+            Err(error) => note.refused(error.code()),
         }
         result
     }

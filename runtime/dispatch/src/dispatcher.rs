@@ -8,6 +8,7 @@ use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
 use fumehood_store::{Blobs, Database, History, Jobs, KeyRing, NodeId, Results, Schedules, Scratch, Secrets};
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::{
     DispatchError,
@@ -251,6 +252,13 @@ impl Dispatcher {
     pub fn max_component(&self) -> ByteSize {
         self.inner.config.max_component
     }
+}
+
+/// Do `work` to its end, also when whoever waits for it goes away: what is on disk and what is in memory must not part.
+pub(crate) async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DispatchError>> + Send + 'static,
+) -> Result<T, DispatchError> {
+    tokio::spawn(work.in_current_span()).await.map_err(|_| DispatchError::Lost)?
 }
 
 /// Run `work`, which blocks, where blocking is allowed.

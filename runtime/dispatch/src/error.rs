@@ -119,13 +119,13 @@ pub enum DispatchError {
         /// The module.
         module: ModuleName,
     },
-    /// Another version was approved than the one that is to be reviewed now.
-    #[error("the version of module {module} that is to be reviewed is {digest} now: review it before you approve it")]
+    /// Something else was approved than what is to be reviewed now.
+    #[error("what is to be reviewed of module {module} is revision {revision} now: review it before you approve it")]
     OtherVersion {
         /// The module.
         module: ModuleName,
-        /// The version that waits, or else the one that is served.
-        digest: Digest,
+        /// That of the version that waits, or else of the one that is served.
+        revision: Digest,
     },
     /// The module's own bound on calls at a time is reached, and too many wait.
     #[error("too many calls of module {module} wait for their turn")]

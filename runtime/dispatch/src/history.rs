@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fumehood_model::{Code, JobId, Outcome, Principal, Timestamp, Usage};
@@ -100,40 +100,9 @@ impl Recorder {
         Self { store, config, sender, flush, receivers, dropped: AtomicU64::new(0) }
     }
 
-    /// Note a call that has ended, or did not take place.
-    pub(crate) fn note<T>(
-        &self,
-        tool: &Tool,
-        principal: &Principal,
-        via: Via,
-        at: Timestamp,
-        outcome: Result<&Outcome<T>, Code>,
-        usage: Usage,
-    ) {
-        if self.store.is_none() {
-            return;
-        }
-        let record = CallRecord {
-            at,
-            tool: tool.name.to_string(),
-            digest: tool.digest,
-            key: principal.key.clone(),
-            via: via.as_str().to_owned(),
-            code: match outcome {
-                Ok(Outcome::Value(_)) => None,
-                Ok(Outcome::ToolError(_)) => Some(Code::ToolError),
-                Ok(Outcome::Stopped(stopped)) => Some(stopped.reason.code()),
-                Err(code) => Some(code),
-            },
-            usage,
-            job: match via {
-                Via::Job(id) => Some(id),
-                _ => None,
-            },
-        };
-        if self.sender.try_send(record).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Begin to write down a call. Whatever becomes of it is noted, also if nobody waits for its end any more.
+    pub(crate) fn begin<'a>(&'a self, tool: &'a Tool, principal: &'a Principal, via: Via) -> Note<'a> {
+        Note { recorder: self, tool, principal, via, at: Timestamp::now(), began: Instant::now(), is_written: false }
     }
 
     fn lost(&self) {
@@ -143,6 +112,67 @@ impl Recorder {
                 calls = dropped,
                 "{dropped} calls are missing from the history: they came faster than it is written"
             );
+        }
+    }
+}
+
+/// A call that is yet to be written down.
+pub(crate) struct Note<'a> {
+    recorder: &'a Recorder,
+    tool: &'a Tool,
+    principal: &'a Principal,
+    via: Via,
+    at: Timestamp,
+    began: Instant,
+    is_written: bool,
+}
+
+impl Note<'_> {
+    /// The call has ended.
+    pub(crate) fn ended<T>(mut self, outcome: &Outcome<T>, usage: Usage) {
+        let code = match outcome {
+            Outcome::Value(_) => None,
+            Outcome::ToolError(_) => Some(Code::ToolError),
+            Outcome::Stopped(stopped) => Some(stopped.reason.code()),
+        };
+        self.write(code, usage);
+    }
+
+    /// The call did not take place.
+    pub(crate) fn refused(mut self, code: Code) {
+        self.write(Some(code), Usage::default());
+    }
+
+    fn write(&mut self, code: Option<Code>, usage: Usage) {
+        self.is_written = true;
+        if self.recorder.store.is_none() {
+            return;
+        }
+        let record = CallRecord {
+            at: self.at,
+            tool: self.tool.name.to_string(),
+            digest: self.tool.digest,
+            key: self.principal.key.clone(),
+            via: self.via.as_str().to_owned(),
+            code,
+            usage,
+            job: match self.via {
+                Via::Job(id) => Some(id),
+                _ => None,
+            },
+        };
+        if self.recorder.sender.try_send(record).is_err() {
+            self.recorder.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Note<'_> {
+    /// The call was given up: by its caller, or because its job was cancelled or the server ends.
+    fn drop(&mut self) {
+        if !self.is_written {
+            let duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.write(Some(Code::Cancelled), Usage { duration_us, ..Usage::default() });
         }
     }
 }
@@ -192,10 +222,12 @@ impl Dispatcher {
     /// When it may see none.
     pub async fn calls(&self, principal: &Principal, filter: CallFilter) -> Result<Vec<StoredCall>, DispatchError> {
         let (store, filter) = self.history_for(principal, filter)?;
-        Ok(store.calls(filter).await?)
+        let most = filter.most.clamp(1, MAX_CALLS);
+        Ok(store.calls(CallFilter { most, ..filter }).await?)
     }
 
-    /// Figures for each tool over the calls that `filter` lets through.
+    /// Figures for each tool over the calls that `filter` lets through: over as many as the store takes, whatever `filter`
+    /// says of pages.
     ///
     /// # Errors
     ///
@@ -206,7 +238,7 @@ impl Dispatcher {
         filter: CallFilter,
     ) -> Result<Vec<ToolStatistics>, DispatchError> {
         let (store, filter) = self.history_for(principal, filter)?;
-        Ok(store.statistics(filter).await?)
+        Ok(store.statistics(CallFilter { before: None, most: 0, ..filter }).await?)
     }
 
     /// Forget calls that need not be kept any longer.
@@ -228,8 +260,7 @@ impl Dispatcher {
         let store = self.inner.history.store.as_ref().ok_or(DispatchError::ReadOnly)?;
         let sees_all = Action::ReadHistory.check(principal).is_ok();
         let key = if sees_all { filter.key } else { Some(principal.key.clone()) };
-        let most = filter.most.clamp(1, MAX_CALLS);
-        Ok((store, CallFilter { key, most, ..filter }))
+        Ok((store, CallFilter { key, ..filter }))
     }
 }
 

@@ -6,7 +6,13 @@ use fumehood_scheduler::Kind;
 use fumehood_store::{ModuleRow, PendingRow};
 use std::sync::{Arc, PoisonError};
 
-use crate::{Changed, DispatchError, Dispatcher, dispatcher::blocking, error::shown, permissions::asked_by, pin::Pin};
+use crate::{
+    Changed, DispatchError, Dispatcher,
+    dispatcher::{blocking, whole},
+    error::shown,
+    permissions::asked_by,
+    pin::Pin,
+};
 
 /// What a manifest that came with an upload is called.
 pub(crate) const SENT: &str = "tool.toml";
@@ -100,7 +106,24 @@ impl Dispatcher {
             });
         }
         self.check_name(&name, overwrite)?;
-        let _place = self.inner.uploads.enter(&principal.key, Kind::Call).await?;
+        let place = self.inner.uploads.enter(&principal.key, Kind::Call).await?;
+        let (this, principal) = (self.clone(), principal.clone());
+        whole(async move {
+            let _place = place;
+            this.install_now(&principal, name, bytes, manifest, overwrite).await
+        })
+        .await
+    }
+
+    async fn install_now(
+        &self,
+        principal: &Principal,
+        name: ModuleName,
+        bytes: Bytes,
+        manifest: Option<String>,
+        overwrite: Overwrite,
+    ) -> Result<Installed, DispatchError> {
+        let size_bytes = bytes.len() as u64;
         let pin = self.keep(bytes).await?;
         let digest = pin.digest;
         let kept = Kept { size_bytes, manifest, digest };
@@ -186,6 +209,11 @@ impl Dispatcher {
     pub async fn remove(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
         Action::Remove.check(principal)?;
         self.check_writable()?;
+        let (this, principal, name) = (self.clone(), principal.clone(), name.to_owned());
+        whole(async move { this.remove_now(&principal, &name).await }).await
+    }
+
+    async fn remove_now(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
         // Looked up in our turn: until then another version may take its place.
         let _turn = self.inner.installing.lock().await;
         let module = self.module(principal, name)?;

@@ -21,7 +21,7 @@ use fumehood_store::{Added, GrantRow, ModuleRow, Observation};
 
 use crate::{
     DispatchError, Dispatcher,
-    dispatcher::{Config, blocking},
+    dispatcher::{Config, blocking, whole},
     error::shown,
     install::SENT,
     witness::{Ledger, MAX_OBSERVED},
@@ -68,6 +68,8 @@ pub struct Review {
     pub module: ModuleName,
     /// The component that is served.
     pub digest: Digest,
+    /// What approving is about, the version that waits or else the one that is served: its component and what it asks for.
+    pub revision: Digest,
     /// What it asks for.
     pub asks: Vec<Asked>,
     /// What its imports could reach.
@@ -81,6 +83,21 @@ pub struct Review {
     /// What changed in what is asked for and was not reviewed yet: from the served version to the one that waits, or
     /// from the version before to the served one.
     pub changed: Option<Changed>,
+}
+
+/// The version of a module that approving is about.
+struct Newest {
+    module: ModuleName,
+    digest: Digest,
+    revision: Digest,
+    asks: Vec<Grant>,
+}
+
+impl From<&Module> for Newest {
+    fn from(module: &Module) -> Self {
+        let asks = module.manifest.permissions.iter().map(|wish| wish.grant.clone()).collect();
+        Self { module: module.name.clone(), digest: module.digest, revision: module.revision(), asks }
+    }
 }
 
 /// Something that a module asks for.
@@ -239,7 +256,8 @@ impl Dispatcher {
     /// When `principal` may not see it, or there is no such module.
     pub async fn review(&self, principal: &Principal, name: &str) -> Result<Review, DispatchError> {
         Action::Review.check(principal)?;
-        let (module, digest, _) = self.to_be_approved(principal, name)?;
+        let newest = self.to_be_approved(principal, name)?;
+        let module = newest.module.clone();
         self.write_observations().await;
         let serving = self.inner.registry.current().module(name).cloned();
         let (database, own) = (self.inner.database.clone(), module.clone());
@@ -251,7 +269,12 @@ impl Dispatcher {
         let waiting = self.inner.permissions.waiting().get(&module).map(|waiting| self.waiting(waiting));
         let changed = self.unreviewed(&module, serving.as_deref(), waiting.as_ref(), row.as_ref());
         Ok(Review {
-            digest: serving.as_ref().map(|serving| serving.digest).or(row.map(|row| row.digest)).unwrap_or(digest),
+            digest: serving
+                .as_ref()
+                .map(|serving| serving.digest)
+                .or(row.map(|row| row.digest))
+                .unwrap_or(newest.digest),
+            revision: newest.revision,
             asks: serving.as_ref().map(|serving| self.asked(serving)).unwrap_or_default(),
             reaches: serving.map(|serving| reach::of(&serving.interface.imports)).unwrap_or_default(),
             module,
@@ -317,6 +340,18 @@ impl Dispatcher {
     ) -> Result<(InForce, bool), DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
+        let (this, principal, name) = (self.clone(), principal.clone(), name.to_owned());
+        let function = function.map(str::to_owned);
+        whole(async move { this.grant_now(&principal, &name, function.as_deref(), grant).await }).await
+    }
+
+    async fn grant_now(
+        &self,
+        principal: &Principal,
+        name: &str,
+        function: Option<&str>,
+        grant: Grant,
+    ) -> Result<(InForce, bool), DispatchError> {
         let config = self.inner.config.clone();
         let grant = blocking(move || folder::checked(grant, &config)).await?;
         // Looked up in our turn: until then the module may be removed or replaced.
@@ -346,6 +381,18 @@ impl Dispatcher {
     ) -> Result<(), DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
+        let (this, principal, name) = (self.clone(), principal.clone(), name.to_owned());
+        let function = function.map(str::to_owned);
+        whole(async move { this.revoke_now(&principal, &name, function.as_deref(), grant).await }).await
+    }
+
+    async fn revoke_now(
+        &self,
+        principal: &Principal,
+        name: &str,
+        function: Option<&str>,
+        grant: Grant,
+    ) -> Result<(), DispatchError> {
         // What is no name cannot have been granted anything: that there is no such module is told with near names.
         let module: ModuleName =
             name.parse().or_else(|_| self.module(principal, name).map(|module| module.name.clone()))?;
@@ -364,6 +411,7 @@ impl Dispatcher {
         })
         .await?;
         if !removed {
+            self.load_grants().await?;
             self.module(principal, name)?;
             return Err(DispatchError::NotFound { what: "grant", name: shown_text, near: Vec::new() });
         }
@@ -376,7 +424,7 @@ impl Dispatcher {
     }
 
     /// Grant everything that the module `name` asks for and that is complete, and serve the version that waited: all of
-    /// it or nothing. With a `digest`, only if that is the version which is to be approved.
+    /// it or nothing. With a `revision`, only if that is what is to be approved.
     ///
     /// # Errors
     ///
@@ -386,18 +434,28 @@ impl Dispatcher {
         &self,
         principal: &Principal,
         name: &str,
-        digest: Option<Digest>,
+        revision: Option<Digest>,
     ) -> Result<Approved, DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
+        let (this, principal, name) = (self.clone(), principal.clone(), name.to_owned());
+        whole(async move { this.approve_now(&principal, &name, revision).await }).await
+    }
+
+    async fn approve_now(
+        &self,
+        principal: &Principal,
+        name: &str,
+        revision: Option<Digest>,
+    ) -> Result<Approved, DispatchError> {
         let _turn = self.inner.installing.lock().await;
-        let (module, reviewed, asks) = self.to_be_approved(principal, name)?;
-        if digest.is_some_and(|digest| digest != reviewed) {
-            return Err(DispatchError::OtherVersion { module, digest: reviewed });
+        let Newest { module, digest, revision: newest, asks } = self.to_be_approved(principal, name)?;
+        if revision.is_some_and(|revision| revision != newest) {
+            return Err(DispatchError::OtherVersion { module, revision: newest });
         }
         let before = self.stored_row(&module).await?;
         let waited = before.as_ref().and_then(|row| row.pending.clone());
-        if waited.as_ref().is_some_and(|waited| waited.digest != reviewed) {
+        if waited.as_ref().is_some_and(|waited| waited.digest != digest) {
             return Err(DispatchError::NothingPending { module });
         }
         let asks = asks.into_iter().filter(|grant| self.inner.permissions.state(&module, grant) != Granted::Yes);
@@ -422,21 +480,12 @@ impl Dispatcher {
         Ok(Approved { module, granted, left })
     }
 
-    /// The version of the module `name` that approving is about, and what it asks for: the one that waits, or else the
-    /// one that is served.
-    fn to_be_approved(
-        &self,
-        principal: &Principal,
-        name: &str,
-    ) -> Result<(ModuleName, Digest, Vec<Grant>), DispatchError> {
-        let told = |module: &Module| {
-            let asks = module.manifest.permissions.iter().map(|wish| wish.grant.clone());
-            (module.name.clone(), module.digest, asks.collect())
-        };
+    /// What approving the module `name` is about: the version that waits, or else the one that is served.
+    fn to_be_approved(&self, principal: &Principal, name: &str) -> Result<Newest, DispatchError> {
         if let Some(waiting) = self.inner.permissions.waiting().get(name) {
-            return Ok(told(waiting));
+            return Ok(Newest::from(waiting));
         }
-        Ok(told(&*self.module(principal, name)?))
+        Ok(Newest::from(&*self.module(principal, name)?))
     }
 
     /// Drop the version of the module `name` that waits.
@@ -447,6 +496,11 @@ impl Dispatcher {
     pub async fn reject(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
         Action::Grant.check(principal)?;
         self.check_writable()?;
+        let (this, principal, name) = (self.clone(), principal.clone(), name.to_owned());
+        whole(async move { this.reject_now(&principal, &name).await }).await
+    }
+
+    async fn reject_now(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
         let _turn = self.inner.installing.lock().await;
         let module = self.module(principal, name)?;
         let nothing = || DispatchError::NothingPending { module: module.name.clone() };

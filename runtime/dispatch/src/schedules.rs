@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fumehood_model::{Principal, Timestamp};
+use fumehood_model::{KeyId, Principal, Timestamp};
 use fumehood_policy::Action;
 use fumehood_registry::Tool;
 use fumehood_scheduler::{JobSpec, Prepare, Preparing, ScheduleSpec, Unprepared};
@@ -22,19 +22,20 @@ const MAX_NAME: usize = 64;
 const MAX_SCHEDULES: usize = 1_000;
 
 impl Dispatcher {
-    /// Keep a schedule of `principal` under `name`, in place of one that has the name already; how it stands, and whether it
-    /// is new.
+    /// Keep a schedule in place of the one that [`Dispatcher::schedule`] finds, which stays with its key, or else as a new
+    /// one of `principal`; how it stands, and whether it is new. It rests as it did unless `is_paused` says.
     ///
     /// # Errors
     ///
     /// When `principal` may not call the tool, or anything about the schedule makes no sense: its job is checked as if it
-    /// were submitted now.
+    /// were submitted now, unless it is the same as before. What changes nothing but whether it rests can always be done.
     pub async fn put_schedule(
         &self,
         principal: &Principal,
         name: &str,
+        owner: Option<&KeyId>,
         spec: &ScheduleSpec,
-        is_paused: bool,
+        is_paused: Option<bool>,
     ) -> Result<(Schedule, bool), DispatchError> {
         Action::Call.check(principal)?;
         let schedules = self.schedules_store()?;
@@ -44,18 +45,21 @@ impl Dispatcher {
             return Err(DispatchError::BadOrder { what });
         }
         let now = Timestamp::now();
-        let (tool, _) = self.scheduled(principal, &spec.job, now)?;
-        crate::jobs::check_input(&tool, &spec.job.input.to_string().into()).await?;
-        let mine = schedules.schedules(Some(principal.key.clone())).await?;
-        let before = mine.iter().find(|schedule| schedule.name == name);
-        if before.is_none() && mine.len() >= MAX_SCHEDULES {
-            let what = format!("a key has at most {MAX_SCHEDULES} schedules: remove some before you add others");
-            return Err(DispatchError::BadOrder { what });
+        let (before, json) = (self.named(principal, name, owner).await?, spec.to_json());
+        let before = before.as_ref();
+        if before.is_none_or(|before| before.spec != json) {
+            let (tool, _) = self.scheduled(principal, &spec.job, now)?;
+            crate::jobs::check_input(&tool, &spec.job.input.to_string().into()).await?;
         }
+        if before.is_none() {
+            self.check_new(principal, name, owner).await?;
+        }
+        let owner = before.map_or(&principal.key, |before| &before.owner);
+        let is_paused = is_paused.unwrap_or_else(|| before.is_some_and(|before| before.is_paused));
         let schedule = Schedule {
-            owner: principal.key.clone(),
+            owner: owner.clone(),
             name: name.to_owned(),
-            spec: spec.to_json(),
+            spec: json,
             is_paused,
             next_at: spec.next(name, now).filter(|_| !is_paused),
             last_at: before.and_then(|before| before.last_at),
@@ -65,7 +69,10 @@ impl Dispatcher {
         };
         let is_new = patiently(schedules.put_schedule(schedule.clone())).await?;
         self.wake_ticker();
-        tracing::info!(schedule.name = name, key.id = %principal.key, "Schedule {name} set by {}", principal.name);
+        tracing::info!(
+            schedule.name = name, key.id = %principal.key,
+            "Schedule {name} of key {} set by {}", schedule.owner, principal.name
+        );
         Ok((schedule, is_new))
     }
 
@@ -81,31 +88,67 @@ impl Dispatcher {
         Ok(self.schedules_store()?.schedules(owner).await?)
     }
 
-    /// The schedule `name`: that of `principal`, else one that it may manage.
+    /// The schedule `name` of `owner`; if nothing is said of that, the one of `principal`, else the only one that it may
+    /// manage.
     ///
     /// # Errors
     ///
-    /// When there is none.
-    pub async fn schedule(&self, principal: &Principal, name: &str) -> Result<Schedule, DispatchError> {
-        let mut named: Vec<_> = self.schedules(principal).await?;
-        named.retain(|schedule| schedule.name == name);
-        let own = named.iter().position(|schedule| schedule.owner == principal.key).unwrap_or(0);
-        if named.is_empty() {
-            return Err(DispatchError::NotFound { what: "schedule", name: shown(name), near: Vec::new() });
-        }
-        Ok(named.swap_remove(own))
+    /// When there is none, or several keys have one.
+    pub async fn schedule(
+        &self,
+        principal: &Principal,
+        name: &str,
+        owner: Option<&KeyId>,
+    ) -> Result<Schedule, DispatchError> {
+        self.named(principal, name, owner).await?.ok_or_else(|| no_schedule(name))
     }
 
-    /// Forget a schedule. Jobs that it has submitted stay.
+    /// Forget the schedule that [`Dispatcher::schedule`] finds. Jobs that it has submitted stay.
     ///
     /// # Errors
     ///
-    /// When there is none that `principal` may manage.
-    pub async fn remove_schedule(&self, principal: &Principal, name: &str) -> Result<(), DispatchError> {
-        let schedule = self.schedule(principal, name).await?;
+    /// When there is none that `principal` may manage, or several keys have one.
+    pub async fn remove_schedule(
+        &self,
+        principal: &Principal,
+        name: &str,
+        owner: Option<&KeyId>,
+    ) -> Result<(), DispatchError> {
+        let schedule = self.schedule(principal, name, owner).await?;
         patiently(self.schedules_store()?.remove_schedule(schedule.owner, schedule.name)).await?;
         self.wake_ticker();
         tracing::info!(schedule.name = name, key.id = %principal.key, "Schedule {name} removed by {}", principal.name);
+        Ok(())
+    }
+
+    async fn named(
+        &self,
+        principal: &Principal,
+        name: &str,
+        owner: Option<&KeyId>,
+    ) -> Result<Option<Schedule>, DispatchError> {
+        let mut named = self.schedules(principal).await?;
+        named.retain(|schedule| schedule.name == name && owner.is_none_or(|owner| schedule.owner == *owner));
+        if let Some(own) = named.iter().position(|schedule| schedule.owner == principal.key) {
+            return Ok(Some(named.swap_remove(own)));
+        }
+        if named.len() > 1 {
+            let owners: Vec<_> = named.iter().map(|schedule| schedule.owner.to_string()).collect();
+            let what = format!("several keys have a schedule {}: say which `key`: {}", shown(name), owners.join(", "));
+            return Err(DispatchError::BadOrder { what });
+        }
+        Ok(named.pop())
+    }
+
+    /// Whether `principal` may have one more schedule; nobody makes one for another key.
+    async fn check_new(&self, principal: &Principal, name: &str, owner: Option<&KeyId>) -> Result<(), DispatchError> {
+        if owner.is_some_and(|owner| *owner != principal.key) {
+            return Err(no_schedule(name));
+        }
+        if self.schedules_store()?.schedules(Some(principal.key.clone())).await?.len() >= MAX_SCHEDULES {
+            let what = format!("a key has at most {MAX_SCHEDULES} schedules: remove some before you add others");
+            return Err(DispatchError::BadOrder { what });
+        }
         Ok(())
     }
 
@@ -144,6 +187,10 @@ impl Dispatcher {
             ticker.wake();
         }
     }
+}
+
+fn no_schedule(name: &str) -> DispatchError {
+    DispatchError::NotFound { what: "schedule", name: shown(name), near: Vec::new() }
 }
 
 /// Makes the jobs of schedules.

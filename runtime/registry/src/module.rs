@@ -151,6 +151,18 @@ impl Module {
     pub fn tool(&self, function: &str) -> Option<&Arc<Tool>> {
         self.by_function.get(function).map(|position| &self.tools[*position])
     }
+
+    /// What somebody has seen who has reviewed it: the component, and what is asked for it.
+    #[must_use]
+    pub fn revision(&self) -> Digest {
+        let mut seen = self.digest.to_string();
+        for asked in self.manifest.asks() {
+            // No permission holds the end of a line.
+            seen.push('\n');
+            seen.push_str(&asked);
+        }
+        Digest::of(seen.as_bytes())
+    }
 }
 
 impl Tool {

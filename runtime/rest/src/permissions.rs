@@ -22,6 +22,9 @@ pub(crate) struct ReviewBody {
     /// The component that is served.
     #[schema(value_type = String)]
     digest: Digest,
+    /// What approving is about: the component and what is asked for it, of the version that waits or else of this one.
+    #[schema(value_type = String)]
+    revision: Digest,
     /// What its author calls this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
@@ -175,7 +178,7 @@ pub(crate) struct ReviewedVersion {
     /// The one that was reviewed. When another one waits or is served by now, nothing is done; if absent, whichever it
     /// is.
     #[schema(value_type = Option<String>)]
-    digest: Option<Digest>,
+    revision: Option<Digest>,
 }
 
 /// A permission that was just granted.
@@ -279,8 +282,8 @@ pub(crate) async fn approve(
     Path(name): Path<String>,
     sent: Option<Sent<ReviewedVersion>>,
 ) -> Result<Json<ApprovedBody>, Problem> {
-    let Sent(ReviewedVersion { digest }) = sent.unwrap_or(Sent(ReviewedVersion::default()));
-    let Approved { module, granted, left } = door.approve(&principal, &name, digest).await?;
+    let Sent(ReviewedVersion { revision }) = sent.unwrap_or(Sent(ReviewedVersion::default()));
+    let Approved { module, granted, left } = door.approve(&principal, &name, revision).await?;
     let (granted, left) = (texts(&granted), texts(&left));
     let unset_secrets = unset(&door, &principal, granted.iter().map(String::as_str)).await?;
     Ok(Json(ApprovedBody { module: detail(&module, &door), granted, left, unset_secrets }))
@@ -360,10 +363,11 @@ impl Held {
 
 impl From<Review> for ReviewBody {
     fn from(review: Review) -> Self {
-        let Review { module, digest, asks, reaches, used, grants, waiting, changed } = review;
+        let Review { module, digest, revision, asks, reaches, used, grants, waiting, changed } = review;
         Self {
             module,
             digest,
+            revision,
             version: None,
             unset_secrets: Vec::new(),
             description: None,

@@ -18,15 +18,15 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
     let verb = |verb| [path[0], path[1], path[2], path[3], path[4], verb];
     if args.approve {
         let review = client.review(module)?;
-        let digest = match &args.digest {
-            Some(digest) => digest.clone(),
+        let revision = match &args.revision {
+            Some(revision) => revision.clone(),
             None => {
                 session.output.talk(rendered(&review).trim_end());
-                reviewed(&review)
+                text(&review, "revision")
             }
         };
-        let waited = review["waiting"]["digest"] == digest.as_str();
-        let answer = client.post(&verb("approve"), &json!({ "digest": digest }))?;
+        let waited = !review["waiting"].is_null();
+        let answer = client.post(&verb("approve"), &json!({ "revision": revision }))?;
         for grant in list(&answer["left"]) {
             let text = grant.as_str().unwrap_or_default();
             session.output.talk(&format!("not granted, because only you know the rest of it: {text}"));
@@ -47,17 +47,12 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
         let review = client.review(module)?;
         session.output.data(&review, || rendered(&review))?;
         if !review["waiting"].is_null() {
-            let digest = reviewed(&review);
-            let approve = format!("fumehood review {module} --approve --digest {digest}");
+            let revision = text(&review, "revision");
+            let approve = format!("fumehood review {module} --approve --revision {revision}");
             session.output.talk(&format!("approve it with `{approve}`, or --reject it"));
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The version that approving is about.
-fn reviewed(review: &Value) -> String {
-    text(review.get("waiting").unwrap_or(review), "digest")
 }
 
 /// What changed in what is asked for, one a line.
@@ -80,7 +75,7 @@ fn not_set(secret: &Value) -> String {
 
 fn rendered(review: &Value) -> String {
     let mut shown = format!("{}  {}\n", single_line(&text(review, "module")), single_line(&text(review, "digest")));
-    for key in ["version", "description"] {
+    for key in ["version", "description", "revision"] {
         let said = text(review, key);
         if !said.is_empty() {
             shown += &format!("  {key:<12} {}\n", single_line(&said));

@@ -36,17 +36,17 @@ impl Execute for Executor {
 
 impl Dispatcher {
     async fn attempt(&self, claimed: Claimed, telling: Telling) -> Attempted {
-        let (at, arrived) = (Timestamp::now(), Instant::now());
+        let arrived = Instant::now();
         let (job, repeatable) = (claimed.job.id, claimed.job.is_repeatable);
         let Some(principal) = self.principal_of(&claimed.job.owner) else {
             let message = "the key that submitted the job was revoked before it ran".to_owned();
             return failed(Code::Forbidden, message, Mend::Never);
         };
-        let tool = match self.tool_of(&claimed.job.tool).await {
-            Ok(tool) => tool,
+        let Wanted { tool, gate } = match self.tool_of(&claimed.job.tool).await {
+            Ok(wanted) => wanted,
             Err(error) => return refused(&error),
         };
-        let Ok(Some(turn)) = self.turn_now(&tool).await else {
+        let Ok(Some(turn)) = self.turn_now(&gate).await else {
             return failed(Code::Unavailable, "the module runs as many calls as it may".into(), Mend::NotYet(TURN));
         };
         let limits = self.job_limits(&claimed);
@@ -62,12 +62,12 @@ impl Dispatcher {
             depth: 0,
             listener: Some(listener),
         };
+        let note = self.inner.history.begin(&tool, &principal, Via::Job(job));
         let result = self.run(run, (place, turn)).await;
-        let (outcome, usage) = match &result {
-            Ok((finished, _)) => (Ok(&finished.outcome), finished.usage),
-            Err(error) => (Err(error.code()), Usage::default()),
-        };
-        self.inner.history.note(&tool, &principal, Via::Job(job), at, outcome, usage);
+        match &result {
+            Ok((finished, _)) => note.ended(&finished.outcome, finished.usage),
+            Err(error) => note.refused(error.code()),
+        }
         match result {
             Ok((Finished { outcome, usage, .. }, _)) => ended(outcome, usage, repeatable),
             Err(error) => refused(&error),
@@ -90,21 +90,24 @@ impl Dispatcher {
     /// The tool of a job, on the component that it was submitted for.
     ///
     /// A module that was replaced meanwhile is run as it was; one that was removed is not.
-    async fn tool_of(&self, wanted: &JobTool) -> Result<Arc<Tool>, DispatchError> {
+    async fn tool_of(&self, wanted: &JobTool) -> Result<Wanted, DispatchError> {
         let current = self.inner.registry.current().module(wanted.module.as_str()).cloned();
         let gone = || DispatchError::Gone { module: wanted.module.clone(), function: wanted.function.clone() };
         let current = current.ok_or_else(gone)?;
+        let gate = current.tools.first().cloned().ok_or_else(gone)?;
         if current.digest == wanted.digest {
-            return current.tool(&wanted.function).cloned().ok_or_else(gone);
+            let tool = current.tool(&wanted.function).cloned().ok_or_else(gone)?;
+            return Ok(Wanted { tool, gate });
         }
         let interface = match self.inner.sandbox.describe(&wanted.digest).await {
             Err(SandboxError::Store(StoreError::Missing { .. })) => return Err(gone()),
             described => described?,
         };
         let origin = Origin::Upload { by: String::new(), at: Timestamp { unix_ms: 0 } };
-        // Its bounds were written down with the job; nothing else of its manifest matters to a call.
+        // Its bounds were written down with the job, and its turns are those of the module as it is now.
         let module = Module::new(wanted.module.clone(), wanted.digest, 0, origin, interface, Manifest::default())?;
-        module.tool(&wanted.function).cloned().ok_or_else(gone)
+        let tool = module.tool(&wanted.function).cloned().ok_or_else(gone)?;
+        Ok(Wanted { tool, gate })
     }
 
     /// A turn of a module that bounds its calls, if one is free now.
@@ -115,6 +118,13 @@ impl Dispatcher {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a job runs.
+struct Wanted {
+    tool: Arc<Tool>,
+    /// A tool of the module that is served, whose turns this call needs too.
+    gate: Arc<Tool>,
 }
 
 /// What comes of a guest that ran.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fumehood_model::{Job, Principal};
+use fumehood_model::{Job, JobState, Principal, Progress};
 use fumehood_store::JobEvent;
 
 use crate::{DispatchError, Dispatcher, jobs::watchers::Watch};
@@ -20,11 +20,14 @@ pub struct Follow {
     id: String,
     /// The last version that was told.
     after: u64,
-    /// Whether the job as it stands was told at least once.
-    is_known: bool,
+    /// What was last told of how the job stands.
+    known: Option<Standing>,
     has_ended: bool,
     watch: Watch,
 }
+
+/// What one wants to hear of a job.
+type Standing = (JobState, u32, bool, Option<Progress>);
 
 /// News of a job.
 #[derive(Debug, Clone)]
@@ -60,7 +63,7 @@ impl Dispatcher {
             principal: principal.clone(),
             id: id.to_owned(),
             after,
-            is_known: false,
+            known: None,
             has_ended: false,
             watch,
         })
@@ -85,11 +88,13 @@ impl Follow {
             if let Some(last) = news.last() {
                 self.after = self.after.max(last.version());
             }
-            // Events that came after the job was read are told first next time.
-            if is_all && (job.version > self.after || (!self.is_known && job.version >= self.after)) {
-                self.after = self.after.max(job.version);
+            let standing = (job.state, job.attempt, job.is_cancelled, job.progress.clone());
+            let is_news = job.version > self.after || self.known.as_ref() != Some(&standing);
+            // Events that came after the job was read are told first; then it is read once more.
+            if is_all && job.version >= self.after && is_news {
+                self.after = job.version;
                 self.has_ended = job.state.is_final();
-                self.is_known = true;
+                self.known = Some(standing);
                 news.push(Update::Now(Box::new(job)));
             } else if is_all && job.state.is_final() {
                 self.has_ended = true;

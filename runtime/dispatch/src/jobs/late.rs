@@ -1,6 +1,7 @@
 //! Calls that take longer than their caller wants to wait, and become jobs on the way.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -8,14 +9,14 @@ use std::{
 use fumehood_capabilities::Listener;
 use fumehood_model::{Principal, Progress, Timestamp};
 use fumehood_registry::Tool;
-use fumehood_scheduler::Telling;
-use fumehood_store::{Lease, Report};
+use fumehood_scheduler::{Attempted, Telling};
+use fumehood_store::{Lease, NewJob, Report};
 use fumehood_value::Arguments;
 
 use crate::{
     Answer, DispatchError, Dispatcher, Terms,
+    dispatcher::whole,
     jobs::{Order, Ticket, execute},
-    patience::patiently,
 };
 
 /// The first token of a job that is held from its beginning.
@@ -51,7 +52,7 @@ impl Dispatcher {
         terms: Terms,
         patience: Duration,
     ) -> Result<Called, DispatchError> {
-        let queue = self.queue()?;
+        self.queue()?;
         let input = arguments.into_text();
         let order = Order { lowered: terms.lowered, ..Order::default() };
         let switch = Arc::new(Switch { first: terms.listener.clone(), ..Switch::default() });
@@ -59,25 +60,62 @@ impl Dispatcher {
         let ceiling = self.limits_of_jobs();
         let (this, caller, called) = (self.clone(), principal.clone(), Arc::clone(tool));
         let text = Arguments::Text(input.clone());
-        let mut call = Box::pin(async move { this.call_within(ceiling, &caller, &called, text, terms).await });
+        let mut call: Running = Box::pin(async move { this.call_within(ceiling, &caller, &called, text, terms).await });
         if let Ok(answer) = tokio::time::timeout(patience, &mut call).await {
             return answer.map(Called::Answered);
         }
-        let Some(runner) = queue.runner.get() else { return call.await.map(Called::Answered) };
         let now = Timestamp::now();
-        let mut new = self.new_job(principal, tool, input, order, now)?;
+        let new = self.new_job(principal, tool, input, order, now)?;
+        let this = self.clone();
+        // From here on it may be a job: whoever goes away now does not part the call from what is written of it.
+        whole(async move { this.defer(call, new, now, &switch).await }).await
+    }
+
+    /// Make a job of a running call. If that cannot be written, or not before the call ends, its caller is answered.
+    async fn defer(
+        &self,
+        mut call: Running,
+        mut new: NewJob,
+        now: Timestamp,
+        switch: &Switch,
+    ) -> Result<Called, DispatchError> {
+        let queue = self.queue()?;
+        let Some(runner) = queue.runner.get() else { return call.await.map(Called::Answered) };
         let (id, repeatable) = (new.id, new.is_repeatable);
         new.held_by = Some((queue.node, runner.lease_from(now)));
-        patiently(queue.store.submit(vec![new], queue.config.bounds, now)).await?;
-        let attempt = async move {
-            match call.await {
-                Ok(answer) => execute::ended(answer.outcome, answer.usage, repeatable),
-                Err(error) => execute::refused(&error),
+        let (store, bounds) = (Arc::clone(&queue.store), queue.config.bounds);
+        let mut written = Box::pin(async move { store.submit(vec![new], bounds, now).await });
+        let lease = Lease { id, token: FIRST_TOKEN };
+        tokio::select! {
+            biased;
+            written = &mut written => if let Err(error) = written {
+                tracing::warn!(error = &error as &dyn std::error::Error, "A long call does not become a job: {error}");
+                return call.await.map(Called::Answered);
+            },
+            answer = &mut call => {
+                let attempted = attempted(&answer, repeatable);
+                let this = self.clone();
+                tokio::spawn(async move {
+                    if let (Ok(_), Some(runner)) = (written.await, this.queue().ok().and_then(|queue| queue.runner.get())) {
+                        runner.adopt(lease, repeatable, std::future::ready(attempted));
+                    }
+                });
+                return answer.map(Called::Answered);
             }
-        };
-        let telling = runner.adopt(Lease { id, token: FIRST_TOKEN }, repeatable, attempt);
-        switch.to(telling);
+        }
+        let attempt = async move { attempted(&call.await, repeatable) };
+        switch.to(runner.adopt(lease, repeatable, attempt));
         Ok(Called::Deferred(Ticket { id, is_new: true }))
+    }
+}
+
+/// A call on its way.
+type Running = Pin<Box<dyn Future<Output = Result<Answer, DispatchError>> + Send>>;
+
+fn attempted(answer: &Result<Answer, DispatchError>, repeatable: bool) -> Attempted {
+    match answer {
+        Ok(answer) => execute::ended(answer.outcome.clone(), answer.usage, repeatable),
+        Err(error) => execute::refused(error),
     }
 }
 
