@@ -51,6 +51,11 @@ soak seconds="60" *args:
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- soak --seconds {{ seconds }} {{ args }}
 
+# Kill the server so many times while jobs are submitted: none may be lost, none may end twice; exits with 1 when one was
+chaos kills="500" *args:
+    cargo build --release -p fumehood -p fumehood-bench
+    cargo run --release -p fumehood-bench -- chaos --kills {{ kills }} {{ args }}
+
 # Goal S7: no request of a guest reaches an address that it must not, over a corpus of places, each tried in three ways
 ssrf:
     cargo test --workspace --lib -- http::tests::ssrf --nocapture

@@ -131,10 +131,7 @@ fn each_kind_of_failure_has_its_exit_code() {
     let Some(server) = server() else { return };
     let failed = |arguments: &[&str], code: i32| run(&server, arguments).failed(code).to_owned();
 
-    assert_eq!(
-        failed(&["call", "calculator.divide", "a=1", "b=0"], TOOL_ERROR),
-        "error: division by zero\n  division by zero"
-    );
+    assert_eq!(failed(&["call", "calculator.divide", "a=1", "b=0"], TOOL_ERROR), "error: division by zero");
     assert_eq!(
         failed(&["call", "spin.spin"], STOPPED),
         "error: the call was stopped after using its fuel of 50000000 units"
@@ -457,6 +454,86 @@ fn with_json_a_failure_is_a_document_on_stderr() {
     assert_eq!((&input["error"], &input["details"][0]["pointer"]), (&json!("invalid_input"), &json!("/b")));
     let unknown = failed(&["call", "no.tool", "-o", "json"], NOT_FOUND);
     assert_eq!(unknown["error"], "not_found");
+}
+
+#[test]
+fn jobs_are_listed_under_both_names_of_their_tool_also_when_it_is_gone() {
+    let Some(calculator) = guest("calculator") else { return };
+    let server = Server::setup().patient().start();
+    assert!(server.admin().upload("sums", &fs::read(calculator).unwrap()).status < 300);
+    let submit = ["jobs", "submit", "sums.add", "a=2", "b=40", "--priority", "3", "--tag", "first", "--wait"];
+    assert_eq!(run(&server, &submit).ok(), "42\n");
+    let found = |tool: &str| {
+        let listed = run(&server, &["jobs", "ls", "--tool", tool, "-o", "json"]).json();
+        listed["jobs"].as_array().unwrap().len()
+    };
+    let all = || ["sums.add", "sums__add", "sums", "sums.divide", "sums__divide"].map(found);
+
+    let served = all();
+    assert_eq!(run(&server, &["modules", "rm", "sums"]).code, OK);
+    let gone = all();
+
+    assert_eq!((served, gone), ([1, 1, 1, 0, 0], [1, 1, 1, 0, 0]));
+    let id = run(&server, &["jobs", "ls", "-o", "json"]).json()["jobs"][0]["id"].as_str().unwrap().to_owned();
+    let shown = run(&server, &["jobs", "show", &id]);
+    for line in ["priority    3", "tags        first", "fuel        "] {
+        assert!(shown.ok().lines().any(|shown| shown.starts_with(line)), "{line}: {}", shown.stdout);
+    }
+}
+
+#[test]
+fn what_is_forgotten_of_ended_jobs_is_said() {
+    let Some(calculator) = guest("calculator") else { return };
+    let server = Server::setup().patient().guest("calculator", &calculator).start();
+    assert_eq!(run(&server, &["jobs", "submit", "calculator.divide", "a=1", "b=0", "--wait"]).code, TOOL_ERROR);
+    let left = || run(&server, &["jobs", "ls", "-o", "json"]).json()["jobs"].as_array().unwrap().len();
+
+    let silent = run(&server, &["jobs", "prune"]);
+    let unknown = run(&server, &["jobs", "prune", "--state", "done"]);
+
+    assert!(silent.failed(USAGE).contains("--all"), "{}", silent.stderr);
+    assert!(unknown.failed(USAGE).contains("`done` is not a state of jobs: available, "), "{}", unknown.stderr);
+    assert_eq!((run(&server, &["jobs", "prune", "--state", "completed"]).code, left()), (OK, 1));
+    assert_eq!((run(&server, &["jobs", "prune", "--state", "dead"]).code, left()), (OK, 0));
+    assert_eq!(run(&server, &["jobs", "prune", "--all", "-o", "json"]).json(), json!({ "pruned": 0 }));
+}
+
+#[test]
+fn a_file_of_jobs_of_which_some_are_refused_is_a_failure() {
+    let Some(server) = server() else { return };
+    let job = |last: u8, endpoint: &str| {
+        let id = format!("6f1f5e0e-0000-4000-8000-0000000001{last:02x}");
+        json!({ "queue_id": id, "endpoint": endpoint, "data": { "a": 1, "b": 2 }, "status": "queued" })
+    };
+    let some = json!({ "queue": [job(1, "calculator/add"), job(2, "nothing/here")] }).to_string();
+    let (_folder, path) = file("state.json", &some);
+
+    let imported = run(&server, &["jobs", "import", &path]);
+    let again = run(&server, &["jobs", "import", &path, "-o", "json"]);
+
+    let said = format!(
+        "1 jobs taken in, 0 here already\nerror: 1 jobs of {path} could not be taken in\n  \
+         queue[1]: there is no function nothing/here"
+    );
+    assert_eq!(imported.failed(INVALID), said);
+    assert_eq!(again.code, INVALID);
+    let answer: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((&answer["known"], &answer["refused"][0]["position"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn a_mistake_is_told_with_the_option_that_it_is_in() {
+    let Some(server) = server() else { return };
+    let refused = |arguments: &[&str], says: &str| {
+        let finished = run(&server, arguments);
+        assert!(finished.failed(USAGE).contains(says), "{}", finished.stderr);
+    };
+
+    refused(&["jobs", "submit", "calculator.add", "--at", "tomorrow"], "'--at <MOMENT>': `tomorrow` is not a moment");
+    refused(&["calls", "--since", "1h"], "'--since <MOMENT>': `1h` is not a moment");
+    refused(&["calls", "--csv", "-o", "json"], "not both");
+    let outcome = run(&server, &["calls", "--outcome", "nonsense"]);
+    assert!(outcome.failed(INVALID).contains("`nonsense` is none; it is `ok`, `error`"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -105,6 +105,49 @@ fn figures_are_told_for_each_tool() {
 }
 
 #[test]
+fn figures_are_of_all_calls_and_not_of_a_page_of_them() {
+    let Some(server) = calculator() else { return };
+    let (_, client) = server.admin().new_key("busy", "call");
+    (0..130).for_each(|n| drop(client.call("calculator/add", &json!({ "a": n, "b": 1 }))));
+    calls(&client, "", 130);
+
+    let figures = client.get("/api/v1/statistics").expect(200);
+
+    assert_eq!(figures["tools"][0]["calls"], 130, "{figures}");
+    client.get("/api/v1/statistics?limit=10").refused(400, "malformed");
+}
+
+#[test]
+fn a_tool_is_found_under_both_of_its_names() {
+    let Some(server) = calculator() else { return };
+    let (_, client) = server.admin().new_key("speller", "call");
+    let _ = client.call("calculator/add", &json!({ "a": 1, "b": 2 }));
+    let _ = client.call("calculator/divide", &json!({ "a": 1, "b": 2 }));
+
+    for name in ["calculator.add", "calculator__add"] {
+        calls(&client, &format!("&tool={name}"), 1);
+        let figures = client.get(&format!("/api/v1/statistics?tool={name}")).expect(200);
+        assert_eq!(figures["tools"].as_array().unwrap().len(), 1, "{figures}");
+    }
+    calls(&client, "&tool=gone.add", 0);
+    calls(&client, "&tool=gone__add", 0);
+    client.get("/api/v1/calls?tool=calculator").refused(400, "malformed");
+}
+
+#[test]
+fn what_is_no_outcome_and_no_moment_is_refused_with_what_there_is() {
+    let Some(server) = calculator() else { return };
+    let refused = |query: &str| server.admin().get(&format!("/api/v1/{query}")).refused(400, "malformed").message;
+
+    let outcome = refused("calls?outcome=nonsense");
+    let moment = refused("statistics?since=1h");
+
+    assert!(outcome.starts_with("outcome: `nonsense` is none; it is `ok`, `error` for any failure, or "), "{outcome}");
+    assert!(outcome.contains("`tool_error`") && outcome.contains("`internal`"), "{outcome}");
+    assert!(moment.starts_with("since: `1h` is not a moment: write it as RFC 3339"), "{moment}");
+}
+
+#[test]
 fn a_key_sees_its_own_calls_and_they_survive_a_restart() {
     let Some(calculator) = guest("calculator") else { return };
     let server = Server::setup().patient().guest("calculator", &calculator).start();

@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use fumehood_model::{ByteSize, Lowered, Role};
+use fumehood_model::{ByteSize, JobState, Lowered, Role, Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{config::Flag, output::Format};
@@ -101,7 +102,7 @@ pub(crate) enum Command {
     Schedules(SchedulesCommand),
     /// List calls that have ended
     #[command(
-        after_help = "Example: fumehood calls --tool calculator__add --outcome error\nExample: fumehood calls --csv --limit 10000 > calls.csv"
+        after_help = "Example: fumehood calls --tool calculator.add --outcome error\nExample: fumehood calls --csv --limit 10000 > calls.csv"
     )]
     Calls(CallsArgs),
     /// Show counts, error rates, durations and fuel of each tool
@@ -242,9 +243,9 @@ pub(crate) struct ReviewArgs {
     /// Grant everything that it asks for, and serve the version that waits
     #[arg(long, conflicts_with = "reject")]
     pub(crate) approve: bool,
-    /// Approve only this version, which a review showed before; without it, the version that is shown now
+    /// Approve only this, which a review showed before; without it, what is shown now
     #[arg(long, requires = "approve")]
-    pub(crate) digest: Option<String>,
+    pub(crate) revision: Option<String>,
     /// Drop the version that waits
     #[arg(long)]
     pub(crate) reject: bool,
@@ -401,9 +402,9 @@ pub(crate) enum JobsCommand {
     )]
     Ls {
         /// Only in these states, joined by commas; `dead` stands for failed, interrupted and discarded
-        #[arg(long, value_name = "STATES")]
-        state: Option<String>,
-        /// Only of this module, or of one function of it
+        #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = state)]
+        state: Vec<String>,
+        /// Only of this module, or of one function of it; it need not be served any more
         #[arg(long, value_name = "MODULE[.FUNCTION]")]
         tool: Option<String>,
         /// Only with this tag
@@ -442,24 +443,28 @@ pub(crate) enum JobsCommand {
         #[arg(required = true)]
         ids: Vec<String>,
     },
-    /// Forget jobs that have ended, with their results
+    /// Forget jobs that have ended, with their results: those that fit all that is said, or with --all all of them
     #[command(
         alias = "rm",
+        group = ArgGroup::new("which").args(["ids", "state", "older_than", "keep", "all"]).required(true).multiple(true),
         after_help = "Example: fumehood jobs prune --state dead --older-than 30d\nExample: fumehood jobs prune 0199a3c4-5b6d-7e8f-9012-3456789abcde"
     )]
     Prune {
         /// These jobs, and no others
         #[arg(conflicts_with_all = ["state", "older_than", "keep"])]
         ids: Vec<String>,
+        /// Every job that has ended, dead letters too
+        #[arg(long, conflicts_with_all = ["ids", "state", "older_than", "keep"])]
+        all: bool,
         /// Only in these states, joined by commas; `dead` stands for failed, interrupted and discarded
-        #[arg(long, value_name = "STATES")]
-        state: Option<String>,
+        #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = state)]
+        state: Vec<String>,
         /// Only those that ended so long ago, as 90s, 15m, 12h or 30d
         #[arg(long, value_name = "AGE", value_parser = age)]
         older_than: Option<Duration>,
         /// Keep so many all the same, the newest
-        #[arg(long, default_value_t = 0)]
-        keep: u64,
+        #[arg(long, value_name = "COUNT")]
+        keep: Option<u64>,
     },
     /// Take in the jobs of a state file of the form {"queue": […]}
     #[command(after_help = "Example: fumehood jobs import ./processing/state.json")]
@@ -488,10 +493,10 @@ pub(crate) struct SubmitArgs {
     pub(crate) delay: Option<Duration>,
     /// Run it at this moment at the earliest, as 2026-12-24T18:00:00+01:00
     #[arg(long, value_name = "MOMENT")]
-    pub(crate) at: Option<String>,
+    pub(crate) at: Option<Timestamp>,
     /// Let it fail if it has not begun by then
     #[arg(long, value_name = "MOMENT")]
-    pub(crate) expires: Option<String>,
+    pub(crate) expires: Option<Timestamp>,
     /// Submit it once, however often this is said with the same text
     #[arg(long, value_name = "TEXT")]
     pub(crate) idempotency_key: Option<String>,
@@ -523,36 +528,34 @@ pub(crate) struct OrderArgs {
 /// `schedules …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SchedulesCommand {
-    /// List schedules
+    /// List schedules: those of the key, for an administrator those of all keys
     #[command(alias = "list", after_help = "Example: fumehood schedules ls")]
     Ls,
     /// Show a schedule
     #[command(after_help = "Example: fumehood schedules show nightly")]
-    Show {
-        /// The schedule
-        name: String,
-    },
-    /// Add a schedule, or replace the one of this name
+    Show(ScheduleName),
+    /// Add a schedule, or replace the one of this name, which stays with its key and rests if it did
     #[command(after_help = SCHEDULE_EXAMPLES)]
     Add(Box<ScheduleArgs>),
     /// Let a schedule rest
     #[command(after_help = "Example: fumehood schedules pause nightly")]
-    Pause {
-        /// The schedule
-        name: String,
-    },
+    Pause(ScheduleName),
     /// Let a schedule go on
     #[command(after_help = "Example: fumehood schedules resume nightly")]
-    Resume {
-        /// The schedule
-        name: String,
-    },
+    Resume(ScheduleName),
     /// Remove a schedule; jobs that it has submitted stay
     #[command(alias = "remove", after_help = "Example: fumehood schedules rm nightly")]
-    Rm {
-        /// The schedule
-        name: String,
-    },
+    Rm(ScheduleName),
+}
+
+/// Which schedule is meant.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ScheduleName {
+    /// The schedule: names are those of their keys, and the own ones come first
+    pub(crate) name: String,
+    /// The one of the key with this id, for administrators
+    #[arg(long = "of-key", value_name = "ID")]
+    pub(crate) of_key: Option<String>,
 }
 
 const SCHEDULE_EXAMPLES: &str = "\
@@ -561,9 +564,10 @@ Example: fumehood schedules add pulse --every 30s --missed skip --overlap skip c
 
 /// `schedules add`.
 #[derive(Debug, ClapArgs)]
+#[command(group = ArgGroup::new("when").args(["cron", "every"]).required(true))]
 pub(crate) struct ScheduleArgs {
-    /// What to call it
-    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) name: ScheduleName,
     /// The tool, as MODULE.FUNCTION
     #[arg(value_name = "TARGET")]
     pub(crate) target: String,
@@ -573,12 +577,12 @@ pub(crate) struct ScheduleArgs {
     /// The arguments as a JSON object: as text, @FILE, or - for standard input; K=V wins over it
     #[arg(long, value_name = "JSON")]
     pub(crate) json: Option<String>,
-    /// When, as five or six fields of cron
-    #[arg(long, value_name = "FIELDS", required_unless_present = "every", conflicts_with = "every")]
+    /// When, as five or six fields of cron, or @hourly, @daily, @weekly, @monthly or @yearly
+    #[arg(long, value_name = "FIELDS")]
     pub(crate) cron: Option<String>,
-    /// In which time zone
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    pub(crate) zone: String,
+    /// By the clocks of which time zone, as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE", conflicts_with = "every")]
+    pub(crate) zone: Option<String>,
     /// How often instead, as 30s, 15m, 12h or 1d
     #[arg(long, value_name = "TIME", value_parser = age)]
     pub(crate) every: Option<Duration>,
@@ -586,20 +590,46 @@ pub(crate) struct ScheduleArgs {
     #[arg(long, value_name = "TIME", value_parser = age)]
     pub(crate) jitter: Option<Duration>,
     /// What becomes of runs that were missed while no server ran
-    #[arg(long, value_name = "skip|once|all", default_value = "once")]
-    pub(crate) missed: String,
+    #[arg(long, value_enum, default_value_t, value_name = "skip|once|all")]
+    pub(crate) missed: Missed,
     /// What happens when the run before has not ended
-    #[arg(long, value_name = "skip|queue|replace", default_value = "skip")]
-    pub(crate) overlap: String,
+    #[arg(long, value_enum, default_value_t, value_name = "skip|queue|replace")]
+    pub(crate) overlap: Overlap,
     #[command(flatten)]
     pub(crate) order: OrderArgs,
+}
+
+/// What becomes of runs that were missed.
+#[derive(Debug, Clone, Copy, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Missed {
+    /// They are over
+    Skip,
+    /// One makes up for all of them
+    #[default]
+    Once,
+    /// Each is made up for, the last hundred of them
+    All,
+}
+
+/// What happens when the run before has not ended.
+#[derive(Debug, Clone, Copy, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Overlap {
+    /// This one is passed over
+    #[default]
+    Skip,
+    /// This one is submitted beside the other
+    Queue,
+    /// The other one is cancelled
+    Replace,
 }
 
 /// Which calls.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct StatsArgs {
-    /// Only of this tool, as `calculator__add`
-    #[arg(long)]
+    /// Only of this tool, which need not be served any more
+    #[arg(long, value_name = "MODULE.FUNCTION")]
     pub(crate) tool: Option<String>,
     /// Only of the key with this id
     #[arg(long = "of-key", value_name = "ID")]
@@ -609,10 +639,10 @@ pub(crate) struct StatsArgs {
     pub(crate) outcome: Option<String>,
     /// Only what arrived at this moment or later, as 2026-11-20T00:00:00Z
     #[arg(long, value_name = "MOMENT")]
-    pub(crate) since: Option<String>,
+    pub(crate) since: Option<Timestamp>,
     /// Only what arrived before this moment
     #[arg(long, value_name = "MOMENT")]
-    pub(crate) until: Option<String>,
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// `calls`.
@@ -659,6 +689,15 @@ fn age(text: &str) -> Result<Duration, String> {
     };
     let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// The name of a state of jobs, or `dead`.
+fn state(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name != "dead" {
+        name.parse::<JobState>().map_err(|error| format!("{error}, or `dead` for those that are dead letters"))?;
+    }
+    Ok(name.to_owned())
 }
 
 /// `config …`.
@@ -753,6 +792,38 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Args::command());
+    }
+
+    /// What is said to a command line that makes no sense.
+    fn refused(line: &[&str]) -> String {
+        Args::try_parse_from([&["fumehood"], line].concat()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_schedule_says_when_in_one_way() {
+        let add = |when: &[&str]| refused(&[&["schedules", "add", "nightly", "m.f"], when].concat());
+
+        assert!(add(&[]).contains("<--cron <FIELDS>|--every <TIME>>"));
+        assert!(add(&["--every", "1h", "--zone", "Europe/Berlin"]).contains("cannot be used with '--zone <ZONE>'"));
+        assert!(add(&["--every", "1h", "--cron", "@daily"]).contains("cannot be used"));
+        assert!(add(&["--every", "1h", "--missed", "sometimes"]).contains("[possible values: skip, once, all]"));
+    }
+
+    #[test]
+    fn moments_and_states_are_refused_with_what_is_expected() {
+        assert!(refused(&["jobs", "submit", "m.f", "--at", "tomorrow"]).contains("'--at <MOMENT>': `tomorrow` is not"));
+        assert!(refused(&["calls", "--since", "1h"]).contains("'--since <MOMENT>': `1h` is not a moment: write it as"));
+        assert!(refused(&["jobs", "ls", "--state", "done"]).contains("completed, failed,"));
+    }
+
+    #[test]
+    fn all_ended_jobs_are_forgotten_only_when_that_is_said() {
+        assert!(refused(&["jobs", "prune"]).contains("--all"));
+        assert!(refused(&["jobs", "prune", "--state", ""]).contains("is not a state of jobs"));
+        assert!(refused(&["jobs", "prune", "--all", "--state", "dead"]).contains("cannot be used"));
+        for line in [&["jobs", "prune", "--all"][..], &["jobs", "prune", "--keep", "0"], &["jobs", "prune", "ID"]] {
+            Args::try_parse_from([&["fumehood"], line].concat()).unwrap();
+        }
     }
 
     #[test]

@@ -131,8 +131,13 @@ impl Client {
 
     /// `PUT` a document; what the server says to that.
     pub(crate) fn put(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        let request = self.agent.put(self.url(path)).header("accept", "application/json");
-        Ok(self.finish(self.authorized(request).send_json(body))?.0)
+        self.put_with(path, &[], body)
+    }
+
+    /// `PUT` a document at what `path` and `query` name.
+    pub(crate) fn put_with(&self, path: &[&str], query: &[(&str, &str)], body: &Value) -> Result<Value, Failure> {
+        let request = self.agent.put(self.url(path)).query_pairs(query.iter().copied());
+        Ok(self.finish(self.authorized(request.header("accept", "application/json")).send_json(body))?.0)
     }
 
     /// `DELETE` what `path` names; what the server says to that.

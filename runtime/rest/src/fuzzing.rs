@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fumehood_dispatch::Arguments;
-use fumehood_value::Plan;
+use fumehood_value::{Definition, Field, Function, Interface, Kind, Plan, Type};
 use futures::FutureExt;
 use serde_json::Value;
 
@@ -18,6 +18,29 @@ pub enum Form {
         /// What a caller gets as details.
         details: Value,
     },
+}
+
+/// A function `take(file, files, text, number, names)`: it has a parameter for each way in which a part can be read.
+#[must_use]
+pub fn plan() -> Plan {
+    let field = |name: &str, ty| Field { name: name.into(), ty };
+    let types = [Kind::List(Type::U8), Kind::List(Type::Defined(0)), Kind::List(Type::String)];
+    let take = Function {
+        name: "take".into(),
+        interface: None,
+        export: "take".into(),
+        params: vec![
+            field("file", Type::Defined(0)),
+            field("files", Type::Defined(1)),
+            field("text", Type::String),
+            field("number", Type::U32),
+            field("names", Type::Defined(2)),
+        ],
+        result: None,
+        docs: None,
+    };
+    let types = types.map(|kind| Definition { name: None, kind }).into();
+    Plan::of(&Interface { functions: vec![take], types, ..Interface::default() }).remove(0)
 }
 
 /// Read `body` of this content type as the arguments of a function.
@@ -39,31 +62,13 @@ pub fn form(content_type: &str, body: &[u8], plan: &Plan) -> Form {
 
 #[cfg(test)]
 mod tests {
-    use fumehood_value::{Definition, Field, Function, Interface, Kind, Type};
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn seeds_are_forms_and_what_is_none_is_refused() {
-        let field = |name: &str, ty| Field { name: name.into(), ty };
-        let types = [Kind::List(Type::U8), Kind::List(Type::Defined(0)), Kind::List(Type::String)];
-        let take = Function {
-            name: "take".into(),
-            interface: None,
-            export: "take".into(),
-            params: vec![
-                field("file", Type::Defined(0)),
-                field("files", Type::Defined(1)),
-                field("text", Type::String),
-                field("number", Type::U32),
-                field("names", Type::Defined(2)),
-            ],
-            result: None,
-            docs: None,
-        };
-        let types = types.map(|kind| Definition { name: None, kind }).into();
-        let plan = Plan::of(&Interface { functions: vec![take], types, ..Interface::default() }).remove(0);
+        let plan = plan();
         let read = |kind: &str, body: &[u8]| match form(kind, body, &plan) {
             Form::Arguments(arguments) => arguments,
             Form::Refused { code, details } => json!([code, details]),

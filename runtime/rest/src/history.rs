@@ -7,40 +7,66 @@ use axum::{
 };
 use fumehood_dispatch::{CallFilter, Dispatcher, StoredCall, ToolStatistics};
 use fumehood_http::{Caller, Problem, Query};
-use fumehood_model::{Code, Digest, JobId, KeyId, Timestamp};
+use fumehood_model::{Code, Digest, JobId, KeyId, Principal, Timestamp, TimestampError};
 use http::{HeaderMap, HeaderValue, header};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{IntoDeserializer, value::Error as ValueError},
+};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{calls::is_accepted, tools::UsageEntry};
+use crate::{
+    calls::is_accepted,
+    jobs::{malformed, tool},
+    tools::UsageEntry,
+};
 
 /// Most calls on one page.
 const MAX_LIMIT: usize = 10_000;
 
 const CSV: &str = "text/csv";
 
-/// Which calls.
+/// Which calls to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Selection {
-    /// Only of this tool, as `calculator__add`.
+    /// Only of this tool, as `calculator.add` or `calculator__add`.
     tool: Option<String>,
     /// Only of the key with this id, for administrators.
     key: Option<String>,
     /// Only with this outcome: `ok`, `error` for any failure, or the code of one.
     outcome: Option<String>,
     /// Only what arrived at this moment or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
+    #[param(format = DateTime)]
+    since: Option<String>,
     /// Only what arrived before this moment.
-    #[param(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
+    #[param(format = DateTime)]
+    until: Option<String>,
     /// Only those after this one in the list, as `next` of the page before says.
     before: Option<u64>,
     /// Calls on a page, at most 10,000; 100 unless said.
     #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
+}
+
+/// Over which calls to take figures. There are no pages here: what is not left out by one of these counts.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scope {
+    /// Only of this tool, as `calculator.add` or `calculator__add`.
+    tool: Option<String>,
+    /// Only of the key with this id, for administrators.
+    key: Option<String>,
+    /// Only with this outcome: `ok`, `error` for any failure, or the code of one.
+    outcome: Option<String>,
+    /// Only what arrived at this moment or later.
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Only what arrived before this moment.
+    #[param(format = DateTime)]
+    until: Option<String>,
 }
 
 /// One page of calls.
@@ -111,8 +137,13 @@ pub(crate) async fn calls(
     Query(selection): Query<Selection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let limit = selection.limit()?;
-    let calls = door.calls(&principal, selection.filter(limit)).await?;
+    let limit = selection.limit.unwrap_or(100);
+    if limit == 0 || limit > MAX_LIMIT {
+        return Err(malformed(&format!("limit is from 1 to {MAX_LIMIT}")));
+    }
+    let Selection { tool, key, outcome, since, until, before, .. } = selection;
+    let fits = Scope { tool, key, outcome, since, until }.filter(&door, &principal)?;
+    let calls = door.calls(&principal, CallFilter { before, most: limit, ..fits }).await?;
     let next = calls.last().filter(|_| calls.len() == limit).map(|last| last.seq);
     let calls: Vec<_> = calls.into_iter().map(CallEntry::from).collect();
     if is_accepted(&headers, CSV) {
@@ -123,33 +154,54 @@ pub(crate) async fn calls(
     Ok(Json(CallList { calls, next }).into_response())
 }
 
-/// Counts, error rates, durations and fuel of each tool over the calls that are kept.
-#[utoipa::path(get, path = "/api/v1/statistics", tag = "history", operation_id = "statistics", params(Selection), responses(
+/// Counts, error rates, durations and fuel of each tool over the calls that are kept, of the newest 200,000 that fit.
+#[utoipa::path(get, path = "/api/v1/statistics", tag = "history", operation_id = "statistics", params(Scope), responses(
     (status = 200, description = "Figures for each tool", body = Statistics),
 ))]
 pub(crate) async fn statistics(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
-    Query(selection): Query<Selection>,
+    Query(scope): Query<Scope>,
 ) -> Result<Json<Statistics>, Problem> {
-    let limit = selection.limit()?;
-    let tools = door.statistics(&principal, selection.filter(limit)).await?;
+    let tools = door.statistics(&principal, scope.filter(&door, &principal)?).await?;
     Ok(Json(Statistics { tools: tools.into_iter().map(StatisticsEntry::from).collect() }))
 }
 
-impl Selection {
-    fn limit(&self) -> Result<usize, Problem> {
-        let limit = self.limit.unwrap_or(100);
-        if limit == 0 || limit > MAX_LIMIT {
-            return Err(Problem::new(Code::Malformed, format!("limit is from 1 to {MAX_LIMIT}")));
+impl Scope {
+    fn filter(self, door: &Dispatcher, principal: &Principal) -> Result<CallFilter, Problem> {
+        if let Some(outcome) = &self.outcome {
+            check_outcome(outcome)?;
         }
-        Ok(limit)
+        Ok(CallFilter {
+            tool: self.tool.map(|text| tool::written_down(door, principal, &text)).transpose()?,
+            key: self.key.map(|key| KeyId(key.into())),
+            outcome: self.outcome,
+            since: moment("since", self.since.as_deref())?,
+            until: moment("until", self.until.as_deref())?,
+            ..CallFilter::default()
+        })
     }
+}
 
-    fn filter(self, most: usize) -> CallFilter {
-        let Self { tool, key, outcome, since, until, before, .. } = self;
-        CallFilter { tool, key: key.map(|key| KeyId(key.into())), outcome, since, until, before, most }
+/// Whether anything can end like this.
+fn check_outcome(outcome: &str) -> Result<(), Problem> {
+    if matches!(outcome, "ok" | "error") {
+        return Ok(());
     }
+    let Err(error) = Code::deserialize(IntoDeserializer::<ValueError>::into_deserializer(outcome)) else {
+        return Ok(());
+    };
+    // What reads codes knows all of them, and names them.
+    let error = error.to_string();
+    let codes = error.rsplit_once("expected one of ").map_or("of a failure", |(_, codes)| codes);
+    let outcome: String = outcome.chars().take(80).flat_map(char::escape_debug).collect();
+    Err(malformed(&format!(
+        "outcome: `{outcome}` is none; it is `ok`, `error` for any failure, or one of the codes {codes}"
+    )))
+}
+
+fn moment(parameter: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    text.map(str::parse).transpose().map_err(|error: TimestampError| malformed(&format!("{parameter}: {error}")))
 }
 
 impl From<StoredCall> for CallEntry {

@@ -2,7 +2,9 @@
 
 mod entry;
 mod queue;
+pub(crate) mod read;
 pub(crate) mod stream;
+pub(crate) mod tool;
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fumehood_dispatch::{Arguments, Body, Dispatcher, Filter, Order, Prune};
-use fumehood_http::{Body as SentBody, Caller, Json as Sent, Path, Problem, Query};
+use fumehood_http::{Body as SentBody, Caller, Path, Problem, Query};
 use fumehood_model::{Code, JobId, JobState, KeyId, Lowered, Priority, Timestamp};
 use fumehood_value::Object;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -94,7 +96,8 @@ pub(crate) struct JobList {
 pub(crate) struct Selection {
     /// Only in one of these states, joined by commas; `dead` stands for failed, interrupted and discarded.
     state: Option<String>,
-    /// Only of this module, or of one function of it as `module.function`.
+    /// Only of this module, or of one function of it as `module.function` or `module__function`; it need not be served any
+    /// more.
     tool: Option<String>,
     /// Only with this tag.
     tag: Option<String>,
@@ -133,10 +136,10 @@ pub(crate) struct Removal {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pruning {
-    /// In one of these states; in any in which a job has ended if none is given.
+    /// In one of these states; in any in which a job has ended if none is given. `dead` stands for failed, interrupted and
+    /// discarded.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
-    states: Vec<JobState>,
+    states: Vec<String>,
     /// That ended so many seconds ago or earlier.
     #[serde(default)]
     older_than_s: u64,
@@ -182,8 +185,9 @@ pub(crate) async fn submit(
     Caller(principal): Caller,
     headers: HeaderMap,
     _: JsonBody,
-    Sent(wanted): Sent<Submission>,
+    SentBody(body): SentBody,
 ) -> Result<Response, Problem> {
+    let wanted: Submission = read::body(&body)?;
     let tool = match wanted.tool.rsplit_once('.') {
         Some((module, function)) => door.function(&principal, module, function)?,
         None => door.tool(&principal, &wanted.tool)?,
@@ -225,17 +229,18 @@ pub(crate) async fn list(
     if limit == 0 || limit > MAX_LIMIT {
         return Err(malformed(&format!("limit is from 1 to {MAX_LIMIT}")));
     }
-    let (module, function) = match selection.tool.as_deref().map(|tool| tool.rsplit_once('.').unwrap_or((tool, ""))) {
-        // A module may be nested in folders: what is not a function of the first is the name of one.
-        Some((module, function)) if door.function(&principal, module, function).is_ok() => {
-            (Some(module.to_owned()), Some(function.to_owned()))
+    let states = states(selection.state.as_deref().unwrap_or_default().split(','))?;
+    let owner = selection.key.map(|key| KeyId(key.into()));
+    let (module, function) = match &selection.tool {
+        Some(text) => {
+            let (module, function) = tool::kept(&door, &principal, text, owner.as_ref()).await?;
+            (Some(module), function)
         }
-        Some(_) => (selection.tool.clone(), None),
         None => (None, None),
     };
     let filter = Filter {
-        owner: selection.key.map(|key| KeyId(key.into())),
-        states: states(selection.state.as_deref().unwrap_or_default())?,
+        owner,
+        states,
         module,
         function,
         tag: selection.tag,
@@ -346,8 +351,10 @@ pub(crate) async fn prune(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     _: JsonBody,
-    Sent(Pruning { states, older_than_s, keep }): Sent<Pruning>,
+    SentBody(body): SentBody,
 ) -> Result<Json<Pruned>, Problem> {
+    let Pruning { states: named, older_than_s, keep } = read::body(&body)?;
+    let states = states(named.iter().map(String::as_str))?;
     if let Some(state) = states.iter().find(|state| !state.is_final()) {
         return Err(malformed(&format!("a job that is {state} has not ended: cancel it first")));
     }
@@ -372,13 +379,16 @@ pub(crate) async fn import(
     Ok(Json(Imported { imported: imported.jobs, known: imported.known, refused }))
 }
 
-/// The states that a list of names stands for.
-fn states(names: &str) -> Result<Vec<JobState>, Problem> {
+/// The states that these names stand for.
+fn states<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<JobState>, Problem> {
     let mut states = Vec::new();
-    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
         match name {
             "dead" => states.extend(JobState::ALL.into_iter().filter(|state| state.is_dead_letter())),
-            name => states.push(name.parse().map_err(|error: String| malformed(&error))?),
+            name => {
+                let unknown = |error: String| malformed(&format!("{error}, or `dead` for those that are dead letters"));
+                states.push(name.parse().map_err(unknown)?);
+            }
         }
     }
     Ok(states)
@@ -396,6 +406,6 @@ pub(crate) fn location(id: JobId) -> HeaderValue {
     HeaderValue::from_str(&format!("/api/v1/jobs/{id}")).unwrap_or(HeaderValue::from_static("/api/v1/jobs"))
 }
 
-fn malformed(message: &str) -> Problem {
+pub(crate) fn malformed(message: &str) -> Problem {
     Problem::new(Code::Malformed, message)
 }

@@ -6,14 +6,26 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fumehood_dispatch::{Dispatcher, Schedule, ScheduleSpec};
-use fumehood_http::{Caller, Json as Sent, Path, Problem};
-use fumehood_model::{Code, JobId, Timestamp};
+use fumehood_http::{Body, Caller, Path, Problem, Query};
+use fumehood_model::{JobId, KeyId, Timestamp};
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::calls::JsonBody;
+use crate::{
+    calls::JsonBody,
+    jobs::{malformed, read},
+};
+
+/// Whose schedule is meant: names are those of their keys.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Whose {
+    /// That of the key with this id, for administrators; else the caller's own, or if it has none of this name, the only one.
+    key: Option<String>,
+}
 
 /// All schedules.
 #[derive(Serialize, ToSchema)]
@@ -59,7 +71,7 @@ pub(crate) struct WantedSchedule {
     missed: Option<String>,
     /// What happens when the job before has not ended: `skip`, `queue` or `replace`; `skip` unless said.
     overlap: Option<String>,
-    /// Whether it rests.
+    /// Whether it rests; as it did unless said, and a new one does not.
     paused: Option<bool>,
     job: ScheduledJob,
 }
@@ -68,7 +80,7 @@ pub(crate) struct WantedSchedule {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes a body for the OpenAPI document")]
 pub(crate) struct When {
-    /// Five fields, or six with seconds first.
+    /// Five fields, or six with seconds first, or one of `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly`.
     #[schema(example = "0 3 * * *")]
     cron: Option<String>,
     /// UTC unless said.
@@ -112,19 +124,20 @@ pub(crate) async fn list(
 
 /// Show a schedule.
 #[utoipa::path(get, path = "/api/v1/schedules/{name}", tag = "schedules", operation_id = "showSchedule",
-    params(("name" = String, Path, description = "Name of the schedule")),
+    params(("name" = String, Path, description = "Name of the schedule"), Whose),
     responses((status = 200, description = "The schedule", body = ScheduleEntry)))]
 pub(crate) async fn show(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
+    Query(whose): Query<Whose>,
 ) -> Result<Json<ScheduleEntry>, Problem> {
-    Ok(Json(door.schedule(&principal, &name).await?.into()))
+    Ok(Json(door.schedule(&principal, &name, whose.key().as_ref()).await?.into()))
 }
 
-/// Add a schedule, or replace the key's own of this name.
+/// Add a schedule, or replace the one that is shown under this name, which stays with its key.
 #[utoipa::path(put, path = "/api/v1/schedules/{name}", tag = "schedules", operation_id = "putSchedule",
-    params(("name" = String, Path, description = "Name of the schedule: letters, digits, `-`, `_`, `.`")),
+    params(("name" = String, Path, description = "Name of the schedule: letters, digits, `-`, `_`, `.`"), Whose),
     request_body = WantedSchedule,
     responses(
         (status = 201, description = "It is new", body = ScheduleEntry),
@@ -134,32 +147,43 @@ pub(crate) async fn put(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
+    Query(whose): Query<Whose>,
     _: JsonBody,
-    Sent(mut wanted): Sent<Value>,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
-    let malformed = |message: String| Problem::new(Code::Malformed, message);
+    let mut wanted: Value = read::body(&body)?;
     let is_paused = match wanted.as_object_mut().and_then(|wanted| wanted.remove("paused")) {
-        None | Some(Value::Bool(false)) => false,
-        Some(Value::Bool(true)) => true,
-        Some(_) => return Err(malformed("`paused` is true or false".to_owned())),
+        None => None,
+        Some(Value::Bool(is_paused)) => Some(is_paused),
+        Some(_) => return Err(malformed("`paused` is true or false")),
     };
-    let spec = ScheduleSpec::parse(&wanted.to_string()).map_err(|error| malformed(error.to_string()))?;
-    let (schedule, is_new) = door.put_schedule(&principal, &name, &spec, is_paused).await?;
+    // Read twice: once to tell in which member a mistake is, once for what no single member can tell.
+    read::document::<ScheduleSpec>(&wanted)?;
+    let spec = ScheduleSpec::parse(&wanted.to_string()).map_err(|error| malformed(&error.to_string()))?;
+    let owner = whose.key();
+    let (schedule, is_new) = door.put_schedule(&principal, &name, owner.as_ref(), &spec, is_paused).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(ScheduleEntry::from(schedule))).into_response())
 }
 
 /// Remove a schedule. Jobs that it has submitted stay.
 #[utoipa::path(delete, path = "/api/v1/schedules/{name}", tag = "schedules", operation_id = "removeSchedule",
-    params(("name" = String, Path, description = "Name of the schedule")),
+    params(("name" = String, Path, description = "Name of the schedule"), Whose),
     responses((status = 204, description = "It is gone")))]
 pub(crate) async fn remove(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
+    Query(whose): Query<Whose>,
 ) -> Result<StatusCode, Problem> {
-    door.remove_schedule(&principal, &name).await?;
+    door.remove_schedule(&principal, &name, whose.key().as_ref()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Whose {
+    fn key(self) -> Option<KeyId> {
+        self.key.map(|key| KeyId(key.into()))
+    }
 }
 
 impl From<Schedule> for ScheduleEntry {

@@ -61,7 +61,10 @@ fn message(problem: &Problem, status: u16) -> String {
 fn lines(code: Option<Code>, problem: &Problem) -> Vec<String> {
     match (code, &problem.details) {
         (_, Value::Null) => Vec::new(),
-        (Some(Code::ToolError), details) => details.get("error").map(text).into_iter().collect(),
+        // What the tool said in one line is the message already.
+        (Some(Code::ToolError), details) => {
+            details.get("error").map(text).filter(|said| *said != problem.message).into_iter().collect()
+        }
         // The message names the bound and what it allows, or the kind of what was denied.
         (_, Value::Object(details)) if details.contains_key("limit") || details.contains_key("denied") => Vec::new(),
         (_, Value::Array(mistakes)) => mistakes.iter().map(mistake).collect(),
@@ -124,6 +127,13 @@ mod tests {
 
         assert_eq!(failure.exit(), Exit::ToolError);
         assert_eq!(failure.to_string(), "the tool said no\n  divided by zero");
+    }
+
+    #[test]
+    fn a_tool_error_of_one_line_is_told_once() {
+        let document = json!({ "error": "tool_error", "message": "no room", "details": { "error": "no room" } });
+
+        assert_eq!(of(422, &document).to_string(), "no room");
     }
 
     #[test]

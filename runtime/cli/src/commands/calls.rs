@@ -6,14 +6,19 @@ use serde_json::Value;
 
 use crate::{
     args::{CallsArgs, StatsArgs},
-    output::{duration, grouped, size, table, terminal_safe},
+    exit::Failure,
+    output::{Format, duration, grouped, size, table, terminal_safe},
     session::Session,
 };
 
 /// List calls that have ended.
 pub(crate) fn list(session: &Session<'_>, args: &CallsArgs) -> anyhow::Result<ExitCode> {
-    let (client, limit) = (session.client()?, args.limit.to_string());
-    let query = [query(&args.which), vec![("limit", limit.as_str())]].concat();
+    if args.csv && session.output.format() == Format::Json {
+        return Err(Failure::usage("calls are written with --csv or with -o json, not both").into());
+    }
+    let client = session.client()?;
+    let query = [query(&args.which), vec![("limit", args.limit.to_string())]].concat();
+    let query: Vec<_> = query.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let path = ["api", "v1", "calls"];
     if args.csv {
         session.output.print(&terminal_safe(&client.get_text(&path, &query, "text/csv")?.replace('\r', "")))?;
@@ -41,7 +46,9 @@ pub(crate) fn list(session: &Session<'_>, args: &CallsArgs) -> anyhow::Result<Ex
 
 /// Show figures for each tool.
 pub(crate) fn statistics(session: &Session<'_>, args: &StatsArgs) -> anyhow::Result<ExitCode> {
-    let answer = session.client()?.get(&["api", "v1", "statistics"], &query(args))?;
+    let query = query(args);
+    let query: Vec<_> = query.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let answer = session.client()?.get(&["api", "v1", "statistics"], &query)?;
     session.output.data(&answer, || {
         let rows = entries(&answer, "tools").iter().map(|tool| {
             let number = |name: &str| tool[name].as_u64().unwrap_or_default();
@@ -61,10 +68,13 @@ pub(crate) fn statistics(session: &Session<'_>, args: &StatsArgs) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
-fn query(args: &StatsArgs) -> Vec<(&'static str, &str)> {
+fn query(args: &StatsArgs) -> Vec<(&'static str, String)> {
     let StatsArgs { tool, of_key, outcome, since, until } = args;
-    let all = [("tool", tool), ("key", of_key), ("outcome", outcome), ("since", since), ("until", until)];
-    all.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).collect()
+    let texts = [("tool", tool), ("key", of_key), ("outcome", outcome)];
+    let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?)));
+    let moments = [("since", since), ("until", until)];
+    let moments = moments.into_iter().filter_map(|(name, at)| Some((name, at.as_ref()?.to_string())));
+    texts.chain(moments).collect()
 }
 
 fn entries<'a>(answer: &'a Value, name: &str) -> &'a [Value] {

@@ -2,7 +2,7 @@
 
 pub(crate) mod watch;
 
-use std::{fs, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use fumehood_model::Code;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use crate::{
     arguments,
     client::Client,
     exit::Failure,
-    output::{duration, pretty, single_line, table},
+    output::{duration, grouped, pretty, single_line, size, table},
     session::Session,
     target,
 };
@@ -28,7 +28,8 @@ pub(crate) fn run(session: &Session<'_>, command: &JobsCommand) -> anyhow::Resul
     match command {
         JobsCommand::Submit(args) => submit(session, &client, args)?,
         JobsCommand::Ls { state, tool, tag, schedule, limit } => {
-            let query = [("state", state), ("tool", tool), ("tag", tag), ("schedule", schedule)];
+            let state = (!state.is_empty()).then(|| state.join(","));
+            let query = [("state", &state), ("tool", tool), ("tag", tag), ("schedule", schedule)];
             let query: Vec<_> = query.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?))).collect();
             let jobs = list(&client, &query, *limit)?;
             session.output.data(&json!({ "jobs": jobs }), || rendered(&jobs))?;
@@ -52,10 +53,9 @@ pub(crate) fn run(session: &Session<'_>, command: &JobsCommand) -> anyhow::Resul
                 Ok(job)
             })?;
         }
-        JobsCommand::Prune { ids, state, older_than, keep } if ids.is_empty() => {
-            let states = states(state.as_deref().unwrap_or_default());
+        JobsCommand::Prune { ids, all: _, state, older_than, keep } if ids.is_empty() => {
             let seconds = older_than.map_or(0, |age| age.as_secs());
-            let wanted = json!({ "states": states, "older_than_s": seconds, "keep": keep });
+            let wanted = json!({ "states": state, "older_than_s": seconds, "keep": keep.unwrap_or_default() });
             let answer = client.post(&[PATH[0], PATH[1], PATH[2], "prune"], &wanted)?;
             session.output.talk(&format!("{} jobs forgotten", answer["pruned"]));
             session.output.data(&answer, String::new)?;
@@ -67,22 +67,28 @@ pub(crate) fn run(session: &Session<'_>, command: &JobsCommand) -> anyhow::Resul
                 Ok(json!({ "id": id, "pruned": true }))
             })?;
         }
-        JobsCommand::Import { file } => {
-            let text = fs::read(file)
-                .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", file.display())))?;
-            let jobs: Value = serde_json::from_slice(&text).map_err(|error| {
-                Failure::new(Code::InvalidInput, format!("{} is not JSON: {error}", file.display()))
-            })?;
-            let answer = client.post(&[PATH[0], PATH[1], PATH[2], "import"], &jobs)?;
-            session.output.talk(&format!("{} jobs taken in, {} here already", answer["imported"], answer["known"]));
-            for refused in answer["refused"].as_array().into_iter().flatten() {
-                let reason = refused["reason"].as_str().unwrap_or_default();
-                session.output.talk(&format!("job {} of the file: {reason}", refused["position"]));
-            }
-            session.output.data(&answer, String::new)?;
-        }
+        JobsCommand::Import { file } => import(session, &client, file)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Take in a file of jobs. What could be taken in was, also when this fails because of the others.
+fn import(session: &Session<'_>, client: &Client, file: &Path) -> anyhow::Result<()> {
+    let text = fs::read(file)
+        .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", file.display())))?;
+    let jobs: Value = serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(Code::InvalidInput, format!("{} is not JSON: {error}", file.display())))?;
+    let answer = client.post(&[PATH[0], PATH[1], PATH[2], "import"], &jobs)?;
+    session.output.talk(&format!("{} jobs taken in, {} here already", answer["imported"], answer["known"]));
+    session.output.data(&answer, String::new)?;
+    let refused = answer["refused"].as_array().map_or(&[][..], Vec::as_slice);
+    if refused.is_empty() {
+        return Ok(());
+    }
+    // As `position` counts them, and programs the entries of an array.
+    let line = |job: &Value| format!("queue[{}]: {}", job["position"], job["reason"].as_str().unwrap_or_default());
+    let message = format!("{} jobs of {} could not be taken in", refused.len(), file.display());
+    Err(Failure::new(Code::InvalidInput, message).lines(refused.iter().map(line).collect()).into())
 }
 
 fn submit(session: &Session<'_>, client: &Client, args: &SubmitArgs) -> anyhow::Result<()> {
@@ -152,13 +158,6 @@ fn list(client: &Client, query: &[(&str, &str)], limit: usize) -> Result<Vec<Val
     Ok(jobs)
 }
 
-fn states(names: &str) -> Vec<&str> {
-    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names
-        .flat_map(|name| if name == "dead" { vec!["failed", "interrupted", "discarded"] } else { vec![name] })
-        .collect()
-}
-
 fn rendered(jobs: &[Value]) -> String {
     let rows = jobs.iter().map(|job| {
         let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
@@ -195,6 +194,11 @@ fn shown(job: &Value) -> String {
     line("tool", format!("{}.{}", text("module").unwrap_or_default(), text("function").unwrap_or_default()));
     line("state", told(job));
     line("attempt", format!("{} of {}", job["attempt"], job["max_attempts"]));
+    line("priority", job["priority"].to_string());
+    let tags: Vec<_> = job["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !tags.is_empty() {
+        line("tags", tags.join(", "));
+    }
     for (name, key) in [
         ("submitted", "created_at"),
         ("not before", "run_at"),
@@ -207,6 +211,16 @@ fn shown(job: &Value) -> String {
     ] {
         if let Some(value) = text(key) {
             line(name, value);
+        }
+    }
+    let used = |key: &str| job["usage"][key].as_u64();
+    for (name, used) in [
+        ("took", used("duration_us").map(duration)),
+        ("fuel", used("fuel_units").map(grouped)),
+        ("memory", used("memory_bytes").map(size)),
+    ] {
+        if let Some(used) = used {
+            line(name, used);
         }
     }
     if let Some(message) = job["progress"]["message"].as_str() {
@@ -237,7 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn dead_letters_are_three_states() {
-        assert_eq!(states("dead, cancelled"), ["failed", "interrupted", "discarded", "cancelled"]);
+    fn a_job_is_shown_with_all_that_was_said_of_it_and_what_it_used() {
+        let job = json!({
+            "id": "1", "module": "m", "function": "f", "state": "completed", "attempt": 1, "max_attempts": 3,
+            "priority": -2, "tags": ["a b", "c"], "usage": { "fuel_units": 12_345, "memory_bytes": 2_048, "duration_us": 7 },
+        });
+
+        let text = shown(&job);
+
+        for line in
+            ["priority    -2", "tags        a b, c", "fuel        12,345", "memory      2.0 KiB", "took        7 µs"]
+        {
+            assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+        }
     }
 }

@@ -5,32 +5,11 @@
 
 use std::sync::LazyLock;
 
-use fumehood_rest::fuzzing::{Form, form};
-use fumehood_value::{Definition, Field, Function, Interface, Kind, Plan, Type};
+use fumehood_rest::fuzzing::{Form, form, plan};
+use fumehood_value::Plan;
 use libfuzzer_sys::fuzz_target;
 
-/// `take(file, files, text, number, names)`: a parameter for each way in which a part can be read.
-static PLAN: LazyLock<Plan> = LazyLock::new(|| {
-    let field = |name: &str, ty| Field { name: name.into(), ty };
-    let anonymous = |kind| Definition { name: None, kind };
-    let types = [Kind::List(Type::U8), Kind::List(Type::Defined(0)), Kind::List(Type::String)];
-    let take = Function {
-        name: "take".into(),
-        interface: None,
-        export: "take".into(),
-        params: vec![
-            field("file", Type::Defined(0)),
-            field("files", Type::Defined(1)),
-            field("text", Type::String),
-            field("number", Type::U32),
-            field("names", Type::Defined(2)),
-        ],
-        result: None,
-        docs: None,
-    };
-    let interface = Interface { functions: vec![take], types: types.map(anonymous).into(), ..Interface::default() };
-    Plan::of(&interface).remove(0)
-});
+static PLAN: LazyLock<Plan> = LazyLock::new(plan);
 
 fuzz_target!(|bytes: &[u8]| {
     let (kind, body) = match bytes.iter().position(|byte| *byte == b'\n') {

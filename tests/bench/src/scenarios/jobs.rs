@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use fumehood_model::Timestamp;
+use fumehood_tests::zoo::Guest;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -23,9 +24,11 @@ const MODULE: &str = "calculator";
 /// What every job calls.
 const TOOL: &str = "calculator.add";
 /// Jobs that wait while pickup is measured the second time, at the most.
-const FLOOD: u64 = 100_000;
-/// When they may run: a server works as fast as one submits, so that few would wait otherwise.
-const FLOOD_AFTER: Duration = Duration::from_secs(20);
+const FLOOD: u64 = 120_000;
+/// The module of which they are. It sleeps: a server works on short jobs as fast as one submits them, so that few would wait.
+const SLEEPER: &str = "sleeper";
+/// How long each of them sleeps, in milliseconds, until its deadline ends it.
+const SLEEP_MS: u64 = 50;
 /// How often one looks whether all have ended.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -40,6 +43,8 @@ pub(crate) async fn run(settings: &Jobs) -> Result<()> {
     let home = Home::new()?;
     home.add(MODULE, &settings.product.calculator()?)?;
     home.add_manifest(MODULE, "[functions.add]\nidempotent = true\n")?;
+    home.add(SLEEPER, &Guest::SleepForever.component())?;
+    home.add_manifest(SLEEPER, &format!("[limits]\ndeadline_ms = {SLEEP_MS}\n"))?;
     let environment = [("FUMEHOOD_LOG__FILTER", "warn".to_owned())];
     let fumehood = Fumehood::start(&settings.product.binary()?, &home, &environment, PATIENCE).await?;
     let (address, key) = (fumehood.address(), fumehood.key().to_owned());
@@ -55,13 +60,8 @@ pub(crate) async fn run(settings: &Jobs) -> Result<()> {
     let ended = began.elapsed();
     let cpu = process::cpu_time_of_family(fumehood.pid())?.saturating_sub(cpu);
 
-    let run_at = Timestamp { unix_ms: Timestamp::now().unix_ms + FLOOD_AFTER.as_millis() as u64 };
-    let delayed = json!({ "tool": TOOL, "input": { "a": 2, "b": 40 }, "run_at": run_at.to_string() }).to_string();
-    let delayed = request::post(address, "/api/v1/jobs", Some(&key), &[], &delayed);
-    submit(address, &delayed, FLOOD.min(settings.jobs * 5), settings.connections).await?;
-    while Timestamp::now() < run_at || counted(address, &key).await? == 0 {
-        sleep(LOOK).await;
-    }
+    let slow = request::post(address, &format!("/api/{SLEEPER}/sleep/queue"), Some(&key), &[], "{}");
+    submit(address, &slow, FLOOD.min(settings.jobs * 6), settings.connections).await?;
     let before = counted(address, &key).await?;
     let busy = pickup(address, &light, settings.samples).await?;
     let after = counted(address, &key).await?;
@@ -74,7 +74,7 @@ pub(crate) async fn run(settings: &Jobs) -> Result<()> {
         vec!["CPU us of the server a job".to_owned(), format!("{:.0}", cpu.as_secs_f64() * 1e6 / settings.jobs as f64)],
         vec!["pickup while nothing waits, ms: p50, p99".to_owned(), format!("{}, {}", idle.p50, idle.p99)],
         vec![
-            format!("pickup while {before} to {after} jobs of another key wait, ms: p50, p99"),
+            format!("pickup while {before} to {after} jobs of another key wait or run, ms: p50, p99"),
             format!("{}, {}", busy.p50, busy.p99),
         ],
     ];
