@@ -1,8 +1,8 @@
 //! What was called: by whom, how it went, what it used; and figures over it.
 
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 
-use fumehood_tests::{Client, Mcp, Server, Shared, eventually, guest, wat};
+use fumehood_tests::{Client, Mcp, Server, Shared, connect, eventually, guest, wat};
 use serde_json::{Value, json};
 
 static CALCULATOR: Shared = Shared::new();
@@ -102,6 +102,36 @@ fn figures_are_told_for_each_tool() {
     let us = |name: &str| divide[name].as_u64().unwrap();
     assert!(0 < us("p50_us") && us("p50_us") <= us("p95_us") && us("p95_us") <= us("p99_us"), "{divide}");
     assert!(us("fuel_units") > 0 && us("max_memory_bytes") > 0);
+}
+
+#[test]
+fn calls_that_were_given_up_are_written_down_with_how_long_they_ran() {
+    let Some(long) = guest("long-work") else { return };
+    let server = Server::setup().patient().guest("long", &long).start();
+    let admin = server.admin();
+    let nap = json!({ "millis": 60_000 }).to_string();
+    let request = format!(
+        "POST /api/long/nap HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{nap}",
+        server.address(),
+        admin.key(),
+        nap.len()
+    );
+    let mut caller = connect(server.address());
+    caller.write_all(request.as_bytes()).unwrap();
+    eventually("it runs", || admin.calls_running() == 1);
+    drop(caller);
+    let job = admin.post("/api/v1/jobs", &json!({ "tool": "long.nap", "input": { "millis": 60_000 } })).json();
+    let path = format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());
+    eventually("the job runs", || admin.get(&path).expect(200)["state"] == "running");
+    assert_eq!(admin.delete(&path).status, 202);
+
+    let calls = calls(admin, "&outcome=cancelled", 2);
+
+    let told: Vec<_> =
+        calls.iter().map(|call| (call["via"].as_str().unwrap(), call["tool"].as_str().unwrap())).collect();
+    assert!(told.contains(&("rest", "long__nap")) && told.contains(&("job", "long__nap")), "{told:?}");
+    assert!(calls.iter().all(|call| call["usage"]["duration_us"].as_u64().is_some_and(|us| us > 0)), "{calls:?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Jobs that come again.
 
+use std::fs;
+
 use fumehood_tests::{Client, Finished, Server, Setup, eventually, guest};
 use serde_json::{Value, json};
 
@@ -40,6 +42,30 @@ fn a_schedule_submits_its_jobs_and_survives_a_restart() {
     assert_eq!((&job["result"], &job["schedule"], &job["tags"]), (&json!(3), &json!("tick"), &json!(["tick"])));
     assert_eq!(server.admin().delete("/api/v1/schedules/tick").status, 204);
     server.admin().get("/api/v1/schedules/tick").refused(404, "not_found");
+}
+
+#[test]
+fn a_schedule_that_is_passed_over_says_why_until_it_has_a_job_again() {
+    let Some(setup) = setup() else { return };
+    let server = setup.start();
+    let admin = server.admin();
+    let component = fs::read(guest("calculator").unwrap()).unwrap();
+    assert_eq!(admin.upload("mine", &component).status, 201);
+    let mut schedule = every_second();
+    schedule["job"]["tool"] = json!("mine.add");
+    assert_eq!(put(admin, "tick", &schedule).status, 201);
+    let passed_over = || admin.get("/api/v1/schedules/tick").expect(200)["passed_over"].clone();
+    eventually("it runs", || completed(admin, "tick") >= 1);
+    assert_eq!(passed_over(), json!(null));
+
+    assert_eq!(admin.delete("/api/v1/modules/mine").status, 204);
+
+    eventually("it says so", || passed_over().as_str().is_some_and(|why| why.contains("mine")));
+    let listed = Finished::of(&mut server.command(&["schedules", "ls"]));
+    let listed = listed.ok();
+    assert!(listed.contains("PASSED OVER") && listed.contains("there is no module `mine`"), "{listed}");
+    assert_eq!(admin.upload("mine", &component).status, 201);
+    eventually("it runs again", || passed_over() == json!(null));
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl Dispatcher {
             next_at: spec.next(name, now).filter(|_| !is_paused),
             last_at: before.and_then(|before| before.last_at),
             last_job: before.and_then(|before| before.last_job),
+            passed_over: None,
             created_at: before.map_or(now, |before| before.created_at),
             version: before.map_or(0, |before| before.version) + 1,
         };

@@ -53,6 +53,9 @@ pub(crate) struct ScheduleEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = "uuid")]
     last_job: Option<JobId>,
+    /// Why it submitted none when it was due last, if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passed_over: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// What it does and when, as it was sent.
@@ -195,6 +198,7 @@ impl From<Schedule> for ScheduleEntry {
             next_at: schedule.next_at,
             last_at: schedule.last_at,
             last_job: schedule.last_job,
+            passed_over: schedule.passed_over,
             created_at: schedule.created_at,
             // It was written by us.
             spec: serde_json::from_str(&schedule.spec).unwrap_or_default(),

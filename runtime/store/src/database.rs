@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::{
     Access, Signal, StoreError, Verb,
     migrations::migrate,
-    readers::{self, Readers},
+    readers::{self, Kind, Readers},
     writer::{Change, Operation, Undo, Writer},
 };
 
@@ -113,10 +113,26 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Verb<'_, T> {
+        self.ask(Kind::Lookup, work)
+    }
+
+    /// As [`Database::read_soon`], for what no index finds.
+    pub(crate) fn search_soon<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Verb<'_, T> {
+        self.ask(Kind::Search, work)
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Verb<'_, T> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             let read = move |pool: &readers::Pool| drop(answer.send(pool.read(work)));
-            self.inner.readers.push_soon(Box::new(read)).await;
+            self.inner.readers.push_soon(kind, Box::new(read)).await;
             answered.await.unwrap_or(Err(StoreError::BrokenOff))
         })
     }

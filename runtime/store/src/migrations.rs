@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -86,6 +86,8 @@ const MIGRATIONS: [&str; 5] = [
     CREATE TRIGGER grants_changed AFTER UPDATE ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
     CREATE TRIGGER grants_removed AFTER DELETE ON grants BEGIN UPDATE catalogue SET generation = generation + 1; END;
     ",
+    // Why a schedule had no job when it was due last.
+    "ALTER TABLE schedules ADD COLUMN passed_over TEXT;",
 ];
 
 /// Bring the database to the version that this program knows.

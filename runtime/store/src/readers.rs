@@ -16,7 +16,7 @@ use crate::{
 /// Most connections that read at a time. More threads than that would only wait for the same disk.
 const CONNECTIONS: usize = 6;
 
-/// Threads that read for tasks, which cannot wait themselves.
+/// Threads of each [`Kind`] that read for tasks, which cannot wait themselves.
 const THREADS: usize = 2;
 
 /// Most reads of tasks that wait. Reads carry nothing, so that only their number counts.
@@ -24,6 +24,15 @@ const WAITING: Load = Load { count: 10_000, bytes: usize::MAX };
 
 /// A read that a task waits for.
 type Read = Box<dyn FnOnce(&Pool) + Send>;
+
+/// How much a read may have to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What an index finds at once.
+    Lookup,
+    /// Perhaps every row: nobody waits behind it but for another search.
+    Search,
+}
 
 /// Connections that can only read.
 #[derive(Debug)]
@@ -42,7 +51,8 @@ struct State {
 /// Connections that can only read, and threads that do it for tasks.
 pub(crate) struct Readers {
     pool: Arc<Pool>,
-    queue: Arc<Queue<Read>>,
+    lookups: Arc<Queue<Read>>,
+    searches: Arc<Queue<Read>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -50,9 +60,10 @@ impl Readers {
     /// Start the threads. Connections are opened when they are needed.
     pub(crate) fn start(path: &Arc<Path>) -> Result<Self, StoreError> {
         let pool = Arc::new(Pool { path: Arc::clone(path), state: Mutex::default(), returned: Condvar::new() });
-        let mut readers = Self { pool, queue: Arc::new(Queue::new(WAITING)), threads: Vec::new() };
-        for _ in 0..THREADS {
-            let (pool, queue) = (Arc::clone(&readers.pool), Arc::clone(&readers.queue));
+        let queue = || Arc::new(Queue::new(WAITING));
+        let mut readers = Self { pool, lookups: queue(), searches: queue(), threads: Vec::new() };
+        for kind in [Kind::Lookup, Kind::Search].repeat(THREADS) {
+            let (pool, queue) = (Arc::clone(&readers.pool), Arc::clone(readers.queue(kind)));
             let spawned = thread::Builder::new().name("store-reader".to_owned()).spawn(move || serve(&pool, &queue));
             readers.threads.push(spawned.map_err(StoreError::io("start a thread for", &**path))?);
         }
@@ -65,14 +76,22 @@ impl Readers {
     }
 
     /// Have something read by a thread, as soon as there is room.
-    pub(crate) async fn push_soon(&self, read: Read) {
-        self.queue.push_soon(read, 0).await;
+    pub(crate) async fn push_soon(&self, kind: Kind, read: Read) {
+        self.queue(kind).push_soon(read, 0).await;
+    }
+
+    fn queue(&self, kind: Kind) -> &Arc<Queue<Read>> {
+        match kind {
+            Kind::Lookup => &self.lookups,
+            Kind::Search => &self.searches,
+        }
     }
 }
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.queue.close();
+        self.lookups.close();
+        self.searches.close();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -147,5 +166,43 @@ fn serve(pool: &Pool, queue: &Queue<Read>) {
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readers").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use pollster::block_on;
+
+    use super::*;
+    use crate::{Access, Database};
+
+    #[test]
+    fn what_an_index_finds_does_not_wait_behind_searches() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("db"), Access::Own).unwrap();
+        let (gate, begun) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+        thread::scope(|scope| {
+            let closed = gate.lock().unwrap();
+            for _ in 0..2 * THREADS {
+                let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+                let search = database.search_soon(move |_| {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    drop(gate.lock());
+                    Ok(())
+                });
+                scope.spawn(|| block_on(search).unwrap());
+            }
+            while begun.load(Ordering::SeqCst) < THREADS {
+                thread::yield_now();
+            }
+
+            let found = block_on(database.read_soon(|db| db.query_row("SELECT 7", [], |row| row.get::<_, i64>(0))));
+
+            assert_eq!(found.unwrap(), 7);
+            drop(closed);
+        });
+        assert_eq!(begun.load(Ordering::SeqCst), 2 * THREADS);
     }
 }

@@ -50,6 +50,8 @@ pub struct Schedule {
     pub last_at: Option<Timestamp>,
     /// The job that it submitted last.
     pub last_job: Option<JobId>,
+    /// Why it submitted none when it was due last, if it did not.
+    pub passed_over: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Grows with each change; chosen by the store, whatever is put.
@@ -84,8 +86,8 @@ pub struct Fire {
     pub name: String,
     /// The version on which this was decided.
     pub version: u64,
-    /// The job, or none if this slot is passed over.
-    pub job: Option<Box<NewJob>>,
+    /// The job, or why this slot is passed over.
+    pub job: Result<Box<NewJob>, String>,
     /// When it is due next.
     pub next_at: Option<Timestamp>,
 }

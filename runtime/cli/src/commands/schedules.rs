@@ -104,9 +104,10 @@ fn rendered(schedules: &[Value]) -> String {
             when(&spec["when"]),
             next(schedule),
             text(&schedule["last_at"]),
+            text(&schedule["passed_over"]),
         ]
     });
-    table(&["NAME", "KEY", "TOOL", "WHEN", "NEXT", "LAST"], rows)
+    table(&["NAME", "KEY", "TOOL", "WHEN", "NEXT", "LAST", "PASSED OVER"], rows)
 }
 
 fn shown(schedule: &Value) -> String {
@@ -122,6 +123,7 @@ fn shown(schedule: &Value) -> String {
     for (name, value) in [
         ("last", &schedule["last_at"]),
         ("last job", &schedule["last_job"]),
+        ("passed over", &schedule["passed_over"]),
         ("added", &schedule["created_at"]),
         ("missed", &spec["missed"]),
         ("overlap", &spec["overlap"]),

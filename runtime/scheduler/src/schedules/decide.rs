@@ -128,6 +128,7 @@ mod tests {
             next_at: Some(at(next_ms)),
             last_at: None,
             last_job: None,
+            passed_over: None,
             created_at: at(0),
             version: 1,
         }

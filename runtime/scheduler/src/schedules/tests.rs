@@ -88,6 +88,7 @@ impl Bench {
             next_at,
             last_at: None,
             last_job: None,
+            passed_over: None,
             created_at: at,
             version: 0,
         };

@@ -24,6 +24,9 @@ const POLL: Duration = Duration::from_secs(5);
 const GAP: Duration = Duration::from_millis(10);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// Longest reason that is kept of a moment that was passed over, in characters.
+const MAX_WHY: usize = 500;
+
 /// Makes the job of a schedule.
 pub trait Prepare: Send + Sync + 'static {
     /// The job for the moment `slot` of a schedule: the tool found, the arguments checked, its owner still allowed to
@@ -34,7 +37,7 @@ pub trait Prepare: Send + Sync + 'static {
 /// A job that is being made.
 pub type Preparing = Pin<Box<dyn Future<Output = Result<NewJob, Unprepared>> + Send>>;
 
-/// Why a schedule has no job for a moment, in words for the log: the moment is passed over.
+/// Why a schedule has no job for a moment, in words: the moment is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct Unprepared {
@@ -163,15 +166,17 @@ impl Clockwork {
             Err(error) => {
                 let name = &schedule.name;
                 tracing::error!(schedule.name = name, %error, blame = "host", "Schedule {name} cannot be read, and rests");
-                return self.use_up(&schedule, None, None, now).await;
+                return self.use_up(&schedule, Err(format!("it cannot be read: {error}")), None, now).await;
             }
         };
         let Plan { slot, next_at } = spec.decide(&schedule, now);
-        let Some(slot) = slot else { return self.use_up(&schedule, None, next_at, now).await };
+        let Some(slot) = slot else {
+            return self.use_up(&schedule, Err("its moment was missed".to_owned()), next_at, now).await;
+        };
         let job = match self.make_way(&schedule, spec.overlap, now).await {
             Some(Way::Free) if is_full => return Done::ShareUsed,
             Some(Way::Free | Way::Cleared) => self.prepare(&schedule, spec.job, slot).await,
-            Some(Way::Barred) => None,
+            Some(Way::Barred) => Err("its job before had not ended".to_owned()),
             None => return Done::Failed,
         };
         self.use_up(&schedule, job, next_at, now).await
@@ -190,16 +195,16 @@ impl Clockwork {
         Some(if is_going_on { Way::Barred } else { Way::Free })
     }
 
-    async fn prepare(&self, schedule: &Schedule, job: JobSpec, slot: Timestamp) -> Option<Box<NewJob>> {
+    async fn prepare(&self, schedule: &Schedule, job: JobSpec, slot: Timestamp) -> Result<Box<NewJob>, String> {
         match self.parts.prepare.prepare(schedule.clone(), job, slot).await {
             Ok(job) => {
                 let (owner, name) = (schedule.owner.clone(), Some(schedule.name.clone()));
-                Some(Box::new(NewJob { owner, schedule: name, ..job }))
+                Ok(Box::new(NewJob { owner, schedule: name, ..job }))
             }
             Err(error) => {
                 let name = &schedule.name;
                 tracing::warn!(schedule.name = name, %error, "Schedule {name} is passed over");
-                None
+                Err(error.why.chars().take(MAX_WHY).collect())
             }
         }
     }
@@ -207,7 +212,7 @@ impl Clockwork {
     async fn use_up(
         &mut self,
         schedule: &Schedule,
-        job: Option<Box<NewJob>>,
+        job: Result<Box<NewJob>, String>,
         next_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Done {
@@ -225,7 +230,7 @@ impl Clockwork {
             Err(SubmitError::Full { .. }) => return Done::Full,
             Err(error) => {
                 tracing::warn!(schedule.name = name, %error, "Schedule {name} is passed over");
-                return Box::pin(self.use_up(schedule, None, next_at, now)).await;
+                return Box::pin(self.use_up(schedule, Err(error.to_string()), next_at, now)).await;
             }
         }
         Done::Fine

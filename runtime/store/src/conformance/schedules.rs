@@ -24,6 +24,7 @@ fn schedule(owner: &str, name: &str, next_ms: Option<u64>) -> Schedule {
         next_at: next_ms.map(after),
         last_at: None,
         last_job: None,
+        passed_over: None,
         created_at: NOW,
         version: 0,
     }
@@ -36,8 +37,8 @@ async fn only(store: &impl Schedules) -> Schedule {
 }
 
 fn fire(schedule: &Schedule, job: Option<u64>, next_ms: u64) -> Fire {
-    let job = job
-        .map(|number| Box::new(crate::NewJob { schedule: Some(schedule.name.clone()), ..super::stage::job(number) }));
+    let new = |number| crate::NewJob { schedule: Some(schedule.name.clone()), ..super::stage::job(number) };
+    let job = job.map(|number| Box::new(new(number))).ok_or_else(|| "it rains".to_owned());
     let (owner, name) = (schedule.owner.clone(), schedule.name.clone());
     Fire { owner, name, version: schedule.version, job, next_at: Some(after(next_ms)) }
 }

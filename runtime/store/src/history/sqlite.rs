@@ -20,11 +20,11 @@ impl History for Database {
     }
 
     fn calls(&self, filter: CallFilter) -> Verb<'_, Vec<StoredCall>> {
-        self.read_soon(move |db| list(db, &filter))
+        self.search_soon(move |db| list(db, &filter))
     }
 
     fn statistics(&self, filter: CallFilter) -> Verb<'_, Vec<ToolStatistics>> {
-        self.read_soon(move |db| statistics(db, &filter))
+        self.search_soon(move |db| statistics(db, &filter))
     }
 
     fn prune_calls(&self, before: Timestamp, keep: u64, most: usize) -> Verb<'_, u64> {

@@ -73,7 +73,7 @@ impl Jobs for Database {
     }
 
     fn list(&self, filter: Filter) -> Verb<'_, Vec<Job>> {
-        self.read_soon(move |db| reading::list(db, &filter))
+        self.search_soon(move |db| reading::list(db, &filter))
     }
 
     fn events(&self, id: JobId, after: u64, most: usize) -> Verb<'_, Vec<JobEvent>> {
@@ -85,7 +85,7 @@ impl Jobs for Database {
     }
 
     fn is_needed(&self, component: Digest) -> Verb<'_, bool> {
-        self.read_soon(move |db| reading::is_needed(db, component))
+        self.search_soon(move |db| reading::is_needed(db, component))
     }
 
     fn signals(&self) -> broadcast::Receiver<Signal> {

@@ -10,7 +10,8 @@ use crate::{
     writer::Undo,
 };
 
-const COLUMNS: &str = "owner, name, spec, is_paused, next_at_ms, last_at_ms, last_job, created_at_ms, version";
+const COLUMNS: &str =
+    "owner, name, spec, is_paused, next_at_ms, last_at_ms, last_job, created_at_ms, version, passed_over";
 
 /// What a schedule weighs.
 const SMALL: usize = 1_024;
@@ -46,7 +47,7 @@ impl Schedules for Database {
     }
 
     fn fire(&self, fire: Fire, bounds: Bounds, now: Timestamp) -> Verb<'_, Fired, SubmitError> {
-        let bytes = SMALL + fire.job.as_ref().map_or(0, |job| job.input.len());
+        let bytes = SMALL + fire.job.as_ref().map_or_else(String::len, |job| job.input.len());
         self.change_soon(bytes, move |db, signals| use_slot(db, fire, bounds, now, signals))
     }
 }
@@ -62,7 +63,7 @@ fn put(db: &Connection, schedule: &Schedule) -> rusqlite::Result<bool> {
     let known = db
         .prepare_cached("DELETE FROM schedules WHERE owner = ?1 AND name = ?2")?
         .execute(params![&*schedule.owner.0, schedule.name])?;
-    db.prepare_cached(&format!("INSERT INTO schedules ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"))?
+    db.prepare_cached(&format!("INSERT INTO schedules ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"))?
         .execute(params![
             &*schedule.owner.0,
             schedule.name,
@@ -73,6 +74,7 @@ fn put(db: &Connection, schedule: &Schedule) -> rusqlite::Result<bool> {
             schedule.last_job.map(|id| *id.as_bytes()),
             ms(schedule.created_at),
             version,
+            schedule.passed_over,
         ])?;
     Ok(known == 0)
 }
@@ -113,14 +115,21 @@ fn use_slot(
     let version = fresh_version(db)?;
     let used = db
         .prepare_cached(
-            "UPDATE schedules SET last_at_ms = next_at_ms, next_at_ms = ?4, version = ?5
+            "UPDATE schedules SET last_at_ms = next_at_ms, next_at_ms = ?4, version = ?5, passed_over = ?6
              WHERE owner = ?1 AND name = ?2 AND version = ?3",
         )?
-        .execute(params![&*fire.owner.0, fire.name, fire.version.cast_signed(), fire.next_at.map(ms), version])?;
+        .execute(params![
+            &*fire.owner.0,
+            fire.name,
+            fire.version.cast_signed(),
+            fire.next_at.map(ms),
+            version,
+            fire.job.as_ref().err()
+        ])?;
     if used == 0 {
         return Ok(Fired::Stale);
     }
-    let Some(job) = fire.job else { return Ok(Fired::Done(None)) };
+    let Ok(job) = fire.job else { return Ok(Fired::Done(None)) };
     let submitted = submit_one(db, *job, bounds, now, signals)?;
     db.prepare_cached("UPDATE schedules SET last_job = ?3 WHERE owner = ?1 AND name = ?2")?.execute(params![
         &*fire.owner.0,
@@ -157,5 +166,6 @@ fn schedule(row: &Row<'_>) -> rusqlite::Result<Schedule> {
         last_job: row.get::<_, Option<[u8; 16]>>(6)?.map(JobId::from_bytes),
         created_at: timestamp(row.get(7)?),
         version: row.get::<_, i64>(8)?.cast_unsigned(),
+        passed_over: row.get(9)?,
     })
 }
