@@ -3,7 +3,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -54,6 +57,8 @@ pub struct About {
     pub limits: Limits,
     /// When it must have ended.
     pub deadline: Instant,
+    /// What it has used together with the calls that it is part of.
+    pub together: Together,
     /// Who hears what was used and what was refused.
     pub witness: Arc<dyn Witness>,
     /// The way to other tools, with the rights of the caller.
@@ -62,11 +67,24 @@ pub struct About {
     pub listener: Option<Arc<dyn Listener>>,
 }
 
+/// What a call from outside and all that tools call for it have used of the bounds that they have in common. Clones count
+/// together.
+#[derive(Debug, Clone, Default)]
+pub struct Together {
+    http_requests: Arc<AtomicU64>,
+}
+
+impl Together {
+    /// Count one more request to the outside; false when there were `most`.
+    pub(crate) fn request(&self, most: u64) -> bool {
+        let more = |made: u64| (made < most).then_some(made + 1);
+        self.http_requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+}
+
 /// What a call has used of the bounds that the host side keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
-    /// Requests made to the outside.
-    pub(crate) http_requests: u64,
     /// Bytes of requests and answers that are under way.
     pub(crate) http_held: Arc<AtomicUsize>,
     /// Secrets that were handed to the guest, or sent for it to a server that may echo them, so that they can be struck from what it prints.
@@ -227,5 +245,21 @@ impl Host for Visit {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_and_those_that_it_makes_of_other_tools_share_what_they_may_ask_of_the_outside() {
+        let (outer, other) = (Together::default(), Together::default());
+        let inner = outer.clone();
+
+        let asked = [outer.request(3), inner.request(3), inner.request(3), outer.request(3), inner.request(3)];
+
+        assert_eq!(asked, [true, true, true, false, false]);
+        assert!(other.request(3), "another call has its own");
     }
 }

@@ -33,7 +33,7 @@ pub mod secrets;
 mod streams;
 pub mod told;
 
-pub use desk::{About, Desk, Invoke, Visit, Witness};
+pub use desk::{About, Desk, Invoke, Together, Visit, Witness};
 pub use exhausted::{Exhausted, exhausted};
 pub use granted::{Folder, Granted};
 pub use guest::{Bounds, Cancelled, Guest, Setup, exit_code, link};

@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        About, Ask, Desk, Host, Invoke, Reply, Stream, Visit, Witness,
+        About, Ask, Desk, Host, Invoke, Reply, Stream, Together, Visit, Witness,
         http::Egress,
         invoke::{self, Permitted},
         job::{self, MAX_STATE, State},
@@ -199,6 +199,7 @@ mod tests {
             grants: Arc::new([Grant::Secret("TOKEN".into()), "http:https://a.test,bearer=KEY".parse().unwrap()]),
             limits: Limits::default(),
             deadline: Instant::now() + Duration::from_secs(20),
+            together: Together::default(),
             witness: Arc::new(Nobody),
             invoke: Arc::new(Nobody),
             listener: Some(Arc::clone(ear) as Arc<dyn Listener>),

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use fumehood_capabilities::Listener;
+use fumehood_capabilities::{Listener, Together};
 use fumehood_model::{Outcome, Principal, Usage};
 use fumehood_policy::{Action, Limits, Lowered};
 use fumehood_registry::Tool;
@@ -92,7 +92,8 @@ impl Dispatcher {
         let turn = self.turn(tool, &limits, deadline).await?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key, Kind::Call));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
-        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, listener: terms.listener };
+        let together = Together::default();
+        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, together, listener: terms.listener };
         let (Finished { outcome, mut usage, .. }, denied) = self.run(run, (place, turn)).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(

@@ -1,9 +1,17 @@
 //! Tools that call tools.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use fumehood_capabilities::{
-    Invoke,
+    Invoke, Together,
     invoke::{Permitted, Refused, Response},
 };
 use fumehood_model::{Outcome, Principal};
@@ -21,7 +29,6 @@ const MAX_SENTENCE: usize = 2_048;
 ///
 /// A call that is made on the way takes no place of its own: the one that waits for it has one already, and would hold
 /// it for nothing.
-#[derive(Clone)]
 pub(crate) struct Onward {
     /// The door.
     pub(crate) dispatcher: Dispatcher,
@@ -33,6 +40,10 @@ pub(crate) struct Onward {
     pub(crate) deadline: Instant,
     /// How many calls stand between that call and the outside: none for one that came from there.
     pub(crate) depth: u64,
+    /// What all of them use together.
+    pub(crate) together: Together,
+    /// Fuel that those have used which were made from here: a guest counts it too, but its process is not believed.
+    pub(crate) fuel_spent: AtomicU64,
 }
 
 impl Invoke for Onward {
@@ -49,7 +60,8 @@ impl Onward {
         }
         Action::Call.check(&self.principal).map_err(|_| Refused::Denied)?;
         let tool = self.find(&tools).ok_or(Refused::NotFound)?;
-        let limits = Limits { fuel_units: self.limits.fuel_units.min(fuel_units), ..self.limits };
+        let left = self.limits.fuel_units.saturating_sub(self.fuel_spent.load(Ordering::Relaxed));
+        let limits = Limits { fuel_units: left.min(fuel_units), ..self.limits };
         let limits = limits.lowered_by(tool.limits);
         // A turn that is free now, or none: who waited for it while its caller holds another could wait forever.
         let now = Instant::now();
@@ -61,11 +73,15 @@ impl Onward {
             limits,
             deadline: self.deadline.min(now + limits.deadline()),
             depth: self.depth + 1,
+            together: self.together.clone(),
             // Whoever listens has called another tool, and knows nothing of this one.
             listener: None,
         };
         match self.dispatcher.run(run, turn).await {
-            Ok((Finished { outcome, usage, .. }, _)) => answered(outcome, usage.fuel_units),
+            Ok((Finished { outcome, usage, .. }, _)) => {
+                self.fuel_spent.fetch_add(usage.fuel_units, Ordering::Relaxed);
+                answered(outcome, usage.fuel_units)
+            }
             Err(DispatchError::Input(error)) => Err(Refused::BadArguments(sentence(&error.to_string()))),
             Err(error) => {
                 tracing::warn!(tool.name = %tool.name, %error, "A tool could not be called by another");

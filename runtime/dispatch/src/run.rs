@@ -1,8 +1,11 @@
 //! One call of one tool with what it is granted, whoever called it: from outside, or another tool.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
 
-use fumehood_capabilities::{About, Granted, Listener};
+use fumehood_capabilities::{About, Granted, Listener, Together};
 use fumehood_model::{ByteSize, Outcome, Principal, StopReason, Stopped};
 use fumehood_policy::{Grant, Limits};
 use fumehood_registry::Tool;
@@ -24,6 +27,8 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
     /// How many calls of tools by tools stand between this call and the outside.
     pub(crate) depth: u64,
+    /// What it uses together with those.
+    pub(crate) together: Together,
     /// Who listens while it runs, if anybody does.
     pub(crate) listener: Option<Arc<dyn Listener>>,
 }
@@ -35,16 +40,25 @@ impl Dispatcher {
         run: Run<'_>,
         place: impl Send + 'static,
     ) -> Result<(Finished, Vec<&'static str>), DispatchError> {
-        let Run { principal, tool, arguments, limits, deadline, depth, listener } = run;
+        let Run { principal, tool, arguments, limits, deadline, depth, together, listener } = run;
         let grants = self.grants_of(tool);
         let scratch = self.scratch(tool, &grants).await?;
         let granted = Granted::of(&grants, scratch.as_ref().map(ScratchFolder::path));
-        let onward = Onward { dispatcher: self.clone(), principal: principal.clone(), limits, deadline, depth };
+        let onward = Onward {
+            dispatcher: self.clone(),
+            principal: principal.clone(),
+            limits,
+            deadline,
+            depth,
+            together: together.clone(),
+            fuel_spent: AtomicU64::new(0),
+        };
         let visit = self.inner.desk.visit(About {
             module: tool.module.clone(),
             grants,
             limits,
             deadline,
+            together,
             witness: self.inner.witness.clone(),
             invoke: Arc::new(onward),
             listener,

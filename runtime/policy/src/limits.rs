@@ -99,7 +99,11 @@ impl Limits {
             "507 `quota_exceeded`",
         ),
         Bound::fixed("random", "random bytes", "507 `quota_exceeded`"),
-        Bound::fixed("http_requests", "requests to the outside", "the guest gets an error"),
+        Bound::fixed(
+            "http_requests",
+            "requests to the outside, its own and of tools that it calls",
+            "the guest gets an error",
+        ),
         Bound::fixed("http_body", "each of a request to the outside and its answer", "the guest gets an error"),
         Bound::fixed("invoke_depth", "tools that call tools that call tools", "the guest gets an error"),
     ];

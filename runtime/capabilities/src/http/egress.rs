@@ -254,12 +254,8 @@ fn closeness(grant: &HttpGrant) -> (bool, usize, usize, bool) {
 
 /// Count one more request of the call, whatever becomes of it: guessing is not free either.
 fn count(visit: &Visit) -> Result<(), Refused> {
-    let mut used = visit.used.lock().unwrap_or_else(PoisonError::into_inner);
-    if used.http_requests >= visit.about().limits.http_requests {
-        return Err(Refused::TooMany);
-    }
-    used.http_requests += 1;
-    Ok(())
+    let about = visit.about();
+    if about.together.request(about.limits.http_requests) { Ok(()) } else { Err(Refused::TooMany) }
 }
 
 /// The header that carries `secret`, marked so that nothing prints it.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_capabilities::{Listener, Told, logging::Level};
+use fumehood_capabilities::{Listener, Together, Told, logging::Level};
 use fumehood_model::{
     Code, Crash, Failure, JobOutcome, JobTool, Outcome, Progress, StopReason, Stopped, Timestamp, Usage,
 };
@@ -60,6 +60,7 @@ impl Dispatcher {
             limits,
             deadline,
             depth: 0,
+            together: Together::default(),
             listener: Some(listener),
         };
         let note = self.inner.history.begin(&tool, &principal, Via::Job(job));

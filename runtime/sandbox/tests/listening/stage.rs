@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use fumehood_capabilities::{
-    About, Ask, Desk, Granted, Heard, Host, Invoke, Listener, Nothing, Reply, Told, Witness,
+    About, Ask, Desk, Granted, Heard, Host, Invoke, Listener, Nothing, Reply, Together, Told, Witness,
     call::Progress,
     http::Egress,
     invoke::{Permitted, Refused, Response},
@@ -96,6 +96,7 @@ impl Stage {
             grants: Arc::new([Grant::Secret("TOKEN".into())]),
             limits,
             deadline: Instant::now() + PATIENCE,
+            together: Together::default(),
             witness: Arc::new(Blind),
             invoke: Arc::new(Alone),
             listener: Some(Arc::new(ear.clone())),

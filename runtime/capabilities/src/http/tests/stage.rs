@@ -15,7 +15,7 @@ use fumehood_store::{Access, DataDirectory};
 use tempfile::TempDir;
 
 use crate::{
-    About, Ask, Desk, Host, Invoke, Reply, Visit, Witness,
+    About, Ask, Desk, Host, Invoke, Reply, Together, Visit, Witness,
     http::{
         Config, Egress, Refused, Request, Response,
         egress::Admitted,
@@ -68,6 +68,7 @@ impl Stage {
             grants: grants.into_iter().map(Grant::Http).collect(),
             limits,
             deadline: Instant::now() + patience,
+            together: Together::default(),
             witness: Arc::clone(&notes) as Arc<dyn Witness>,
             invoke: Arc::new(NoTools),
             listener: None,
