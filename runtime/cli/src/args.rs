@@ -1,14 +1,21 @@
 //! The command line: every command, flag and example.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod history;
+mod jobs;
+mod schedules;
 
-use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
-use fumehood_model::{ByteSize, JobState, Lowered, Role, Timestamp};
-use serde::Serialize;
+use fumehood_model::{ByteSize, Lowered, Role};
 use serde_json::{Value, json};
 
 use crate::{config::Flag, output::Format};
+
+pub(crate) use history::{CallsArgs, StatsArgs};
+pub(crate) use jobs::{JobsCommand, OrderArgs, SubmitArgs};
+pub(crate) use schedules::{ScheduleArgs, ScheduleName, SchedulesCommand};
 
 const ENVIRONMENT: &str = "\
 Exit codes: 0 ok, 1 the tool said no, 2 usage, 3 not found or unreachable, 4 denied, 5 stopped by a limit, 6 invalid input, 70 internal.
@@ -389,275 +396,6 @@ pub(crate) enum SecretsCommand {
     },
 }
 
-/// `jobs …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum JobsCommand {
-    /// Submit a call as a job; its id is written to standard output
-    #[command(after_help = "Example: fumehood jobs submit reports.build year=2026 --priority 5 --tag monthly")]
-    Submit(SubmitArgs),
-    /// List jobs, the newest first
-    #[command(
-        alias = "list",
-        after_help = "Example: fumehood jobs ls --state running,available\nExample: fumehood jobs ls --state dead"
-    )]
-    Ls {
-        /// Only in these states, joined by commas; `dead` stands for failed, interrupted and discarded
-        #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = state)]
-        state: Vec<String>,
-        /// Only of this module, or of one function of it; it need not be served any more
-        #[arg(long, value_name = "MODULE[.FUNCTION]")]
-        tool: Option<String>,
-        /// Only with this tag
-        #[arg(long)]
-        tag: Option<String>,
-        /// Only of this schedule
-        #[arg(long, value_name = "NAME")]
-        schedule: Option<String>,
-        /// Most jobs
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-    },
-    /// Show a job
-    #[command(after_help = "Example: fumehood jobs show 0199a3c4-5b6d-7e8f-9012-3456789abcde -o json")]
-    Show {
-        /// The job
-        id: String,
-    },
-    /// Follow a job until it ends, with what it tells, and write its result
-    #[command(after_help = "Example: fumehood jobs watch 0199a3c4-5b6d-7e8f-9012-3456789abcde")]
-    Watch {
-        /// The job
-        id: String,
-    },
-    /// End jobs: at once where they wait, within a second where they run
-    #[command(after_help = "Example: fumehood jobs cancel 0199a3c4-5b6d-7e8f-9012-3456789abcde")]
-    Cancel {
-        /// The jobs
-        #[arg(required = true)]
-        ids: Vec<String>,
-    },
-    /// Try jobs again that failed, were interrupted or discarded
-    #[command(after_help = "Example: fumehood jobs retry 0199a3c4-5b6d-7e8f-9012-3456789abcde")]
-    Retry {
-        /// The jobs
-        #[arg(required = true)]
-        ids: Vec<String>,
-    },
-    /// Forget jobs that have ended, with their results: those that fit all that is said, or with --all all of them
-    #[command(
-        alias = "rm",
-        group = ArgGroup::new("which").args(["ids", "state", "older_than", "keep", "all"]).required(true).multiple(true),
-        after_help = "Example: fumehood jobs prune --state dead --older-than 30d\nExample: fumehood jobs prune 0199a3c4-5b6d-7e8f-9012-3456789abcde"
-    )]
-    Prune {
-        /// These jobs, and no others
-        #[arg(conflicts_with_all = ["state", "older_than", "keep"])]
-        ids: Vec<String>,
-        /// Every job that has ended, dead letters too
-        #[arg(long, conflicts_with_all = ["ids", "state", "older_than", "keep"])]
-        all: bool,
-        /// Only in these states, joined by commas; `dead` stands for failed, interrupted and discarded
-        #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = state)]
-        state: Vec<String>,
-        /// Only those that ended so long ago, as 90s, 15m, 12h or 30d
-        #[arg(long, value_name = "AGE", value_parser = age)]
-        older_than: Option<Duration>,
-        /// Keep so many all the same, the newest
-        #[arg(long, value_name = "COUNT")]
-        keep: Option<u64>,
-    },
-    /// Take in the jobs of a state file of the form {"queue": […]}
-    #[command(after_help = "Example: fumehood jobs import ./processing/state.json")]
-    Import {
-        /// The file
-        file: PathBuf,
-    },
-}
-
-/// `jobs submit`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct SubmitArgs {
-    /// The tool, as MODULE.FUNCTION
-    #[arg(value_name = "TARGET")]
-    pub(crate) target: String,
-    /// Its arguments, as k=v, k:=json or k=@file
-    #[arg(value_name = "K=V")]
-    pub(crate) words: Vec<String>,
-    /// The arguments as a JSON object: as text, @FILE, or - for standard input; K=V wins over it
-    #[arg(long, value_name = "JSON")]
-    pub(crate) json: Option<String>,
-    #[command(flatten)]
-    pub(crate) order: OrderArgs,
-    /// Run it after so long, as 90s, 15m, 12h or 30d
-    #[arg(long, value_name = "TIME", value_parser = age, conflicts_with = "at")]
-    pub(crate) delay: Option<Duration>,
-    /// Run it at this moment at the earliest, as 2026-12-24T18:00:00+01:00
-    #[arg(long, value_name = "MOMENT")]
-    pub(crate) at: Option<Timestamp>,
-    /// Let it fail if it has not begun by then
-    #[arg(long, value_name = "MOMENT")]
-    pub(crate) expires: Option<Timestamp>,
-    /// Submit it once, however often this is said with the same text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) idempotency_key: Option<String>,
-    /// Follow it until it ends, and write its result in place of its id
-    #[arg(long)]
-    pub(crate) wait: bool,
-}
-
-/// What jobs and schedules have in common.
-#[derive(Debug, Default, ClapArgs)]
-pub(crate) struct OrderArgs {
-    /// Which of the key's jobs goes first: from -9, last, to 9
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-9..=9))]
-    pub(crate) priority: i64,
-    /// How often it may be tried where another attempt can mend what went wrong
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) attempts: Option<u32>,
-    /// Run it again after a crash although it may have had effects
-    #[arg(long)]
-    pub(crate) repeatable: bool,
-    /// A word by which it can be found; may be given several times
-    #[arg(long = "tag", value_name = "WORD")]
-    pub(crate) tags: Vec<String>,
-    /// Longest that an attempt may take
-    #[arg(long, value_name = "MILLISECONDS")]
-    pub(crate) deadline_ms: Option<u64>,
-}
-
-/// `schedules …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SchedulesCommand {
-    /// List schedules: those of the key, for an administrator those of all keys
-    #[command(alias = "list", after_help = "Example: fumehood schedules ls")]
-    Ls,
-    /// Show a schedule
-    #[command(after_help = "Example: fumehood schedules show nightly")]
-    Show(ScheduleName),
-    /// Add a schedule, or replace the one of this name, which stays with its key and rests if it did
-    #[command(after_help = SCHEDULE_EXAMPLES)]
-    Add(Box<ScheduleArgs>),
-    /// Let a schedule rest
-    #[command(after_help = "Example: fumehood schedules pause nightly")]
-    Pause(ScheduleName),
-    /// Let a schedule go on
-    #[command(after_help = "Example: fumehood schedules resume nightly")]
-    Resume(ScheduleName),
-    /// Remove a schedule; jobs that it has submitted stay
-    #[command(alias = "remove", after_help = "Example: fumehood schedules rm nightly")]
-    Rm(ScheduleName),
-}
-
-/// Which schedule is meant.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ScheduleName {
-    /// The schedule: names are those of their keys, and the own ones come first
-    pub(crate) name: String,
-    /// The one of the key with this id, for administrators
-    #[arg(long = "of-key", value_name = "ID")]
-    pub(crate) of_key: Option<String>,
-}
-
-const SCHEDULE_EXAMPLES: &str = "\
-Example: fumehood schedules add nightly --cron '0 3 * * *' --zone Europe/Berlin reports.build
-Example: fumehood schedules add pulse --every 30s --missed skip --overlap skip checks.ping host=example.com";
-
-/// `schedules add`.
-#[derive(Debug, ClapArgs)]
-#[command(group = ArgGroup::new("when").args(["cron", "every"]).required(true))]
-pub(crate) struct ScheduleArgs {
-    #[command(flatten)]
-    pub(crate) name: ScheduleName,
-    /// The tool, as MODULE.FUNCTION
-    #[arg(value_name = "TARGET")]
-    pub(crate) target: String,
-    /// Its arguments, as k=v, k:=json or k=@file
-    #[arg(value_name = "K=V")]
-    pub(crate) words: Vec<String>,
-    /// The arguments as a JSON object: as text, @FILE, or - for standard input; K=V wins over it
-    #[arg(long, value_name = "JSON")]
-    pub(crate) json: Option<String>,
-    /// When, as five or six fields of cron, or @hourly, @daily, @weekly, @monthly or @yearly
-    #[arg(long, value_name = "FIELDS")]
-    pub(crate) cron: Option<String>,
-    /// By the clocks of which time zone, as Europe/Berlin [default: UTC]
-    #[arg(long, value_name = "ZONE", conflicts_with = "every")]
-    pub(crate) zone: Option<String>,
-    /// How often instead, as 30s, 15m, 12h or 1d
-    #[arg(long, value_name = "TIME", value_parser = age)]
-    pub(crate) every: Option<Duration>,
-    /// Spread its runs over so long, as 30s
-    #[arg(long, value_name = "TIME", value_parser = age)]
-    pub(crate) jitter: Option<Duration>,
-    /// What becomes of runs that were missed while no server ran
-    #[arg(long, value_enum, default_value_t, value_name = "skip|once|all")]
-    pub(crate) missed: Missed,
-    /// What happens when the run before has not ended
-    #[arg(long, value_enum, default_value_t, value_name = "skip|queue|replace")]
-    pub(crate) overlap: Overlap,
-    #[command(flatten)]
-    pub(crate) order: OrderArgs,
-}
-
-/// What becomes of runs that were missed.
-#[derive(Debug, Clone, Copy, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Missed {
-    /// They are over
-    Skip,
-    /// One makes up for all of them
-    #[default]
-    Once,
-    /// Each is made up for, the last hundred of them
-    All,
-}
-
-/// What happens when the run before has not ended.
-#[derive(Debug, Clone, Copy, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Overlap {
-    /// This one is passed over
-    #[default]
-    Skip,
-    /// This one is submitted beside the other
-    Queue,
-    /// The other one is cancelled
-    Replace,
-}
-
-/// Which calls.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct StatsArgs {
-    /// Only of this tool, which need not be served any more
-    #[arg(long, value_name = "MODULE.FUNCTION")]
-    pub(crate) tool: Option<String>,
-    /// Only of the key with this id
-    #[arg(long = "of-key", value_name = "ID")]
-    pub(crate) of_key: Option<String>,
-    /// Only with this outcome: `ok`, `error`, or the code of a failure
-    #[arg(long)]
-    pub(crate) outcome: Option<String>,
-    /// Only what arrived at this moment or later, as 2026-11-20T00:00:00Z
-    #[arg(long, value_name = "MOMENT")]
-    pub(crate) since: Option<Timestamp>,
-    /// Only what arrived before this moment
-    #[arg(long, value_name = "MOMENT")]
-    pub(crate) until: Option<Timestamp>,
-}
-
-/// `calls`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CallsArgs {
-    #[command(flatten)]
-    pub(crate) which: StatsArgs,
-    /// Most calls
-    #[arg(long, default_value_t = 50)]
-    pub(crate) limit: usize,
-    /// Write them as CSV
-    #[arg(long)]
-    pub(crate) csv: bool,
-}
-
 /// `backup`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BackupArgs {
@@ -675,30 +413,6 @@ pub(crate) struct RestoreArgs {
 /// `salvage`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SalvageArgs {}
-
-/// A span of time such as 90s, 15m, 12h or 30d.
-fn age(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a whole number with s, m, h or d behind it, as 90s".to_owned();
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
-}
-
-/// The name of a state of jobs, or `dead`.
-fn state(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    if name != "dead" {
-        name.parse::<JobState>().map_err(|error| format!("{error}, or `dead` for those that are dead letters"))?;
-    }
-    Ok(name.to_owned())
-}
 
 /// `config …`.
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,10 @@
 //! One worker process, as the server sees it.
 
+mod outgoing;
+mod state;
+
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::BTreeSet,
     io::{self, Read},
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     process::{ExitStatus, Stdio},
@@ -26,7 +29,6 @@ use tokio::{
     process::{Child, ChildStderr, Command},
     runtime::Handle,
     sync::{Notify, oneshot},
-    task::AbortHandle,
 };
 
 use crate::{
@@ -39,6 +41,9 @@ use crate::{
         wall::Isolated,
     },
 };
+
+use outgoing::{AT_ONCE, Outgoing};
+use state::{Lost, State, Waiting};
 
 /// Longest that a new process may take until it is ready.
 const START: Duration = Duration::from_secs(10);
@@ -53,9 +58,6 @@ const MOST_ASKS: usize = 16;
 
 /// Bytes that may wait for a process while it asks for more.
 const MOST_OUTGOING: usize = 256 << 20;
-
-/// Longest message that is written at once, or joined to another: about what a socket takes.
-const AT_ONCE: usize = 128 << 10;
 
 /// Longest that a process may take to load a component.
 const LOADING: Duration = Duration::from_secs(60);
@@ -104,47 +106,6 @@ pub(crate) struct Process {
     served: AtomicU64,
     runtime: Handle,
     most_components: usize,
-}
-
-#[derive(Default)]
-struct Outgoing {
-    frames: VecDeque<Vec<u8>>,
-    /// In all of them together.
-    bytes: usize,
-    /// Whether the writer is at work: whatever comes now must wait behind it.
-    writing: bool,
-}
-
-#[derive(Default)]
-struct State {
-    calls: HashMap<CallId, Waiting>,
-    /// How many of them are long.
-    long: usize,
-    asks: HashMap<AskId, (CallId, AbortHandle)>,
-    /// Which components the process has, and when each was last called.
-    loaded: HashMap<Digest, u64>,
-    /// Who waits to hear whether a component could be loaded.
-    loading: HashMap<Digest, Vec<oneshot::Sender<Option<String>>>>,
-}
-
-/// A call that the process works on.
-struct Waiting {
-    digest: Digest,
-    /// Whether it was not over after its first slice.
-    is_long: bool,
-    done: oneshot::Sender<End>,
-    host: Arc<dyn Host>,
-    /// Given back when nothing of the call is left.
-    place: Box<dyn Send>,
-}
-
-/// What was in a process when it ended.
-struct Lost {
-    calls: usize,
-    /// The modules that were called, each once.
-    modules: Vec<String>,
-    /// Their components, each once.
-    components: Vec<Digest>,
 }
 
 /// A call that was handed to a process. Dropping it makes the process give it up.
@@ -604,67 +565,6 @@ impl Process {
                 process.end.notify_one();
             }
         });
-    }
-}
-
-impl Outgoing {
-    fn push(&mut self, mut frame: Vec<u8>) {
-        self.bytes += frame.len();
-        match self.frames.back_mut() {
-            // Many short ones are sent as one.
-            Some(last) if last.len() + frame.len() <= AT_ONCE => last.append(&mut frame),
-            _ => self.frames.push_back(frame),
-        }
-    }
-
-    /// What to send next; while there is anything, everything else waits behind it.
-    fn pop(&mut self) -> Option<Vec<u8>> {
-        let frame = self.frames.pop_front();
-        self.writing = frame.is_some();
-        self.bytes -= frame.as_ref().map_or(0, Vec::len);
-        frame
-    }
-}
-
-impl Lost {
-    /// How many calls, and of which modules.
-    fn count(&self) -> String {
-        match (self.calls, self.modules.join(", ")) {
-            (0, _) => "no call".to_owned(),
-            (1, modules) if modules.is_empty() => "1 call".to_owned(),
-            (1, modules) => format!("1 call of {modules}"),
-            (calls, modules) if modules.is_empty() => format!("{calls} calls"),
-            (calls, modules) => format!("{calls} calls of {modules}"),
-        }
-    }
-}
-
-impl State {
-    /// Note that a call takes long. It may have ended before this was told.
-    fn note_long(&mut self, call: CallId) {
-        if let Some(waiting) = self.calls.get_mut(&call) {
-            self.long += usize::from(!std::mem::replace(&mut waiting.is_long, true));
-        }
-    }
-
-    /// Forget components until there is room for one more; which ones.
-    fn make_room(&mut self, most: usize) -> Vec<Digest> {
-        let mut let_go = Vec::new();
-        while self.loaded.len() >= most {
-            let Some(oldest) = self.loaded.iter().min_by_key(|(_, used)| **used).map(|(digest, _)| *digest) else {
-                break;
-            };
-            self.loaded.remove(&oldest);
-            let_go.push(oldest);
-        }
-        let_go
-    }
-
-    /// Note that a component was sent.
-    fn enter(&mut self, digest: Digest, heard: oneshot::Sender<Option<String>>) {
-        let now = self.loaded.values().max().copied().unwrap_or(0);
-        self.loaded.insert(digest, now);
-        self.loading.entry(digest).or_default().push(heard);
     }
 }
 

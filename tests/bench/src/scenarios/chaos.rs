@@ -28,6 +28,8 @@ const GRANT: &str = "keyvalue:marks,bytes=64MiB,keys=1000000";
 const SUBMITTERS: u64 = 6;
 /// How long everything may take to end after the last start.
 const SETTLING: Duration = Duration::from_secs(120);
+/// How many seconds a caller waits that was cut off by a kill: as long as it may at a time.
+const WAIT_S: u64 = 55;
 /// Longest time from a start until orphans are taken back: the goal is two seconds.
 const RECOVERY_GATE: Duration = Duration::from_secs(2);
 
@@ -51,7 +53,7 @@ pub(crate) async fn run(settings: &Chaos) -> Result<()> {
     home.add(OFTEN, &component)?;
     home.add_manifest(OFTEN, IDEMPOTENT)?;
     let (binary, accepted) = (settings.product.binary()?, Ledger::default());
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut cut_off, mut untold) = (Duration::ZERO, 0, 0);
     let mut random = Random(settings.seed);
 
     let mut fumehood = Fumehood::start(&binary, &home, &[], PATIENCE).await?;
@@ -73,11 +75,15 @@ pub(crate) async fn run(settings: &Chaos) -> Result<()> {
         while let Some(count) = submitters.join_next().await {
             most = most.max(count??);
         }
-        watching.await?;
+        let waited_for = watching.await?;
         number += most;
         let began = Timestamp::now().to_string();
         fumehood = Fumehood::start(&binary, &home, &[], PATIENCE).await?;
         slowest = slowest.max(recovered(&fumehood, &began).await?);
+        if let Some(id) = waited_for {
+            cut_off += 1;
+            untold += u64::from(!hears_its_end(&fumehood, &id).await?);
+        }
         if (kill + 1) % 25 == 0 {
             println!("{} kills, {} jobs accepted", kill + 1, lock(&accepted).len());
         }
@@ -88,6 +94,8 @@ pub(crate) async fn run(settings: &Chaos) -> Result<()> {
     let rows: Vec<_> = told.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect();
     print_table("After the last start.", &["", "jobs"], &rows);
     println!("kills {}; orphans taken back at most {} ms after a start", settings.kills, slowest.as_millis());
+    println!("callers that waited when the server was killed and asked again: {cut_off}; of these never told {untold}");
+    ensure!(cut_off > 0 && untold == 0, "{untold} of {cut_off} callers that waited for a job were never told");
     let wrong: u64 = WRONG.iter().filter_map(|what| told.get(what)).sum();
     ensure!(wrong == 0, "{wrong} jobs were lost, stuck, run twice or ended twice");
     ensure!(told.get("completed").is_some_and(|count| *count > 0), "no job was ever completed: this proves nothing");
@@ -116,9 +124,9 @@ async fn submit_until_killed(address: SocketAddr, key: String, first: u64, accep
     unreachable!("there are enough numbers")
 }
 
-/// Wait for jobs as callers do, and remember how those ended that did.
-async fn watch_until_killed(address: SocketAddr, key: String, accepted: Ledger) {
-    let Ok(mut connection) = Connection::open(address).await else { return };
+/// Wait for jobs as callers do, and remember how those ended that did. The job that was waited for in the end.
+async fn watch_until_killed(address: SocketAddr, key: String, accepted: Ledger) -> Option<String> {
+    let mut connection = Connection::open(address).await.ok()?;
     loop {
         let open = lock(&accepted).iter().rev().find(|(_, job)| job.finished_at.is_none()).map(|(id, _)| id.clone());
         let Some(id) = open else {
@@ -131,9 +139,16 @@ async fn watch_until_killed(address: SocketAddr, key: String, accepted: Ledger) 
                     known.finished_at = Some(at.to_owned());
                 }
             }
-            _ => return,
+            _ => return Some(id),
         }
     }
+}
+
+/// Whether a caller that asks once more, now that the server runs again, hears how its job ended.
+async fn hears_its_end(fumehood: &Fumehood, id: &str) -> Result<bool> {
+    let mut connection = Connection::open(fumehood.address()).await?;
+    let job = show(&mut connection, fumehood.address(), fumehood.key(), id, WAIT_S).await?;
+    Ok(job.is_some_and(|job| !job["finished_at"].is_null()))
 }
 
 async fn show(
