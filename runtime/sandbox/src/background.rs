@@ -45,7 +45,8 @@ impl Background {
         Ok(Self { runtime: Arc::new(Owned(Some(runtime))) })
     }
 
-    /// Run `work` to its end; nothing comes of it if it panics. When the returned future is dropped, `cancelled` tells it so, and it is stopped soon after.
+    /// Run `work` to its end; nothing comes of it if it panics. When the returned future is dropped, `cancelled` tells it
+    /// so, and it is stopped soon after.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
