@@ -143,6 +143,16 @@ impl Client {
         self.send("PUT", &format!("/api/v1/modules/{module}"), &[("content-type", "application/wasm")], component)
     }
 
+    /// Upload a component with a manifest beside it.
+    #[must_use]
+    pub fn upload_with(&self, module: &str, component: &[u8], manifest: &str) -> Answer {
+        let part = |name: &str| format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        let (first, second) = (part("component"), part("manifest"));
+        let body = [first.as_bytes(), component, b"\r\n", second.as_bytes(), manifest.as_bytes(), b"\r\n--xyz--\r\n"];
+        let headers = [("content-type", "multipart/form-data; boundary=xyz")];
+        self.send("PUT", &format!("/api/v1/modules/{module}"), &headers, &body.concat())
+    }
+
     /// Make a key with this role, and see the server with it.
     #[must_use]
     pub fn new_key(&self, name: &str, role: &str) -> (String, Self) {

@@ -15,6 +15,7 @@ mod http;
 mod isolation;
 mod jobs;
 mod keys;
+mod limits;
 mod loading;
 mod mcp;
 mod permissions;

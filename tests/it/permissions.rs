@@ -30,15 +30,6 @@ fn version(number: u32) -> Vec<u8> {
     ))
 }
 
-/// Upload a component with a manifest beside it.
-fn upload(client: &Client, module: &str, component: &[u8], manifest: &str) -> Answer {
-    let part = |name: &str| format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
-    let (first, second) = (part("component"), part("manifest"));
-    let body = [first.as_bytes(), component, b"\r\n", second.as_bytes(), manifest.as_bytes(), b"\r\n--xyz--\r\n"];
-    let headers = [("content-type", "multipart/form-data; boundary=xyz")];
-    client.send("PUT", &format!("/api/v1/modules/{module}"), &headers, &body.concat())
-}
-
 /// The component with a custom section `fumehood:tool.toml`.
 fn stamped(component: &[u8], manifest: &str) -> Vec<u8> {
     let name = "fumehood:tool.toml";
@@ -82,7 +73,7 @@ fn nothing_that_a_module_asks_for_is_granted_by_uploading_it() {
     let server = Server::start();
     let admin = server.admin();
 
-    upload(admin, "beside", &version(1), MORE).expect(201);
+    admin.upload_with("beside", &version(1), MORE).expect(201);
     assert_eq!(admin.upload("inside", &stamped(&version(1), MORE)).status, 201);
 
     for module in ["beside", "inside"] {
@@ -105,7 +96,7 @@ fn nothing_that_a_module_asks_for_is_granted_by_uploading_it() {
 #[test]
 fn a_key_for_calls_can_neither_review_nor_grant() {
     let server = Server::start();
-    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    server.admin().upload_with("m", &version(1), ONE).expect(201);
     let (_, caller) = server.admin().new_key("ci", "call");
     let path = "/api/v1/modules/m/permissions";
 
@@ -127,7 +118,7 @@ fn a_key_for_calls_can_neither_review_nor_grant() {
 #[test]
 fn no_mcp_tool_grants_or_reviews() {
     let server = Server::start();
-    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    server.admin().upload_with("m", &version(1), ONE).expect(201);
 
     let mcp = Mcp::modern(server.admin());
     let tools = mcp.request("tools/list", json!({}));
@@ -139,7 +130,7 @@ fn no_mcp_tool_grants_or_reviews() {
 fn grants_outlive_restarts_and_new_versions_but_not_their_module() {
     let server = Server::start();
     let admin = server.admin();
-    upload(admin, "m", &version(1), ONE).expect(201);
+    admin.upload_with("m", &version(1), ONE).expect(201);
 
     let made = grant(admin, "m", "secret:API_TOKEN").expect(201);
     assert_eq!(
@@ -150,7 +141,7 @@ fn grants_outlive_restarts_and_new_versions_but_not_their_module() {
     let one = json!({ "grant": "scratch", "function": "which" });
     let narrow = admin.post("/api/v1/modules/m/permissions", &one).expect(201);
     assert_eq!((&narrow["function"], &narrow["grant"]), (&json!("which"), &json!("scratch,bytes=64MiB,files=1000")));
-    upload(admin, "m", &version(2), ONE).expect(200);
+    admin.upload_with("m", &version(2), ONE).expect(200);
     server.says("admin granted secret:API_TOKEN to module m");
     let server = server.restart();
     let admin = server.admin();
@@ -162,7 +153,7 @@ fn grants_outlive_restarts_and_new_versions_but_not_their_module() {
     revoke(admin, "m", "secret:API_TOKEN").refused(404, "not_found");
     assert_eq!(each(&review(admin, "m")["asks"], "granted"), ["no"]);
     admin.delete("/api/v1/modules/m").empty(204);
-    upload(admin, "m", &version(3), ONE).expect(201);
+    admin.upload_with("m", &version(3), ONE).expect(201);
     assert_eq!(review(admin, "m")["grants"], json!([]));
 }
 
@@ -170,7 +161,7 @@ fn grants_outlive_restarts_and_new_versions_but_not_their_module() {
 fn what_cannot_be_granted_is_refused_with_what_would_be_right() {
     let server = Server::start();
     let admin = server.admin();
-    upload(admin, "m", &version(1), ONE).expect(201);
+    admin.upload_with("m", &version(1), ONE).expect(201);
     let data = server.data().display().to_string();
     let refused = |text: &str| grant(admin, "m", text).refused(400, "malformed").message;
 
@@ -198,10 +189,10 @@ fn what_cannot_be_granted_is_refused_with_what_would_be_right() {
 #[test]
 fn a_version_that_asks_for_more_is_served_without_it_until_it_is_reviewed() {
     let server = Server::start();
-    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    server.admin().upload_with("m", &version(1), ONE).expect(201);
     grant(server.admin(), "m", "secret:API_TOKEN").expect(201);
 
-    let served = upload(server.admin(), "m", &version(2), MORE).expect(200);
+    let served = server.admin().upload_with("m", &version(2), MORE).expect(200);
     let server = server.restart();
     let admin = server.admin();
 
@@ -221,9 +212,9 @@ fn a_version_that_asks_for_more_is_served_without_it_until_it_is_reviewed() {
 #[test]
 fn a_version_that_asks_for_more_waits_where_it_is_held() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
-    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    server.admin().upload_with("m", &version(1), ONE).expect(201);
 
-    let held = upload(server.admin(), "m", &version(2), MORE).expect(202);
+    let held = server.admin().upload_with("m", &version(2), MORE).expect(202);
     assert_eq!((&held["status"], &held["review"]), (&json!("waiting"), &json!("/api/v1/modules/m/permissions")));
     assert_eq!(each(&held["changed"]["added"], "grant"), ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"]);
     assert_eq!(which(server.admin(), "m"), json!(1));
@@ -277,7 +268,7 @@ fn what_a_module_will_miss_without_being_refused_it_is_told_when_it_is_loaded() 
     let asks = "[[permissions]]\nallow = 'files,at=/data'\nreason = 'Keeps notes.'\n";
     let server = Server::start();
 
-    upload(server.admin(), "notes", &version(1), &format!("{asks}{MORE}")).expect(201);
+    server.admin().upload_with("notes", &version(1), &format!("{asks}{MORE}")).expect(201);
 
     let line = "notes asks for files,at=/data and env:LOG_LEVEL which is not granted: fumehood review notes";
     server.says(line);
@@ -290,7 +281,7 @@ fn what_a_module_will_miss_without_being_refused_it_is_told_when_it_is_loaded() 
 #[test]
 fn grants_for_one_place_and_grants_that_nobody_asks_for_are_pointed_out() {
     let server = Server::start();
-    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    server.admin().upload_with("m", &version(1), ONE).expect(201);
     let run = |arguments: &[&str]| Finished::of(&mut server.command(arguments));
 
     let first = run(&["grants", "add", "m", "keyvalue:cache,bytes=1KiB"]);
@@ -309,19 +300,19 @@ fn grants_for_one_place_and_grants_that_nobody_asks_for_are_pointed_out() {
 fn a_rejected_version_is_gone_and_one_that_asks_for_no_more_is_served_at_once() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();
-    upload(admin, "m", &version(1), ONE).expect(201);
+    admin.upload_with("m", &version(1), ONE).expect(201);
     admin.post("/api/v1/modules/m/permissions/reject", &json!({})).refused(409, "conflict");
-    upload(admin, "m", &version(2), MORE).expect(202);
+    admin.upload_with("m", &version(2), MORE).expect(202);
 
     admin.post("/api/v1/modules/m/permissions/reject", &json!({})).empty(204);
 
     assert_eq!(which(admin, "m"), json!(1));
     assert!(review(admin, "m").get("waiting").is_none());
     assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 1);
-    upload(admin, "m", &version(3), ONE).expect(200);
+    admin.upload_with("m", &version(3), ONE).expect(200);
     assert_eq!(which(admin, "m"), json!(3));
-    upload(admin, "m", &version(4), MORE).expect(202);
-    upload(admin, "m", &version(5), ONE).expect(200);
+    admin.upload_with("m", &version(4), MORE).expect(202);
+    admin.upload_with("m", &version(5), ONE).expect(200);
     assert_eq!(which(admin, "m"), json!(5));
     assert!(review(admin, "m").get("waiting").is_none());
 }
@@ -333,10 +324,10 @@ fn mistakes_in_a_manifest_are_told_with_line_and_suggestion_wherever_it_comes_fr
     let server = Server::setup().file("m/m.wasm", version(1)).file("m/tool.toml", wrong).start();
     let admin = server.admin();
 
-    let sent = upload(admin, "sent", &version(1), wrong).refused(422, "invalid_component");
+    let sent = admin.upload_with("sent", &version(1), wrong).refused(422, "invalid_component");
     let inside = admin.upload("inside", &stamped(&version(1), wrong)).refused(422, "invalid_component");
     let function = wrong.replace("limts = 1\n", "");
-    let function = upload(admin, "sent", &version(1), &function).refused(422, "invalid_component");
+    let function = admin.upload_with("sent", &version(1), &function).refused(422, "invalid_component");
 
     assert_eq!(sent.message, format!("tool.toml:2: {what}"));
     assert_eq!(inside.message, format!("tool.toml (in the component):2: {what}"));
@@ -373,7 +364,7 @@ fn forms_that_are_none_are_refused() {
 fn what_a_manifest_says_of_a_function_is_shown_to_callers() {
     let manifest = "description = 'Sums.'\nversion = '2'\n[functions.add]\ndescription = 'Adds.'\n[functions.add.params]\na = 'The first.'\n";
     let server = Server::start();
-    upload(server.admin(), "add", &wat("add"), manifest).expect(201);
+    server.admin().upload_with("add", &wat("add"), manifest).expect(201);
 
     let tool = server.admin().get("/api/v1/tools/add__add").value();
     let document = server.admin().get("/openapi.json").value();
@@ -393,8 +384,8 @@ fn a_module_and_a_key_lower_bounds_and_never_raise_them() {
     let server = Server::setup().set("limits.fuel_units", 50_000_000).start();
     let admin = server.admin();
     let fuel = |answer: &Answer| answer.number("fumehood-fuel");
-    upload(admin, "low", &wat("spin"), "[limits]\nfuel_units = 1000\n").expect(201);
-    upload(admin, "high", &wat("spin"), "[limits]\nfuel_units = 999_000_000_000\n").expect(201);
+    admin.upload_with("low", &wat("spin"), "[limits]\nfuel_units = 1000\n").expect(201);
+    admin.upload_with("high", &wat("spin"), "[limits]\nfuel_units = 999_000_000_000\n").expect(201);
     let name = admin.get("/api/v1/modules/low").value()["functions"][0]["name"].as_str().unwrap().to_owned();
     let made =
         admin.post("/api/v1/keys", &json!({ "name": "small", "roles": ["call"], "limits": { "fuel_units": 5000 } }));
@@ -420,7 +411,7 @@ fn a_module_and_a_key_lower_bounds_and_never_raise_them() {
 fn calls_of_a_module_wait_for_their_turn_and_not_for_ever() {
     let server = Server::setup().set("limits.fuel_units", 1_000_000_000_000_u64).start();
     let admin = server.admin();
-    upload(admin, "one", &wat("spin"), "[limits]\nconcurrent_calls = 1\n").expect(201);
+    admin.upload_with("one", &wat("spin"), "[limits]\nconcurrent_calls = 1\n").expect(201);
     let name = admin.get("/api/v1/modules/one").value()["functions"][0]["name"].as_str().unwrap().to_owned();
     let call = |client: &Client, deadline: &str| {
         client.call_with(&format!("one/{name}"), &[("fumehood-deadline-ms", deadline)], &json!({}))
@@ -494,7 +485,7 @@ fn a_name_is_no_right_to_what_a_module_was_granted_that_is_gone() {
     let granted = || each(&admin.get("/api/v1/permissions").value()["grants"], "grant");
     assert_eq!(granted().len(), 3);
 
-    upload(admin, "m", &version(2), ONE).expect(201);
+    admin.upload_with("m", &version(2), ONE).expect(201);
 
     assert_eq!(review(admin, "m")["grants"], json!([]));
     assert_eq!(each(&review(admin, "m")["asks"], "granted"), ["no"]);
@@ -519,7 +510,7 @@ fn nothing_is_granted_to_a_module_that_is_being_removed() {
     let kept = || fs::read_dir(server.data().join("components")).unwrap().count();
 
     for round in 1..=5 {
-        upload(admin, "m", &version(round), ONE).expect(201);
+        admin.upload_with("m", &version(round), ONE).expect(201);
         thread::scope(|scope| {
             for number in 0..4 {
                 // Until the module is gone: some of them wait for their turn behind its removal.
@@ -533,9 +524,9 @@ fn nothing_is_granted_to_a_module_that_is_being_removed() {
 
     // A version that takes the place of another while that is removed is not left behind.
     for round in 1..=5 {
-        upload(admin, "m", &version(2 * round), ONE).expect(201);
+        admin.upload_with("m", &version(2 * round), ONE).expect(201);
         thread::scope(|scope| {
-            scope.spawn(|| upload(admin, "m", &version(2 * round + 1), ONE).status);
+            scope.spawn(|| admin.upload_with("m", &version(2 * round + 1), ONE).status);
             scope.spawn(|| admin.delete("/api/v1/modules/m").empty(204));
         });
         let _ = admin.delete("/api/v1/modules/m").status;
@@ -548,11 +539,11 @@ fn approving_what_would_be_too_much_changes_nothing() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
     let admin = server.admin();
     let wish = |number: u32| format!("[[permissions]]\nallow = 'secret:W{number}'\nreason = 'x'\n");
-    upload(admin, "m", &version(1), "").expect(201);
+    admin.upload_with("m", &version(1), "").expect(201);
     for number in 0..198 {
         grant(admin, "m", &format!("secret:S{number}")).expect(201);
     }
-    upload(admin, "m", &version(2), &(0..3).map(wish).collect::<String>()).expect(202);
+    admin.upload_with("m", &version(2), &(0..3).map(wish).collect::<String>()).expect(202);
     let before = review(admin, "m");
 
     let refused = admin.post("/api/v1/modules/m/permissions/approve", &json!({})).refused(409, "conflict");
@@ -570,7 +561,7 @@ fn approving_what_would_be_too_much_changes_nothing() {
 #[test]
 fn a_version_whose_predecessor_is_lost_waits_all_the_same() {
     let server = Server::setup().set("components.on_new_permissions", "hold").start();
-    upload(server.admin(), "m", &version(1), ONE).expect(201);
+    server.admin().upload_with("m", &version(1), ONE).expect(201);
     let setup = server.stop();
     for folder in ["components", "cache"] {
         fs::read_dir(setup.data().join(folder))
@@ -581,7 +572,7 @@ fn a_version_whose_predecessor_is_lost_waits_all_the_same() {
     let admin = server.admin();
     admin.get("/api/v1/modules/m").refused(404, "not_found");
 
-    let held = upload(admin, "m", &version(2), MORE).expect(202);
+    let held = admin.upload_with("m", &version(2), MORE).expect(202);
 
     let added = ["http:GET https://api.example.com/v1", "env:LOG_LEVEL"];
     assert_eq!(each(&held["changed"]["added"], "grant"), added);
@@ -599,8 +590,8 @@ fn a_version_whose_predecessor_is_lost_waits_all_the_same() {
 fn what_was_granted_meanwhile_is_no_news_any_more() {
     let server = Server::start();
     let admin = server.admin();
-    upload(admin, "m", &version(1), ONE).expect(201);
-    upload(admin, "m", &version(2), MORE).expect(200);
+    admin.upload_with("m", &version(1), ONE).expect(201);
+    admin.upload_with("m", &version(2), MORE).expect(200);
     let news = || review(admin, "m").get("changed").map(|changed| each(&changed["added"], "grant"));
     assert_eq!(news().unwrap().len(), 2);
 
@@ -619,19 +610,19 @@ fn what_is_approved_is_the_version_that_was_reviewed() {
     let approve =
         |revision: &Value| admin.post("/api/v1/modules/m/permissions/approve", &json!({ "revision": revision }));
     let revision = || review(admin, "m")["revision"].clone();
-    upload(admin, "m", &version(1), ONE).expect(201);
+    admin.upload_with("m", &version(1), ONE).expect(201);
     let served = revision();
-    upload(admin, "m", &version(2), MORE).expect(202);
+    admin.upload_with("m", &version(2), MORE).expect(202);
     let reviewed = revision();
     let shown = run(&["review", "m"]);
     let next = format!("`fumehood review m --approve --revision {}`", reviewed.as_str().unwrap());
     assert!(shown.stderr.contains(&next), "{}", shown.stderr);
     // The same component that asks for something else is not what was reviewed.
-    upload(admin, "m", &version(2), &MORE.replace("api.example.com", "evil.example.com")).expect(202);
+    admin.upload_with("m", &version(2), &MORE.replace("api.example.com", "evil.example.com")).expect(202);
     let asks_more = revision();
     assert_ne!(asks_more, reviewed);
     approve(&reviewed).refused(409, "conflict");
-    upload(admin, "m", &version(3), &MORE.replace("LOG_LEVEL", "OTHER")).expect(202);
+    admin.upload_with("m", &version(3), &MORE.replace("LOG_LEVEL", "OTHER")).expect(202);
     let now = revision();
 
     for revision in [&reviewed, &asks_more, &served] {
@@ -656,7 +647,7 @@ fn what_is_approved_is_the_version_that_was_reviewed() {
 fn a_permission_is_taken_away_as_a_whole_or_not_at_all_when_the_client_goes_away() {
     let server = Server::start();
     let admin = server.admin();
-    upload(admin, "m", &version(1), ONE).expect(201);
+    admin.upload_with("m", &version(1), ONE).expect(201);
     let request = format!(
         "DELETE /api/v1/modules/m/permissions?grant=secret:API_TOKEN HTTP/1.1\r\nhost: {}\r\n\
          authorization: Bearer {}\r\n\r\n",

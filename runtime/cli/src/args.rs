@@ -2,19 +2,21 @@
 
 mod history;
 mod jobs;
+mod limits;
 mod schedules;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
-use fumehood_model::{ByteSize, Lowered, Role};
+use fumehood_model::Role;
 use serde_json::{Value, json};
 
 use crate::{config::Flag, output::Format};
 
 pub(crate) use history::{CallsArgs, StatsArgs};
 pub(crate) use jobs::{JobsCommand, OrderArgs, SubmitArgs};
+pub(crate) use limits::LimitArgs;
 pub(crate) use schedules::{ScheduleArgs, ScheduleName, SchedulesCommand};
 
 const ENVIRONMENT: &str = "\
@@ -201,25 +203,11 @@ pub(crate) struct CallArgs {
     /// The arguments as a JSON object: as text, @FILE, or - for standard input; K=V wins over it
     #[arg(long, value_name = "JSON")]
     pub(crate) json: Option<String>,
-    /// Most fuel that the call may burn
-    #[arg(long, value_name = "UNITS")]
-    pub(crate) max_fuel: Option<u64>,
-    /// Longest that the call may take
-    #[arg(long, value_name = "MILLISECONDS")]
-    pub(crate) deadline_ms: Option<u64>,
-    /// Most memory that the call may have, as 8MiB
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) max_memory: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// Write the answer to this file: bytes as they are, and everything else as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-}
-
-impl CallArgs {
-    /// The bounds that the caller sets for this call.
-    pub(crate) fn lowered(&self) -> Lowered {
-        Lowered { fuel_units: self.max_fuel, deadline_ms: self.deadline_ms, memory: self.max_memory, result: None }
-    }
 }
 
 /// `inspect`.
@@ -352,15 +340,11 @@ pub(crate) enum KeysCommand {
         /// What the key may do; may be given several times
         #[arg(long = "role", value_name = "admin|call", default_value = "call")]
         roles: Vec<Role>,
-        /// Most fuel that a call with this key may burn
-        #[arg(long, value_name = "UNITS")]
-        max_fuel: Option<u64>,
-        /// Longest that a call with this key may take
-        #[arg(long, value_name = "MILLISECONDS")]
-        deadline_ms: Option<u64>,
-        /// Most memory that a call with this key may have, as 8MiB
-        #[arg(long, value_name = "SIZE")]
-        max_memory: Option<ByteSize>,
+        #[command(flatten)]
+        limits: LimitArgs,
+        /// Most calls and jobs of the key that run at a time
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+        concurrent_calls: Option<u32>,
     },
     /// List the keys
     #[command(alias = "list", after_help = "Example: fumehood keys ls")]

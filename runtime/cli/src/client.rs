@@ -126,7 +126,7 @@ impl Client {
 
     /// `POST` a document.
     pub(crate) fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        Ok(self.finish(self.send_json(path, body, [])?)?.0)
+        Ok(self.finish(self.send_json(path, body, Lowered::default())?)?.0)
     }
 
     /// `PUT` a document; what the server says to that.
@@ -182,13 +182,7 @@ impl Client {
         arguments: &Value,
         lowered: Lowered,
     ) -> Result<Called, Failure> {
-        let bounds = [
-            ("fumehood-max-fuel", lowered.fuel_units),
-            ("fumehood-deadline-ms", lowered.deadline_ms),
-            ("fumehood-max-memory-bytes", lowered.memory.map(|size| size.0)),
-        ];
-        let bounds = bounds.into_iter().filter_map(|(name, bound)| Some((name, bound?)));
-        let sent = self.send_json(&["api", module, function], arguments, bounds)?;
+        let sent = self.send_json(&["api", module, function], arguments, lowered)?;
         let is_job = sent.as_ref().is_ok_and(|response| response.status() == StatusCode::ACCEPTED);
         let (value, report) = self.finish(sent)?;
         match value["queue_id"].as_str().filter(|_| is_job) {
@@ -262,10 +256,11 @@ impl Client {
         &self,
         path: &[&str],
         body: &Value,
-        headers: impl IntoIterator<Item = (&'static str, u64)>,
+        limits: Lowered,
     ) -> Result<Result<Response<Body>, ureq::Error>, Failure> {
         let request = self.agent.post(self.url(path)).header("accept", "application/json");
-        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let limits: Vec<_> = limits.iter().map(|(bound, most)| format!("{bound}={most}")).collect();
+        let request = if limits.is_empty() { request } else { request.header("fumehood-limits", limits.join(", ")) };
         let json = serde_json::to_vec(body).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
         let request = self.authorized(request).content_type("application/json");
         // The server refuses what is too large before it is sent; small bodies are not worth the wait.

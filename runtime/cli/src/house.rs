@@ -48,12 +48,16 @@ impl House {
         let sandbox_config = sandbox_config(config)?;
         let workers = workers(config, &sandbox_config)?;
         let sandbox = Sandbox::new(sandbox_config, compiler(config)?, directory.blobs()?, directory.cache()?, workers)?;
-        let admission = Admission::new(fumehood_scheduler::Config {
+        let places = fumehood_scheduler::Config {
             calls: config.concurrency.calls,
             jobs: config.jobs.running,
             waiting: config.concurrency.waiting,
             per_key: config.concurrency.per_key,
             waiting_per_key: config.concurrency.waiting_per_key,
+        };
+        let held_to = keys.clone();
+        let admission = Admission::with_shares(places, move |key| {
+            held_to.principal(key)?.limits.concurrent_calls.and_then(|calls| usize::try_from(calls).ok())
         });
         let door = fumehood_dispatch::Config {
             limits: config.limits,

@@ -20,8 +20,7 @@ pub struct Answer {
     pub usage: Usage,
     /// Kinds of things (`http`, `secret`, …) that the tool tried to reach and was not granted, each once.
     pub denied: Vec<&'static str>,
-    /// Who has set the bound that it hit: `configuration`, `module`, `key` or `request`. Nothing if it hit none, or one that
-    /// only the configuration sets.
+    /// Who has set the bound that it hit: `configuration`, `module`, `key` or `request`. Nothing if it hit none.
     pub set_by: Option<&'static str>,
 }
 
@@ -86,7 +85,7 @@ impl Dispatcher {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
         let bounds =
-            Bounds { configuration: ceiling, module: tool.limits, key: principal.limits, request: terms.lowered };
+            Bounds { configuration: ceiling, module: tool.limits, key: principal.limits.call, request: terms.lowered };
         let limits = bounds.lowest();
         let deadline = arrived + limits.deadline();
         let turn = self.turn(tool, &limits, deadline).await?;

@@ -62,7 +62,7 @@ impl Onward {
         let tool = self.find(&tools).ok_or(Refused::NotFound)?;
         let left = self.limits.fuel_units.saturating_sub(self.fuel_spent.load(Ordering::Relaxed));
         let limits = Limits { fuel_units: left.min(fuel_units), ..self.limits };
-        let limits = limits.lowered_by(tool.limits);
+        let limits = limits.lowered_by(&tool.limits);
         // A turn that is free now, or none: who waited for it while its caller holds another could wait forever.
         let now = Instant::now();
         let turn = self.dispatcher.turn(&tool, &limits, now).await.map_err(|_| Refused::Unavailable)?;

@@ -343,7 +343,7 @@ impl Dispatcher {
             },
             input,
             // What the module and the key allow at this moment counts, whatever becomes of them.
-            lowered: tool.limits.and(principal.limits).and(order.lowered),
+            lowered: tool.limits.and(principal.limits.call).and(order.lowered),
             priority: order.priority,
             run_at: order.run_at.unwrap_or(now).max(now),
             expires_at: order.expires_at,

@@ -1,4 +1,4 @@
-use fumehood_model::{Lowered, Principal, Role};
+use fumehood_model::{KeyLimits, Principal, Role};
 use fumehood_policy::Action;
 use fumehood_store::{ApiKey, NewKey};
 
@@ -14,8 +14,8 @@ pub struct KeyRequest {
     pub name: String,
     /// What it may do.
     pub roles: Vec<Role>,
-    /// Bounds on each of its calls.
-    pub limits: Lowered,
+    /// What it is held to.
+    pub limits: KeyLimits,
 }
 
 impl Dispatcher {
@@ -35,9 +35,7 @@ impl Dispatcher {
         if roles.is_empty() {
             return bad("a key needs at least one role: admin or call");
         }
-        let Lowered { fuel_units, deadline_ms, memory, result } = limits;
-        let bounds = [fuel_units, deadline_ms, memory.map(|size| size.0), result.map(|size| size.0)];
-        if bounds.contains(&Some(0)) {
+        if limits.concurrent_calls == Some(0) || limits.call.iter().any(|(_, most)| most == 0) {
             return bad("a bound of a key must be more than nothing");
         }
         let keys = self.inner.keys.clone();

@@ -21,31 +21,18 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// The lowest of each.
     pub(crate) fn lowest(&self) -> Limits {
-        self.configuration.lowered_by(self.module).lowered_by(self.key).lowered_by(self.request)
+        self.configuration.lowered_by(&self.module.and(self.key).and(self.request))
     }
 
-    /// Who has set the bound that `reason` tells of: `configuration`, `module`, `key` or `request`. Nothing for bounds that
-    /// only the configuration sets.
+    /// Who has set the bound that `reason` tells of: `configuration`, `module`, `key` or `request`.
     pub(crate) fn set_by(&self, reason: &StopReason) -> Option<&'static str> {
-        let (limit, allowed) = reason.limit()?;
-        let own = |limits: &Lowered| match limit {
-            "fuel_units" => limits.fuel_units,
-            "deadline_ms" => limits.deadline_ms,
-            "memory" => limits.memory.map(|size| size.0),
-            "result" => limits.result.map(|size| size.0),
-            _ => None,
-        };
-        let Limits { fuel_units, deadline_ms, memory, result, .. } = self.configuration;
-        let configured = Lowered {
-            fuel_units: Some(fuel_units),
-            deadline_ms: Some(deadline_ms),
-            memory: Some(memory),
-            result: Some(result),
-        };
+        let (bound, allowed) = reason.limit()?;
         // Of two that are equal the first has set it: the other did not lower it.
-        let all =
-            [("configuration", configured), ("module", self.module), ("key", self.key), ("request", self.request)];
-        all.iter().find(|(_, limits)| own(limits) == Some(allowed)).map(|(who, _)| *who)
+        if self.configuration.get(bound) == allowed {
+            return Some("configuration");
+        }
+        let others = [("module", self.module), ("key", self.key), ("request", self.request)];
+        others.iter().find(|(_, lowered)| lowered.get(bound) == Some(allowed)).map(|(who, _)| *who)
     }
 }
 
@@ -63,7 +50,7 @@ impl Dispatcher {
 mod tests {
     use std::time::Duration;
 
-    use fumehood_model::ByteSize;
+    use fumehood_model::Bound;
 
     use super::*;
 
@@ -72,16 +59,17 @@ mod tests {
         let configuration = Limits { fuel_units: 9, deadline_ms: 1_000, ..Limits::default() };
         let bounds = Bounds {
             configuration,
-            module: Lowered { deadline_ms: Some(5_000), memory: Some(ByteSize(7)), ..Lowered::default() },
-            key: Lowered { fuel_units: Some(5), memory: Some(ByteSize(7)), ..Lowered::default() },
-            request: Lowered { fuel_units: Some(5), result: Some(ByteSize(3)), ..Lowered::default() },
+            module: Lowered::default().with(Bound::DeadlineMs, 5_000).with(Bound::Memory, 7),
+            key: Lowered::default().with(Bound::FuelUnits, 5).with(Bound::Memory, 7),
+            request: Lowered::default().with(Bound::FuelUnits, 5).with(Bound::Random, 3),
         };
         let limits = bounds.lowest();
 
         assert_eq!(bounds.set_by(&StopReason::Fuel { allowed: limits.fuel_units }), Some("key"));
         assert_eq!(bounds.set_by(&StopReason::Deadline { allowed: limits.deadline() }), Some("configuration"));
         assert_eq!(bounds.set_by(&StopReason::Memory { allowed: limits.memory }), Some("module"));
-        assert_eq!(bounds.set_by(&StopReason::ResultTooLarge { allowed: limits.result }), Some("request"));
+        assert_eq!(bounds.set_by(&StopReason::Random { allowed: limits.random }), Some("request"));
+        assert_eq!(bounds.set_by(&StopReason::ResultTooLarge { allowed: limits.result }), Some("configuration"));
         assert_eq!(bounds.set_by(&StopReason::Deadline { allowed: Duration::from_secs(2) }), None);
         assert_eq!(bounds.set_by(&StopReason::Cancelled), None);
     }

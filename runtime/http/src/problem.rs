@@ -133,7 +133,7 @@ impl Problem {
             return problem.with_details(details);
         }
         let Some((limit, allowed)) = reason.limit() else { return problem };
-        let mut details = serde_json::json!({ "limit": limit, "allowed": allowed });
+        let mut details = serde_json::json!({ "limit": limit.key(), "allowed": allowed });
         if let Some(used) = reason.used(usage) {
             details["used"] = used.into();
         }

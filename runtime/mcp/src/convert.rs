@@ -119,6 +119,7 @@ pub(crate) fn advice(reason: &StopReason) -> String {
         StopReason::Deadline { .. }
         | StopReason::Fuel { .. }
         | StopReason::Memory { .. }
+        | StopReason::TableElements { .. }
         | StopReason::HostCalls { .. }
         | StopReason::HostBytes { .. }
         | StopReason::Handles { .. }

@@ -12,22 +12,22 @@
 //! # Ok::<(), fumehood_model::NameError>(())
 //! ```
 
+mod bound;
 mod code;
 mod digest;
 mod job;
-mod lowered;
 mod name;
 mod outcome;
 mod principal;
 mod size;
 mod timestamp;
 
+pub use bound::{Bound, Lowered, Unit};
 pub use code::Code;
 pub use digest::{Digest, DigestError};
 pub use job::{Failure, Job, JobId, JobIdError, JobOutcome, JobState, JobTool, Priority, Progress};
-pub use lowered::Lowered;
 pub use name::{ModuleName, NameError, ToolName};
 pub use outcome::{Captured, Crash, Outcome, StopReason, Stopped, Usage};
-pub use principal::{KeyId, Principal, Role};
+pub use principal::{KeyId, KeyLimits, Principal, Role};
 pub use size::ByteSize;
 pub use timestamp::{Timestamp, TimestampError};

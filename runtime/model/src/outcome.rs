@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteSize, Code};
+use crate::{Bound, ByteSize, Code};
 
 /// How a call of a tool ended.
 ///
@@ -36,11 +36,17 @@ pub enum StopReason {
         /// How long it was allowed to take.
         allowed: Duration,
     },
-    /// Memory and tables, summed over the whole call.
+    /// Linear memory, summed over the whole call.
     #[error("the call was stopped because it asked for more than {allowed} of memory")]
     Memory {
         /// How much it may have.
         allowed: ByteSize,
+    },
+    /// Elements of tables, summed over the whole call.
+    #[error("the call was stopped because it asked for more than {allowed} elements of tables")]
+    TableElements {
+        /// How many it may have.
+        allowed: u64,
     },
     /// Executed instructions.
     #[error("the call was stopped after using its fuel of {allowed} units")]
@@ -151,7 +157,7 @@ impl StopReason {
     pub fn code(&self) -> Code {
         match self {
             Self::Deadline { .. } => Code::Deadline,
-            Self::Memory { .. } => Code::Memory,
+            Self::Memory { .. } | Self::TableElements { .. } => Code::Memory,
             Self::Fuel { .. } => Code::Fuel,
             Self::Trap { .. } => Code::Trap,
             Self::Denied { .. } => Code::Denied,
@@ -165,19 +171,20 @@ impl StopReason {
         }
     }
 
-    /// The bound that was hit, as its configuration key and what it allows, if it is one.
+    /// The bound that was hit and what it allows, if it is one.
     #[must_use]
-    pub fn limit(&self) -> Option<(&'static str, u64)> {
+    pub fn limit(&self) -> Option<(Bound, u64)> {
         Some(match self {
-            Self::Deadline { allowed } => ("deadline_ms", u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX)),
-            Self::Memory { allowed } => ("memory", allowed.0),
-            Self::Fuel { allowed } => ("fuel_units", *allowed),
-            Self::ResultTooLarge { allowed } => ("result", allowed.0),
-            Self::HostCalls { allowed } => ("host_calls", *allowed),
-            Self::HostBytes { allowed } => ("host_bytes", allowed.0),
-            Self::Handles { allowed } => ("handles", *allowed),
-            Self::HostMemory { allowed } => ("host_memory", allowed.0),
-            Self::Random { allowed } => ("random", allowed.0),
+            Self::Deadline { allowed } => (Bound::DeadlineMs, u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX)),
+            Self::Memory { allowed } => (Bound::Memory, allowed.0),
+            Self::Fuel { allowed } => (Bound::FuelUnits, *allowed),
+            Self::ResultTooLarge { allowed } => (Bound::Result, allowed.0),
+            Self::HostCalls { allowed } => (Bound::HostCalls, *allowed),
+            Self::HostBytes { allowed } => (Bound::HostBytes, allowed.0),
+            Self::Handles { allowed } => (Bound::Handles, *allowed),
+            Self::HostMemory { allowed } => (Bound::HostMemory, allowed.0),
+            Self::Random { allowed } => (Bound::Random, allowed.0),
+            Self::TableElements { allowed } => (Bound::TableElements, *allowed),
             Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => return None,
         })
     }
@@ -188,7 +195,10 @@ impl StopReason {
         match self {
             Self::Deadline { .. } => Some(usage.duration_us / 1_000),
             Self::Memory { .. } => Some(usage.memory_bytes),
-            Self::Fuel { allowed } | Self::HostCalls { allowed } | Self::Handles { allowed } => Some(*allowed),
+            Self::Fuel { allowed }
+            | Self::TableElements { allowed }
+            | Self::HostCalls { allowed }
+            | Self::Handles { allowed } => Some(*allowed),
             Self::HostBytes { allowed } | Self::HostMemory { allowed } | Self::Random { allowed } => Some(allowed.0),
             Self::ResultTooLarge { .. } | Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => None,
         }

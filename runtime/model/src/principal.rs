@@ -51,6 +51,17 @@ impl std::str::FromStr for Role {
     }
 }
 
+/// What a key is held to; it only lowers what the configuration allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLimits {
+    /// Bounds on each of its calls.
+    #[serde(flatten)]
+    pub call: Lowered,
+    /// Calls and jobs of it that run at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent_calls: Option<u32>,
+}
+
 /// Who calls.
 ///
 /// Every credential, of whatever kind, resolves to one of these at the edge; nothing further in looks at
@@ -63,8 +74,8 @@ pub struct Principal {
     pub name: Arc<str>,
     /// What it may do.
     pub roles: Arc<[Role]>,
-    /// Bounds on each of its calls, beyond those of the configuration.
-    pub limits: Lowered,
+    /// What it is held to, beyond the configuration.
+    pub limits: KeyLimits,
 }
 
 impl Principal {
@@ -75,7 +86,7 @@ impl Principal {
             key: KeyId("local".into()),
             name: "local".into(),
             roles: [Role::Admin].into(),
-            limits: Lowered::default(),
+            limits: KeyLimits::default(),
         }
     }
 

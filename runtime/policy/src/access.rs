@@ -83,7 +83,7 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
-    use fumehood_model::{KeyId, Lowered};
+    use fumehood_model::{KeyId, KeyLimits};
 
     use super::*;
 
@@ -93,7 +93,7 @@ mod tests {
             key: KeyId("k".into()),
             name: "k".into(),
             roles: [role].into(),
-            limits: Lowered::default(),
+            limits: KeyLimits::default(),
         };
 
         assert!(Action::Call.check(&with(Role::Call)).is_ok());
@@ -105,7 +105,7 @@ mod tests {
     fn a_key_without_roles_can_do_nothing() {
         use Action::{Call, Grant, Install, List, ManageJobs, ManageKeys, ManageSecrets, ReadHistory, Remove, Review};
         let nobody =
-            Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into(), limits: Lowered::default() };
+            Principal { key: KeyId("k".into()), name: "k".into(), roles: [].into(), limits: KeyLimits::default() };
 
         for action in [List, Call, Install, Remove, ManageKeys, Review, Grant, ManageSecrets, ManageJobs, ReadHistory] {
             assert!(action.check(&nobody).is_err());

@@ -15,6 +15,6 @@ pub use grant::{
     Credential, FileAccess, FilesGrant, Grant, GrantError, HostPattern, HttpGrant, HttpUse, InvokeGrant, KeyValueGrant,
     NamedValue, Quota, Scheme, ScratchGrant, is_of_connection,
 };
-pub use limits::{Bound, Limits};
+pub use limits::{BoundNote, Limits};
 pub use review::OnNewPermissions;
 pub use trusted::Trusted;

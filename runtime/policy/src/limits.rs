@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fumehood_model::{ByteSize, Lowered};
+use fumehood_model::{Bound, ByteSize, Lowered};
 use serde::{Deserialize, Serialize};
 
 /// What one call may use at the most.
@@ -13,7 +13,7 @@ pub struct Limits {
     pub fuel_units: u64,
     /// Wall-clock time in milliseconds, with waiting for a place, compiling, host calls and sleeping.
     pub deadline_ms: u64,
-    /// Linear memory and tables, summed over everything that the call instantiates.
+    /// Linear memory, summed over everything that the call instantiates.
     pub memory: ByteSize,
     /// Elements of all tables together.
     pub table_elements: u64,
@@ -65,74 +65,117 @@ impl Default for Limits {
 
 /// What is written about one of the [`Limits`] where people look it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bound {
-    /// Its key below `limits` in the configuration.
-    pub key: &'static str,
+pub struct BoundNote {
+    /// Which.
+    pub bound: Bound,
     /// What it bounds.
     pub of: &'static str,
     /// What happens beyond it: a code with its status, or what else.
     pub beyond: &'static str,
-    /// Whether a call can lower it for itself.
-    pub lowered_by_call: bool,
+}
+
+impl BoundNote {
+    const fn new(bound: Bound, of: &'static str, beyond: &'static str) -> Self {
+        Self { bound, of, beyond }
+    }
 }
 
 impl Limits {
     /// Every bound, in the order of the fields.
-    pub const BOUNDS: [Bound; 15] = [
-        Bound::lowered("fuel_units", "instructions, in units of fuel", "508 `fuel`"),
-        Bound::lowered(
-            "deadline_ms",
+    pub const NOTES: [BoundNote; Bound::ALL.len()] = [
+        BoundNote::new(Bound::FuelUnits, "instructions, in units of fuel", "508 `fuel`"),
+        BoundNote::new(
+            Bound::DeadlineMs,
             "milliseconds from arrival to end, with waiting, compiling, host calls, sleeping",
             "504 `deadline`",
         ),
-        Bound::lowered("memory", "linear memory, sum of all memories", "507 `memory`"),
-        Bound::fixed("table_elements", "table elements, sum of all tables", "507 `memory`"),
-        Bound::fixed("result", "JSON of the answer", "507 `result_too_large`"),
-        Bound::fixed("output", "standard output and standard error, each", "the rest is dropped and marked"),
-        Bound::fixed("log", "lines logged through `wasi:logging`", "the rest is dropped and marked"),
-        Bound::fixed("host_memory", "values that the guest hands over", "507 `result_too_large`"),
-        Bound::fixed("host_calls", "calls of the host, with the engine's own helpers", "507 `quota_exceeded`"),
-        Bound::fixed("host_bytes", "bytes written, logged, stored and sent, sum over the call", "507 `quota_exceeded`"),
-        Bound::fixed(
-            "handles",
+        BoundNote::new(Bound::Memory, "linear memory, sum of all memories", "507 `memory`"),
+        BoundNote::new(Bound::TableElements, "table elements, sum of all tables", "507 `memory`"),
+        BoundNote::new(Bound::Result, "JSON of the answer", "507 `result_too_large`"),
+        BoundNote::new(Bound::Output, "standard output and standard error, each", "the rest is dropped and marked"),
+        BoundNote::new(Bound::Log, "lines logged through `wasi:logging`", "the rest is dropped and marked"),
+        BoundNote::new(
+            Bound::HostMemory,
+            "values that the guest hands over, and what is held for it",
+            "507 `quota_exceeded`",
+        ),
+        BoundNote::new(Bound::HostCalls, "calls of the host, with the engine's own helpers", "507 `quota_exceeded`"),
+        BoundNote::new(
+            Bound::HostBytes,
+            "bytes written, logged, stored and sent, sum over the call",
+            "507 `quota_exceeded`",
+        ),
+        BoundNote::new(
+            Bound::Handles,
             "handles held at a time: streams, descriptors, requests, pollables",
             "507 `quota_exceeded`",
         ),
-        Bound::fixed("random", "random bytes", "507 `quota_exceeded`"),
-        Bound::fixed(
-            "http_requests",
+        BoundNote::new(Bound::Random, "random bytes", "507 `quota_exceeded`"),
+        BoundNote::new(
+            Bound::HttpRequests,
             "requests to the outside, its own and of tools that it calls",
             "the guest gets an error",
         ),
-        Bound::fixed("http_body", "each of a request to the outside and its answer", "the guest gets an error"),
-        Bound::fixed("invoke_depth", "tools that call tools that call tools", "the guest gets an error"),
+        BoundNote::new(Bound::HttpBody, "each of a request to the outside and its answer", "the guest gets an error"),
+        BoundNote::new(Bound::InvokeDepth, "tools that call tools that call tools", "the guest gets an error"),
     ];
+
+    /// What `bound` allows.
+    #[must_use]
+    pub fn get(&self, bound: Bound) -> u64 {
+        match bound {
+            Bound::FuelUnits => self.fuel_units,
+            Bound::DeadlineMs => self.deadline_ms,
+            Bound::Memory => self.memory.0,
+            Bound::TableElements => self.table_elements,
+            Bound::Result => self.result.0,
+            Bound::Output => self.output.0,
+            Bound::Log => self.log.0,
+            Bound::HostMemory => self.host_memory.0,
+            Bound::HostCalls => self.host_calls,
+            Bound::HostBytes => self.host_bytes.0,
+            Bound::Handles => self.handles,
+            Bound::Random => self.random.0,
+            Bound::HttpRequests => self.http_requests,
+            Bound::HttpBody => self.http_body.0,
+            Bound::InvokeDepth => self.invoke_depth,
+        }
+    }
 
     /// These limits with those of `lowered` that are lower.
     #[must_use]
-    pub fn lowered_by(mut self, lowered: Lowered) -> Self {
-        let least = |own: u64, asked: Option<u64>| asked.map_or(own, |asked| own.min(asked));
-        self.fuel_units = least(self.fuel_units, lowered.fuel_units);
-        self.deadline_ms = least(self.deadline_ms, lowered.deadline_ms);
-        self.memory = ByteSize(least(self.memory.0, lowered.memory.map(|size| size.0)));
-        self.result = ByteSize(least(self.result.0, lowered.result.map(|size| size.0)));
+    pub fn lowered_by(mut self, lowered: &Lowered) -> Self {
+        for (bound, most) in lowered.iter() {
+            let own = self.get_mut(bound);
+            *own = (*own).min(most);
+        }
         self
+    }
+
+    fn get_mut(&mut self, bound: Bound) -> &mut u64 {
+        match bound {
+            Bound::FuelUnits => &mut self.fuel_units,
+            Bound::DeadlineMs => &mut self.deadline_ms,
+            Bound::Memory => &mut self.memory.0,
+            Bound::TableElements => &mut self.table_elements,
+            Bound::Result => &mut self.result.0,
+            Bound::Output => &mut self.output.0,
+            Bound::Log => &mut self.log.0,
+            Bound::HostMemory => &mut self.host_memory.0,
+            Bound::HostCalls => &mut self.host_calls,
+            Bound::HostBytes => &mut self.host_bytes.0,
+            Bound::Handles => &mut self.handles,
+            Bound::Random => &mut self.random.0,
+            Bound::HttpRequests => &mut self.http_requests,
+            Bound::HttpBody => &mut self.http_body.0,
+            Bound::InvokeDepth => &mut self.invoke_depth,
+        }
     }
 
     /// The deadline as a duration.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
-    }
-}
-
-impl Bound {
-    const fn fixed(key: &'static str, of: &'static str, beyond: &'static str) -> Self {
-        Self { key, of, beyond, lowered_by_call: false }
-    }
-
-    const fn lowered(key: &'static str, of: &'static str, beyond: &'static str) -> Self {
-        Self { key, of, beyond, lowered_by_call: true }
     }
 }
 
@@ -143,11 +186,18 @@ mod tests {
     #[test]
     fn a_call_lowers_bounds_and_never_raises_them() {
         let limits = Limits::default();
-        let asked =
-            Lowered { fuel_units: Some(5), deadline_ms: Some(u64::MAX), memory: Some(ByteSize::gib(9)), result: None };
+        let asked = Lowered::default().with(Bound::FuelUnits, 5).with(Bound::Memory, limits.memory.0 + 1);
 
-        let lowered = limits.lowered_by(asked);
+        assert_eq!(limits.lowered_by(&asked), Limits { fuel_units: 5, ..limits });
+    }
 
-        assert_eq!(lowered, Limits { fuel_units: 5, ..limits });
+    #[test]
+    fn every_bound_can_be_lowered_on_its_own() {
+        for bound in Bound::ALL {
+            let lowered = Limits::default().lowered_by(&Lowered::default().with(bound, 1));
+
+            let changed = Bound::ALL.into_iter().filter(|other| lowered.get(*other) != Limits::default().get(*other));
+            assert_eq!((changed.collect::<Vec<_>>(), lowered.get(bound)), (vec![bound], 1));
+        }
     }
 }

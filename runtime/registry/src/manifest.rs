@@ -10,7 +10,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use fumehood_policy::{Grant, Lowered};
+use fumehood_model::{Bound, Lowered, Unit};
+use fumehood_policy::Grant;
 use serde_json::Value;
 use toml::de::DeTable;
 
@@ -231,13 +232,15 @@ fn mode(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Mode> {
 
 fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>) -> (Lowered, Option<usize>) {
     let Some(limits) = reader.table(table, "limits") else { return (Lowered::default(), None) };
-    reader.known(limits, "limits.", &["fuel_units", "deadline_ms", "memory", "result", "concurrent_calls"]);
-    let lowered = Lowered {
-        fuel_units: reader.number(limits, "fuel_units"),
-        deadline_ms: reader.number(limits, "deadline_ms"),
-        memory: reader.size(limits, "memory"),
-        result: reader.size(limits, "result"),
-    };
+    let known: Vec<_> = Bound::ALL.into_iter().map(Bound::key).chain(["concurrent_calls"]).collect();
+    reader.known(limits, "limits.", &known);
+    let lowered = Bound::ALL.into_iter().fold(Lowered::default(), |lowered, bound| {
+        let most = match bound.unit() {
+            Unit::Count => reader.number(limits, bound.key()),
+            Unit::Bytes => reader.size(limits, bound.key()).map(|size| size.0),
+        };
+        most.map_or(lowered, |most| lowered.with(bound, most))
+    });
     (lowered, reader.number(limits, "concurrent_calls").map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
 }
 

@@ -8,8 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Terms, Tool, Via};
 use fumehood_http::{Body, Caller, Path, Problem};
-use fumehood_model::{ByteSize, Code, Outcome, Principal, StopReason, Usage};
-use fumehood_policy::Lowered;
+use fumehood_model::{Bound, ByteSize, Code, Lowered, Outcome, Principal, StopReason, Usage};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use serde_json::Value;
 
@@ -23,6 +22,7 @@ const FUEL: HeaderName = HeaderName::from_static("fumehood-fuel");
 const MEMORY: HeaderName = HeaderName::from_static("fumehood-memory-bytes");
 const DURATION: HeaderName = HeaderName::from_static("fumehood-duration-us");
 const DIGEST: HeaderName = HeaderName::from_static("fumehood-digest");
+const LIMITS: HeaderName = HeaderName::from_static("fumehood-limits");
 const MAX_FUEL: HeaderName = HeaderName::from_static("fumehood-max-fuel");
 const MAX_MEMORY: HeaderName = HeaderName::from_static("fumehood-max-memory-bytes");
 const DEADLINE: HeaderName = HeaderName::from_static("fumehood-deadline-ms");
@@ -221,11 +221,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Bounds {
                 None => Err(Problem::new(Code::Malformed, format!("the header {name} must hold a whole number"))),
             },
         };
-        Ok(Self(Lowered {
-            fuel_units: number(&MAX_FUEL)?,
-            deadline_ms: number(&DEADLINE)?,
-            memory: number(&MAX_MEMORY)?.map(ByteSize),
-            result: None,
-        }))
+        let mut lowered = limits(headers)?;
+        for (name, bound) in [(MAX_FUEL, Bound::FuelUnits), (DEADLINE, Bound::DeadlineMs), (MAX_MEMORY, Bound::Memory)]
+        {
+            if let Some(most) = number(&name)? {
+                lowered = lowered.and(Lowered::default().with(bound, most));
+            }
+        }
+        Ok(Self(lowered))
     }
+}
+
+/// The bounds in the header `Fumehood-Limits`: `log=1024, http_requests=2`.
+fn limits(headers: &HeaderMap) -> Result<Lowered, Problem> {
+    let wrong = |what: String| Problem::new(Code::Malformed, format!("the header {LIMITS}: {what}"));
+    let mut lowered = Lowered::default();
+    for value in headers.get_all(LIMITS) {
+        let text = value.to_str().map_err(|_| wrong("it must be text".to_owned()))?;
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (name, most) =
+                part.split_once('=').ok_or_else(|| wrong("write it as log=1024, result=65536".to_owned()))?;
+            let bound: Bound = name.trim().parse().map_err(wrong)?;
+            lowered = lowered.and(Lowered::default().with(bound, bound.parse(most.trim()).map_err(wrong)?));
+        }
+    }
+    Ok(lowered)
 }

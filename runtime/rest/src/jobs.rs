@@ -70,7 +70,7 @@ pub(crate) struct Submission {
     /// At most 16 words by which it can be found.
     #[serde(default)]
     tags: Vec<String>,
-    /// Bounds of each attempt; they only lower those of the server: `fuel_units`, `deadline_ms`, `memory`, `result`.
+    /// Bounds of each attempt; they only lower those of the server: `fuel_units`, `memory` and all others that are in `limits` of the configuration.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     limits: Lowered,

@@ -1,7 +1,7 @@
 use axum::{Json, extract::State as Shared};
 use fumehood_dispatch::{ApiKey, Dispatcher, KeyRequest};
 use fumehood_http::{Caller, Json as Sent, Path, Problem};
-use fumehood_model::{Lowered, Role, Timestamp};
+use fumehood_model::{KeyLimits, Role, Timestamp};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,10 +27,10 @@ pub(crate) struct KeyEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     revoked_at: Option<Timestamp>,
-    /// Bounds on each of its calls: `fuel_units`, `deadline_ms`, `memory`, `result`.
+    /// Bounds on each of its calls, by their keys in the configuration, and `concurrent_calls`.
     #[serde(skip_serializing_if = "is_none")]
     #[schema(value_type = Option<Object>)]
-    limits: Lowered,
+    limits: KeyLimits,
 }
 
 /// A key that is asked for.
@@ -43,10 +43,11 @@ pub(crate) struct WantedKey {
     /// What it may do: `admin` or `call`.
     #[schema(value_type = Vec<String>, example = json!(["call"]))]
     roles: Vec<Role>,
-    /// Bounds on each of its calls; they only lower those of the server.
+    /// Bounds on each of its calls, by their keys below `limits` in the configuration, and `concurrent_calls`: how many run
+    /// at a time. They only lower what the server allows.
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({ "fuel_units": 1_000_000, "deadline_ms": 500, "memory": "8 MiB" }))]
-    limits: Lowered,
+    limits: KeyLimits,
 }
 
 /// A key that was just made.
@@ -103,6 +104,6 @@ fn entry(key: ApiKey) -> KeyEntry {
     KeyEntry { id: id.to_string(), name, roles, created_at, revoked_at, limits }
 }
 
-fn is_none(limits: &Lowered) -> bool {
-    *limits == Lowered::default()
+fn is_none(limits: &KeyLimits) -> bool {
+    *limits == KeyLimits::default()
 }

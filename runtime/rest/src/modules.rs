@@ -100,9 +100,8 @@ pub(crate) struct ModuleDetail {
     /// What its author says of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    /// Bounds on each of its calls, where they are lower than those of the server: `fuel_units`, `deadline_ms`, `memory`,
-    /// `result`.
-    #[serde(skip_serializing_if = "is_none")]
+    /// Bounds on each of its calls, by their keys in the configuration; the lower one holds.
+    #[serde(skip_serializing_if = "Lowered::is_none")]
     #[schema(value_type = Option<Object>)]
     limits: Lowered,
 }
@@ -130,10 +129,6 @@ impl ModuleEntry {
             Sight::Tools => Self { path: None, installed_by: None, waiting: None, ..self },
         }
     }
-}
-
-fn is_none(limits: &Lowered) -> bool {
-    *limits == Lowered::default()
 }
 
 /// A module that was just installed.

@@ -173,6 +173,10 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
             bound("Fumehood-Deadline-Ms", "Lowers the time that this call may take."),
             bound("Fumehood-Max-Memory-Bytes", "Lowers the memory that this call may have."),
             {
+                "name": "Fumehood-Limits", "in": "header", "required": false, "schema": { "type": "string" },
+                "description": "Lowers any bounds of this call: `http_requests=2, log=4096`, by their keys in the configuration of the server.",
+            },
+            {
                 "name": "Prefer", "in": "header", "required": false, "schema": { "type": "string" },
                 "description": "`return=minimal`: keep the result for an hour and answer where it is, with 201. `respond-async`: make a job of the call and answer where it is, with 202. `wait=N`: wait up to N seconds for a call that is or becomes a job.",
             },

@@ -108,7 +108,7 @@ pub(crate) struct ScheduledJob {
     tags: Option<Vec<String>>,
     /// How long after its moment it must have begun.
     begin_within_ms: Option<u64>,
-    /// Bounds of each attempt: `fuel_units`, `deadline_ms`, `memory`, `result`.
+    /// Bounds of each attempt, by their keys in the configuration.
     #[schema(value_type = Option<Object>)]
     limits: Option<Value>,
 }

@@ -1,6 +1,7 @@
 //! What one call holds to inside its sandbox.
 
 use fumehood_capabilities::Exhausted;
+use fumehood_model::Bound;
 use fumehood_policy::Limits;
 use wasmtime::ResourceLimiter;
 
@@ -17,8 +18,10 @@ pub(crate) struct Held {
     elements: Amount,
     peak: u64,
     host_calls: Amount,
-    /// Whether the guest was refused memory. What follows, often a crash, is told as "out of memory".
-    pub(crate) refused: bool,
+    /// Of what the guest was refused more, the last time. What follows, often a crash, is told as "out of memory".
+    pub(crate) refused: Option<Bound>,
+    /// Whether the guest has returned, so that what it hands over is its answer.
+    pub(crate) answers: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +50,8 @@ impl Held {
             elements: Amount::new(limits.table_elements),
             peak: 0,
             host_calls: Amount::new(limits.host_calls),
-            refused: false,
+            refused: None,
+            answers: false,
         }
     }
 
@@ -61,11 +65,14 @@ impl Held {
         if self.host_calls.add(1) { Ok(()) } else { Err(Exhausted::HostCalls { allowed: self.host_calls.allowed }) }
     }
 
-    fn grow(&mut self, of: fn(&mut Self) -> &mut Amount, current: usize, desired: usize, most: Option<usize>) -> bool {
+    fn grow(&mut self, bound: Bound, current: usize, desired: usize, most: Option<usize>) -> bool {
         let more = (desired as u64).saturating_sub(current as u64);
         // Beyond the memory's or table's own maximum growth fails whatever we say, and must not be counted.
-        let allowed = most.is_none_or(|most| desired <= most) && of(self).add(more);
-        self.refused |= !allowed;
+        let amount = if bound == Bound::Memory { &mut self.memory } else { &mut self.elements };
+        let allowed = most.is_none_or(|most| desired <= most) && amount.add(more);
+        if !allowed {
+            self.refused = Some(bound);
+        }
         self.peak = self.peak.max(self.memory.held + self.elements.held * TABLE_ELEMENT_BYTES);
         allowed
     }
@@ -73,11 +80,11 @@ impl Held {
 
 impl ResourceLimiter for Held {
     fn memory_growing(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow(|held| &mut held.memory, current, desired, most))
+        Ok(self.grow(Bound::Memory, current, desired, most))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow(|held| &mut held.elements, current, desired, most))
+        Ok(self.grow(Bound::TableElements, current, desired, most))
     }
 }
 
@@ -93,7 +100,7 @@ mod tests {
 
         assert!(held.memory_growing(0, 60, None).unwrap());
         assert!(!held.memory_growing(0, 60, None).unwrap());
-        assert!(held.refused);
+        assert_eq!(held.refused, Some(Bound::Memory));
         assert!(held.memory_growing(60, 100, None).unwrap());
         assert_eq!(held.peak_bytes(), 100);
     }
@@ -104,6 +111,7 @@ mod tests {
 
         assert!(!held.table_growing(0, 6, Some(5)).unwrap());
         assert!(held.table_growing(0, 10, None).unwrap());
+        assert_eq!(held.refused, Some(Bound::TableElements));
     }
 
     #[test]

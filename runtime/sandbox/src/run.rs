@@ -140,7 +140,7 @@ impl Work {
         let outcome = match answer {
             None => stopped(StopReason::Deadline { allowed: limits.deadline() }),
             Some(Ok(value)) => self.lifted(value.as_ref(), &mut said.faults),
-            Some(Err(error)) => match reason(&error, store.data().extra.refused, limits) {
+            Some(Err(error)) => match reason(&error, &store.data().extra, limits) {
                 End::Full => return Err(SandboxError::Full),
                 End::Stopped(reason) => {
                     if matches!(reason, StopReason::Trap { .. }) {

@@ -1,11 +1,11 @@
 //! From what wasmtime says to why a call ended.
 
 use fumehood_capabilities::{Exhausted, exhausted, exit_code};
-use fumehood_model::{Crash, StopReason};
+use fumehood_model::{Bound, Crash, StopReason};
 use fumehood_policy::Limits;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
-use crate::turn::Late;
+use crate::{limits::Held, turn::Late};
 
 /// Why a guest ended without an answer.
 pub(crate) enum End {
@@ -15,8 +15,8 @@ pub(crate) enum End {
     Full,
 }
 
-/// What `error` means for the caller. `refused_memory` tells whether the guest had asked for more than it may have.
-pub(crate) fn reason(error: &wasmtime::Error, refused_memory: bool, limits: &Limits) -> End {
+/// What `error` means for the caller of a guest that `held` so much.
+pub(crate) fn reason(error: &wasmtime::Error, held: &Held, limits: &Limits) -> End {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return End::Full;
     }
@@ -34,12 +34,16 @@ pub(crate) fn reason(error: &wasmtime::Error, refused_memory: bool, limits: &Lim
     }
     End::Stopped(match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => StopReason::Fuel { allowed: limits.fuel_units },
-        _ if refused_memory => StopReason::Memory { allowed: limits.memory },
+        _ if held.refused == Some(Bound::TableElements) => StopReason::TableElements { allowed: limits.table_elements },
+        _ if held.refused.is_some() => StopReason::Memory { allowed: limits.memory },
         Some(trap) => StopReason::Trap { crash: crash(*trap) },
         None => match exit_code(error) {
             Some(0) => StopReason::Trap { crash: Crash::Exit },
             Some(_) => StopReason::Trap { crash: Crash::ExitFailure },
-            None if is_hostcall_budget(error) => StopReason::ResultTooLarge { allowed: limits.result },
+            None if is_hostcall_budget(error) && held.answers && limits.result <= limits.host_memory => {
+                StopReason::ResultTooLarge { allowed: limits.result }
+            }
+            None if is_hostcall_budget(error) => StopReason::HostMemory { allowed: limits.host_memory },
             None => StopReason::Trap { crash: Crash::Value },
         },
     })

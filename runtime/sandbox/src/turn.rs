@@ -94,6 +94,11 @@ impl Passage {
     fn pass(&self, store: &mut StoreContextMut<'_, Guest<Held>>, hook: CallHook) -> wasmtime::Result<bool> {
         let two_budgets = self.passing != self.answering;
         match hook {
+            CallHook::ReturningFromWasm => store.data_mut().extra.answers = true,
+            CallHook::CallingWasm => store.data_mut().extra.answers = false,
+            CallHook::CallingHost | CallHook::ReturningFromHost => {}
+        }
+        match hook {
             CallHook::CallingHost => store.data_mut().extra.host_call()?,
             // While the guest runs, what it hands to its host counts; when it has returned, its answer.
             CallHook::CallingWasm | CallHook::ReturningFromHost if two_budgets => {

@@ -130,7 +130,6 @@ pub struct Admission {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     config: Config,
     // Held for some dozens of nanoseconds, never across an await.
@@ -155,7 +154,14 @@ impl Admission {
     /// Places for so many calls.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { inner: Arc::new(Inner { config, order: Mutex::default() }) }
+        Self::with_shares(config, |_| None)
+    }
+
+    /// The same, where `share` tells of a key how many of its calls and jobs may run at a time, if that is fewer than
+    /// [`Config::per_key`]. It is asked when a key is met, which is not for every entry, and must answer at once.
+    #[must_use]
+    pub fn with_shares(config: Config, share: impl Fn(&KeyId) -> Option<usize> + Send + Sync + 'static) -> Self {
+        Self { inner: Arc::new(Inner { config, order: Mutex::new(Order::new(Box::new(share))) }) }
     }
 
     /// Wait for a place for something of `key`.
@@ -196,6 +202,12 @@ impl Admission {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("config", &self.config).finish_non_exhaustive()
     }
 }
 

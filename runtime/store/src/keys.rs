@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use fumehood_model::{KeyId, Lowered, Principal, Role, Timestamp};
+use fumehood_model::{KeyId, KeyLimits, Principal, Role, Timestamp};
 use rusqlite::{Row, params};
 use subtle::ConstantTimeEq;
 
@@ -30,8 +30,8 @@ pub struct ApiKey {
     pub name: String,
     /// What it may do.
     pub roles: Vec<Role>,
-    /// Bounds on each of its calls.
-    pub limits: Lowered,
+    /// What it is held to.
+    pub limits: KeyLimits,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was revoked, if it was.
@@ -104,7 +104,7 @@ impl KeyRing {
     /// # Errors
     ///
     /// When there is no randomness or the database fails.
-    pub fn create(&self, name: &str, roles: &[Role], limits: Lowered) -> Result<NewKey, StoreError> {
+    pub fn create(&self, name: &str, roles: &[Role], limits: KeyLimits) -> Result<NewKey, StoreError> {
         let (id, secret) = (random_text::<ID_LEN>()?, random_text::<SECRET_LEN>()?);
         let text = format!("{PREFIX}{id}_{secret}");
         let hash = self.hash(&text);
@@ -118,7 +118,7 @@ impl KeyRing {
         };
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
-        let limits = (limits != Lowered::default()).then(|| serde_json::to_string(&limits).unwrap_or_default());
+        let limits = (limits != KeyLimits::default()).then(|| serde_json::to_string(&limits).unwrap_or_default());
         let (kept, row_id) = (key.clone(), id.clone());
         self.inner.database.write(move |db| {
             db.execute(
@@ -174,7 +174,7 @@ impl KeyRing {
         if self.list()?.iter().any(is_admin) {
             return Ok(None);
         }
-        let new = self.create("admin", &[Role::Admin], Lowered::default())?;
+        let new = self.create("admin", &[Role::Admin], KeyLimits::default())?;
         crate::directory::write_private(file, new.text.as_bytes())?;
         Ok(Some(new.text))
     }
@@ -207,10 +207,10 @@ fn key_row(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     })
 }
 
-/// The bounds of a key. Ones that cannot be read are an error: a key must not be held to less than it was made with.
-fn limits(row: &Row<'_>, column: usize) -> rusqlite::Result<Lowered> {
+/// What a key is held to. Limits that cannot be read are an error: a key must not be held to less than it was made with.
+fn limits(row: &Row<'_>, column: usize) -> rusqlite::Result<KeyLimits> {
     let text: Option<String> = row.get(column)?;
-    text.map_or(Ok(Lowered::default()), |text| serde_json::from_str(&text)).map_err(|error| {
+    text.map_or(Ok(KeyLimits::default()), |text| serde_json::from_str(&text)).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })
 }
@@ -229,7 +229,7 @@ fn random_text<const LEN: usize>() -> Result<String, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use fumehood_model::ByteSize;
+    use fumehood_model::{Bound, Lowered};
 
     use super::*;
     use crate::{Access, DataDirectory};
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_key_opens_until_it_is_revoked_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let made = ring(folder.path()).create("ci", &[Role::Call], Lowered::default()).unwrap();
+        let made = ring(folder.path()).create("ci", &[Role::Call], KeyLimits::default()).unwrap();
 
         let reopened = ring(folder.path());
         assert_eq!(&*reopened.verify(&made.text).unwrap().name, "ci");
@@ -256,7 +256,7 @@ mod tests {
     fn an_administrators_key_is_made_when_none_is_left_and_not_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let (ring, file) = (ring(folder.path()), folder.path().join("admin.key"));
-        ring.create("ci", &[Role::Call], Lowered::default()).unwrap();
+        ring.create("ci", &[Role::Call], KeyLimits::default()).unwrap();
 
         let first = ring.first_admin(&file).unwrap().unwrap();
         assert_eq!(ring.first_admin(&file).unwrap(), None);
@@ -270,7 +270,8 @@ mod tests {
     #[test]
     fn the_bounds_of_a_key_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let limits = Lowered { fuel_units: Some(7), memory: Some(ByteSize::mib(3)), ..Lowered::default() };
+        let call = Lowered::default().with(Bound::FuelUnits, 7).with(Bound::Memory, 3 << 20);
+        let limits = KeyLimits { call, concurrent_calls: Some(2) };
         let made = ring(folder.path()).create("ci", &[Role::Call], limits).unwrap();
 
         let reopened = ring(folder.path());
@@ -283,7 +284,7 @@ mod tests {
     fn nothing_but_the_whole_key_opens() {
         let folder = tempfile::tempdir().unwrap();
         let ring = ring(folder.path());
-        let text = ring.create("ci", &[Role::Call], Lowered::default()).unwrap().text;
+        let text = ring.create("ci", &[Role::Call], KeyLimits::default()).unwrap().text;
 
         let other = format!("{}x", &text[..text.len() - 1]);
         for wrong in ["", "fh_", "fh__", &text[..20], &other, &text.to_lowercase(), &format!(" {text}")] {
@@ -294,7 +295,7 @@ mod tests {
     #[test]
     fn the_secret_is_nowhere_on_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let made = ring(folder.path()).create("ci", &[Role::Call], Lowered::default()).unwrap();
+        let made = ring(folder.path()).create("ci", &[Role::Call], KeyLimits::default()).unwrap();
         let secret = made.text.rsplit('_').next().unwrap().as_bytes().to_vec();
 
         for file in std::fs::read_dir(folder.path()).unwrap() {

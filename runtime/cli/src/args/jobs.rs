@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgGroup, Args as ClapArgs, Subcommand};
 use fumehood_model::{JobState, Timestamp};
 
+use super::LimitArgs;
+
 /// `jobs …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
@@ -136,9 +138,8 @@ pub(crate) struct OrderArgs {
     /// A word by which it can be found; may be given several times
     #[arg(long = "tag", value_name = "WORD")]
     pub(crate) tags: Vec<String>,
-    /// Longest that an attempt may take
-    #[arg(long, value_name = "MILLISECONDS")]
-    pub(crate) deadline_ms: Option<u64>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 /// A span of time such as 90s, 15m, 12h or 30d.
 pub(super) fn age(text: &str) -> Result<Duration, String> {

@@ -50,7 +50,7 @@ fn call_server(session: &Session<'_>, args: &CallArgs, function: Option<&str>, w
     };
     let text = |key: &str| tool[key].as_str().unwrap_or_default();
     let arguments = arguments::build(&tool["input_schema"], words, args.json.as_deref())?;
-    let called = client.call(text("module"), text("function"), &arguments, args.lowered()).map_err(explained)?;
+    let called = client.call(text("module"), text("function"), &arguments, args.limits.lowered()).map_err(explained)?;
     let answer = match called {
         Called::Answered(answer) => answer,
         Called::Job(id) => watch::answer(session, &client, &id)?,
@@ -75,7 +75,7 @@ fn call_file(session: &Session<'_>, args: &CallArgs, function: Option<&str>, wor
     let function = choose(&module, path, function)?;
     let arguments = arguments::build(&function["input_schema"], words, args.json.as_deref())?;
     let name = function["name"].as_str().unwrap_or_default();
-    let limits = session.loaded.config.limits.lowered_by(args.lowered());
+    let limits = session.loaded.config.limits.lowered_by(&args.limits.lowered());
     let answer = local::call(path, name, &arguments.to_string(), &limits)?;
     show_captured(&session.output, "stdout", &answer.stdout);
     show_captured(&session.output, "stderr", &answer.stderr);

@@ -118,14 +118,13 @@ pub(crate) fn order(
 ) -> anyhow::Result<Map<String, Value>> {
     let tool = target::find(client, target)?;
     let input = arguments::build(&tool["input_schema"], words, json)?;
-    let limits = args.deadline_ms.map_or_else(|| json!({}), |deadline| json!({ "deadline_ms": deadline }));
     let mut order = Map::new();
     order.insert("tool".to_owned(), tool["name"].clone());
     order.insert("input".to_owned(), input);
     order.insert("priority".to_owned(), args.priority.into());
     order.insert("repeatable".to_owned(), args.repeatable.into());
     order.insert("tags".to_owned(), json!(args.tags));
-    order.insert("limits".to_owned(), limits);
+    order.insert("limits".to_owned(), json!(args.limits.lowered()));
     if let Some(attempts) = args.attempts {
         order.insert("max_attempts".to_owned(), attempts.into());
     }

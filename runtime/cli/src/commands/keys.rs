@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use fumehood_model::Lowered;
+use fumehood_model::KeyLimits;
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,9 +18,8 @@ const PATH: [&str; 3] = ["api", "v1", "keys"];
 pub(crate) fn run(session: &Session<'_>, command: &KeysCommand) -> anyhow::Result<ExitCode> {
     let client = session.client()?;
     match command {
-        KeysCommand::Create { name, roles, max_fuel, deadline_ms, max_memory } => {
-            let limits =
-                Lowered { fuel_units: *max_fuel, deadline_ms: *deadline_ms, memory: *max_memory, result: None };
+        KeysCommand::Create { name, roles, limits, concurrent_calls } => {
+            let limits = KeyLimits { call: limits.lowered(), concurrent_calls: *concurrent_calls };
             create(session, &client, &json!({ "name": name, "roles": roles, "limits": limits }))?;
         }
         KeysCommand::Ls => {

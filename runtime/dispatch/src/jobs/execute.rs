@@ -77,7 +77,7 @@ impl Dispatcher {
 
     /// What each attempt of a job may use.
     fn job_limits(&self, claimed: &Claimed) -> Limits {
-        self.limits_of_jobs().lowered_by(claimed.lowered)
+        self.limits_of_jobs().lowered_by(&claimed.lowered)
     }
 
     /// What an attempt may use at the most: as a direct call, but for its time.

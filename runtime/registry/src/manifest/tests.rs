@@ -50,8 +50,8 @@ expect_error = '{"tag": "unknown"}'
 
     assert_eq!(manifest.name.as_deref(), Some("weather"));
     assert_eq!((manifest.mode, manifest.concurrent_calls), (Mode::Queue, Some(2)));
-    assert_eq!(manifest.limits.fuel_units, Some(1_000));
-    assert_eq!(manifest.limits.result, Some(fumehood_model::ByteSize(1_024)));
+    assert_eq!(manifest.limits.get(Bound::FuelUnits), Some(1_000));
+    assert_eq!(manifest.limits.get(Bound::Result), Some(1_024));
     assert_eq!(manifest.functions["forecast"].params["place"], "Name of the place.");
     assert_eq!(
         (manifest.functions["forecast"].mode, manifest.functions["forecast"].is_idempotent),

@@ -27,9 +27,12 @@ const MAX_AHEAD_US: u64 = 60_000_000;
 
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// How many of a key's calls and jobs may run at a time, if it is held to a number of its own.
+pub(super) type OwnShare = Box<dyn Fn(&KeyId) -> Option<usize> + Send + Sync>;
+
 /// Everything that is decided under the lock. Knows no clock: times come in when they have passed.
-#[derive(Debug, Default)]
 pub(super) struct Order {
+    own_share: OwnShare,
     running: [usize; 2],
     waiting: [usize; 2],
     slots: HashMap<KeyId, usize>,
@@ -76,6 +79,22 @@ pub(super) struct Next {
 }
 
 impl Order {
+    pub(super) fn new(own_share: OwnShare) -> Self {
+        Self {
+            own_share,
+            running: [0; 2],
+            waiting: [0; 2],
+            slots: HashMap::new(),
+            shares: Vec::new(),
+            hand: 0,
+            ready: [BTreeSet::new(), BTreeSet::new()],
+            level: 0,
+            top: 0,
+            usual: Usual::default(),
+            turns: 0,
+        }
+    }
+
     pub(super) fn enter(&mut self, key: &KeyId, kind: Kind, config: &Config) -> Result<Entry, Refused> {
         let slot = self.slot(key);
         if self.has_place(kind, config) && self.shares[slot].may_run(kind, config) && self.first(config).is_none() {
@@ -218,7 +237,7 @@ impl Order {
 
     /// Remember a key, in place of an idle one if there are many.
     fn meet(&mut self, key: &KeyId) -> usize {
-        let share = Share::new(key.clone());
+        let share = Share::new(key.clone(), (self.own_share)(key));
         let idle = if self.shares.len() < REMEMBERED { None } else { self.find_idle() };
         let slot = idle.unwrap_or(self.shares.len());
         if idle.is_some() {

@@ -13,6 +13,8 @@ const UNKNOWN_US: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct Share {
     pub(super) key: KeyId,
+    /// Most of its entries that run at a time, if it is held to fewer than other keys.
+    own: usize,
     /// Microseconds of places that it has held, or its entries that run are thought to hold; comparable with those of
     /// other keys only.
     pub(super) used: u64,
@@ -40,9 +42,10 @@ pub(super) struct Ticket {
 }
 
 impl Share {
-    pub(super) fn new(key: KeyId) -> Self {
+    pub(super) fn new(key: KeyId, own: Option<usize>) -> Self {
         Self {
             key,
+            own: own.unwrap_or(usize::MAX),
             used: 0,
             running: [0; 2],
             waiting: [VecDeque::new(), VecDeque::new()],
@@ -58,7 +61,7 @@ impl Share {
 
     /// Whether its own bounds let another of `kind` run.
     pub(super) fn may_run(&self, kind: Kind, config: &Config) -> bool {
-        self.running[0] + self.running[1] < config.per_key
+        self.running[0] + self.running[1] < config.per_key.min(self.own)
             && (kind == Kind::Call || self.running[Kind::Job as usize] < config.jobs_per_key())
     }
 

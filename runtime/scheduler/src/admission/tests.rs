@@ -134,6 +134,21 @@ async fn one_key_cannot_hold_every_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_held_to_fewer_places_has_fewer() {
+    let config = Config { calls: 4, jobs: 4, waiting: 4, per_key: 3, waiting_per_key: 3 };
+    let places = Admission::with_shares(config, |key| (&*key.0 == "held").then_some(1));
+    let (held, free) = (key("held"), key("free"));
+    let running = at_once(&places, &held, Kind::Job);
+    let mut waits = pin!(places.enter(&held, Kind::Call));
+
+    assert!(poll(waits.as_mut()).is_pending());
+    let _others = [at_once(&places, &free, Kind::Call), at_once(&places, &free, Kind::Call)];
+
+    drop(running);
+    assert!(poll(waits.as_mut()).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
 async fn jobs_leave_places_for_calls() {
     let places = Admission::new(Config { calls: 4, jobs: 3, waiting: 4, per_key: 3, waiting_per_key: 3 });
     let (one, two) = (key("one"), key("two"));

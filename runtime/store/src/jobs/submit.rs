@@ -1,6 +1,6 @@
 //! Taking jobs in.
 
-use fumehood_model::{JobId, JobState, KeyId, Lowered, Timestamp};
+use fumehood_model::{JobId, JobState, KeyId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -103,7 +103,7 @@ fn insert(db: &Connection, job: NewJob, state: JobState, now: Timestamp) -> Resu
         _ => None,
     };
     let outcome = StoredOutcome::of(outcome)?;
-    let lowered = (job.lowered != Lowered::default()).then(|| rows::to_json(&job.lowered)).transpose()?;
+    let lowered = (!job.lowered.is_none()).then(|| rows::to_json(&job.lowered)).transpose()?;
     let tags = (!job.tags.is_empty()).then(|| rows::to_json(&job.tags)).transpose()?;
     let is_small = job.input.len() <= INPUT_IN_ROW;
     let inserted = db

@@ -1,7 +1,7 @@
 //! Submitting, telling, showing and forgetting.
 
 use bytes::Bytes;
-use fumehood_model::{ByteSize, JobState, Lowered, Outcome, Progress, Usage};
+use fumehood_model::{Bound, JobState, Lowered, Outcome, Progress, Usage};
 
 use super::super::{each, stage::*};
 use crate::{
@@ -39,7 +39,7 @@ async fn what_is_submitted_is_shown(store: &impl Jobs) {
         run_at: after(5),
         expires_at: Some(after(9)),
         is_repeatable: false,
-        lowered: Lowered { memory: Some(ByteSize::mib(3)), ..Lowered::default() },
+        lowered: Lowered::default().with(Bound::Memory, 3 << 20),
         tags: vec!["a".into(), "ä \"quoted\"".into()],
         schedule: Some("nightly".into()),
         ..job(1)
