@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// The floor of each crate of the runtime, from below. A crate uses only crates of floors below its own.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("fumehood-model", 1),
     ("fumehood-store", 2),
     ("fumehood-value", 2),
     ("fumehood-policy", 2),
+    ("fumehood-shape", 2),
     ("fumehood-registry", 3),
     ("fumehood-capabilities", 3),
     ("fumehood-sandbox", 4),

@@ -1,6 +1,7 @@
 //! The command line: every command, flag and example.
 
 mod history;
+mod install;
 mod jobs;
 mod limits;
 mod schedules;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{config::Flag, output::Format};
 
 pub(crate) use history::{CallsArgs, StatsArgs};
+pub(crate) use install::{InstallArgs, Program, Scope, Transport};
 pub(crate) use jobs::{JobsCommand, OrderArgs, SubmitArgs};
 pub(crate) use limits::LimitArgs;
 pub(crate) use schedules::{ScheduleArgs, ScheduleName, SchedulesCommand};
@@ -100,6 +102,9 @@ pub(crate) enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand, after_help = "Example: fumehood keys create ci --role call")]
     Keys(KeysCommand),
+    /// Tell an MCP client of the server: show what belongs into its configuration, or write it there
+    #[command(after_help = install::EXAMPLES)]
+    Install(InstallArgs),
     /// List, set and remove the secrets that modules can be granted
     #[command(subcommand, after_help = "Example: pass show api/token | fumehood secrets set API_TOKEN")]
     Secrets(SecretsCommand),

@@ -10,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod grants;
 pub(crate) mod inspect;
+pub(crate) mod install;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod mcp;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use fumehood_capabilities::http::Config as Egress;
+use fumehood_mcp::Config as Mcp;
 use fumehood_model::{ByteSize, Code};
 use fumehood_policy::{Limits, OnNewPermissions, Trusted};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) components: Components,
     pub(crate) isolation: Isolation,
     pub(crate) egress: Egress,
+    pub(crate) mcp: Mcp,
     pub(crate) log: Log,
 }
 
@@ -271,7 +273,7 @@ impl Loaded {
 
     /// What is wrong with the values together, although each is well-formed.
     fn mistakes(&self) -> Vec<String> {
-        let Config { server, limits, concurrency, jobs, components, isolation, egress, .. } = &self.config;
+        let Config { server, limits, concurrency, jobs, components, isolation, egress, mcp, .. } = &self.config;
         let positive = [
             ("server.max_body", server.max_body.0),
             ("server.header_timeout_s", server.header_timeout_s),
@@ -296,6 +298,9 @@ impl Loaded {
             ("egress.concurrent_lookups", egress.concurrent_lookups as u64),
             ("egress.connections", egress.connections as u64),
             ("isolation.recycle_after", isolation.recycle_after),
+            ("mcp.sessions", mcp.sessions),
+            ("mcp.sessions_per_key", mcp.sessions_per_key),
+            ("mcp.session_days", mcp.session_days),
         ];
         let zeros = positive.into_iter().filter(|(_, value)| *value == 0);
         let mut mistakes: Vec<_> =

@@ -28,6 +28,8 @@ pub(crate) struct House {
     pub(crate) key_file: PathBuf,
     /// Where tools run.
     pub(crate) sandbox: Sandbox,
+    /// What is durable, for what a front end keeps.
+    pub(crate) database: Database,
     directory: DataDirectory,
 }
 
@@ -83,12 +85,14 @@ impl House {
             Access::Own => Some(records(config, &database, node)),
             Access::Share => None,
         };
-        let secrets = directory.secrets(&database);
+        let (secrets, seals) = (directory.secrets(&database), directory.seals());
         let egress = Egress::new(&config.egress)?;
         let blobs = directory.blobs()?;
-        let parts = Parts { sandbox: sandbox.clone(), admission, database, blobs, keys, secrets, egress, records };
+        let kept = database.clone();
+        let parts =
+            Parts { sandbox: sandbox.clone(), admission, database, blobs, keys, secrets, seals, egress, records };
         let dispatcher = Dispatcher::new(door, parts);
-        Ok(Self { dispatcher, first_key, key_file, sandbox, directory })
+        Ok(Self { dispatcher, first_key, key_file, sandbox, database: kept, directory })
     }
 
     /// Start the worker processes, and say loudly what does not isolate them.

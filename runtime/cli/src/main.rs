@@ -65,6 +65,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Backup(backup) => commands::backup::backup(&session, backup),
         Command::Restore(restore) => commands::backup::restore(&session, restore),
         Command::Salvage(salvage) => commands::backup::salvage(&session, salvage),
+        Command::Install(install) => commands::install::run(&session, install),
         Command::Keys(command) => commands::keys::run(&session, command),
         Command::Secrets(command) => commands::secrets::run(&session, command),
         Command::Config(command) => commands::config::run(&session, command),

@@ -4,12 +4,20 @@ use bytes::Bytes;
 use fumehood_capabilities::{Listener, Together};
 use fumehood_model::{Outcome, Principal, Usage};
 use fumehood_policy::{Action, Limits, Lowered};
-use fumehood_registry::Tool;
+use fumehood_registry::{
+    Tool,
+    rich::{Aside, CallContext},
+};
 use fumehood_sandbox::Finished;
 use fumehood_scheduler::Kind;
 use fumehood_value::Arguments;
 
-use crate::{DispatchError, Dispatcher, history::Via, limits::Bounds, run::Run};
+use crate::{
+    DispatchError, Dispatcher,
+    history::Via,
+    limits::Bounds,
+    run::{Ran, Run},
+};
 
 /// How a call ended, and what it used.
 #[derive(Debug)]
@@ -18,6 +26,9 @@ pub struct Answer {
     pub outcome: Outcome<Bytes>,
     /// What it used; the duration counts from its arrival.
     pub usage: Usage,
+    /// How else it ended, if its component describes its tools itself: it asks for something, say. The outcome is then an
+    /// error for callers who can do nothing with that.
+    pub aside: Option<Aside>,
     /// Kinds of things (`http`, `secret`, …) that the tool tried to reach and was not granted, each once.
     pub denied: Vec<&'static str>,
     /// Who has set the bound that it hit: `configuration`, `module`, `key` or `request`. Nothing if it hit none.
@@ -33,6 +44,8 @@ pub struct Terms {
     pub via: Via,
     /// Who hears how far it is.
     pub listener: Option<Arc<dyn Listener>>,
+    /// What its guest may know of whoever calls, where it describes its tools itself.
+    pub context: CallContext,
 }
 
 impl Dispatcher {
@@ -92,8 +105,9 @@ impl Dispatcher {
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key, Kind::Call));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
         let together = Together::default();
-        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, together, listener: terms.listener };
-        let (Finished { outcome, mut usage, .. }, denied) = self.run(run, (place, turn)).await?;
+        let Terms { listener, context, .. } = terms;
+        let run = Run { principal, tool, arguments, limits, deadline, depth: 0, together, listener, context };
+        let Ran { finished: Finished { outcome, mut usage, .. }, aside, denied } = self.run(run, (place, turn)).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(
             tool.name = %tool.name, key.id = %principal.key, outcome = word(&outcome), usage.fuel_units,
@@ -103,7 +117,7 @@ impl Dispatcher {
             Outcome::Stopped(stopped) => bounds.set_by(&stopped.reason),
             Outcome::Value(_) | Outcome::ToolError(_) => None,
         };
-        Ok(Answer { outcome, usage, denied, set_by })
+        Ok(Answer { outcome, usage, aside, denied, set_by })
     }
 }
 

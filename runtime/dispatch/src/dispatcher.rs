@@ -6,7 +6,7 @@ use fumehood_policy::{Action, Limits, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
-use fumehood_store::{Blobs, Database, History, Jobs, KeyRing, NodeId, Results, Schedules, Scratch, Secrets};
+use fumehood_store::{Blobs, Database, History, Jobs, KeyRing, NodeId, Results, Schedules, Scratch, Seals, Secrets};
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -66,6 +66,8 @@ pub struct Parts {
     pub keys: KeyRing,
     /// Secrets for tools.
     pub secrets: Secrets,
+    /// What callers keep for us.
+    pub seals: Seals,
     /// The way to the outside.
     pub egress: Egress,
     /// Where jobs and the history are kept; nowhere in a process that only reads from its data directory.
@@ -103,6 +105,7 @@ pub(crate) struct Inner {
     pub(crate) keys: KeyRing,
     pub(crate) permissions: Permissions,
     pub(crate) secrets: Secrets,
+    pub(crate) seals: Seals,
     /// The host side of every capability.
     pub(crate) desk: Desk,
     pub(crate) witness: Arc<dyn Witness>,
@@ -122,7 +125,7 @@ impl Dispatcher {
     /// A door to these parts. Nothing is served before [`Dispatcher::load`].
     #[must_use]
     pub fn new(config: Config, parts: Parts) -> Self {
-        let Parts { sandbox, admission, database, blobs, keys, secrets, egress, records } = parts;
+        let Parts { sandbox, admission, database, blobs, keys, secrets, seals, egress, records } = parts;
         let desk = Desk { http: egress, keyvalue: Buckets::new(database.clone()), secrets: Safe::new(secrets.clone()) };
         let permissions = Permissions::default();
         let witness = permissions.witness();
@@ -139,6 +142,7 @@ impl Dispatcher {
             keys,
             permissions,
             secrets,
+            seals,
             desk,
             witness,
             queue,
@@ -185,11 +189,14 @@ impl Dispatcher {
     pub fn tool(&self, principal: &Principal, name: &str) -> Result<Arc<Tool>, DispatchError> {
         Action::List.check(principal)?;
         let catalogue = self.inner.registry.current();
-        catalogue.tool(name).cloned().ok_or_else(|| DispatchError::NotFound {
-            what: "tool",
-            name: shown(name),
-            near: catalogue.near_tools(name),
-        })
+        catalogue.tool(name).cloned().ok_or_else(|| self.no_tool(name))
+    }
+
+    /// That there is no tool called `name`.
+    #[must_use]
+    pub fn no_tool(&self, name: &str) -> DispatchError {
+        let near = self.inner.registry.current().near_tools(name);
+        DispatchError::NotFound { what: "tool", name: shown(name), near }
     }
 
     /// The tool for `function` of `module`.

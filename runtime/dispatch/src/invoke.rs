@@ -16,11 +16,14 @@ use fumehood_capabilities::{
 };
 use fumehood_model::{Outcome, Principal};
 use fumehood_policy::{Action, Limits};
-use fumehood_registry::Tool;
+use fumehood_registry::{Tool, rich::CallContext};
 use fumehood_sandbox::Finished;
 use fumehood_value::Arguments;
 
-use crate::{DispatchError, Dispatcher, run::Run};
+use crate::{
+    DispatchError, Dispatcher,
+    run::{Ran, Run},
+};
 
 /// Most bytes of a sentence that a guest is told about a call of its own making.
 const MAX_SENTENCE: usize = 2_048;
@@ -76,10 +79,17 @@ impl Onward {
             together: self.together.clone(),
             // Whoever listens has called another tool, and knows nothing of this one.
             listener: None,
+            // Nor can it be asked anything.
+            context: CallContext::default(),
         };
         match self.dispatcher.run(run, turn).await {
-            Ok((Finished { outcome, usage, .. }, _)) => {
+            Ok(Ran { finished: Finished { outcome, usage, .. }, .. }) => {
                 self.fuel_spent.fetch_add(usage.fuel_units, Ordering::Relaxed);
+                let outcome = match outcome {
+                    Outcome::Value(json) => Outcome::Value(tool.bare(json)),
+                    Outcome::ToolError(json) => Outcome::ToolError(tool.bare(json)),
+                    stopped => stopped,
+                };
                 answered(outcome, usage.fuel_units)
             }
             Err(DispatchError::Input(error)) => Err(Refused::BadArguments(sentence(&error.to_string()))),

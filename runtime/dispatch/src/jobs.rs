@@ -368,12 +368,12 @@ pub(crate) fn new_id(now: Timestamp) -> Result<JobId, DispatchError> {
 /// Whether the arguments fit, before anything is kept.
 pub(crate) async fn check_input(tool: &Arc<Tool>, input: &Bytes) -> Result<(), DispatchError> {
     if input.len() <= QUICK {
-        tool.plan.accept(Arguments::Text(input.clone()))?;
+        tool.check(Arguments::Text(input.clone()))?;
         return Ok(());
     }
     let (tool, input) = (Arc::clone(tool), input.clone());
     blocking(move || {
-        tool.plan.accept(Arguments::Text(input))?;
+        tool.check(Arguments::Text(input))?;
         Ok(())
     })
     .await

@@ -8,7 +8,10 @@ use std::{
 use fumehood_capabilities::{About, Granted, Listener, Together};
 use fumehood_model::{ByteSize, Outcome, Principal, StopReason, Stopped};
 use fumehood_policy::{Grant, Limits};
-use fumehood_registry::Tool;
+use fumehood_registry::{
+    Told, Tool,
+    rich::{Aside, CallContext},
+};
 use fumehood_sandbox::{Call, Finished};
 use fumehood_store::ScratchFolder;
 use fumehood_value::Arguments;
@@ -31,16 +34,25 @@ pub(crate) struct Run<'a> {
     pub(crate) together: Together,
     /// Who listens while it runs, if anybody does.
     pub(crate) listener: Option<Arc<dyn Listener>>,
+    /// What its guest may know of whoever calls, where it describes its tools itself.
+    pub(crate) context: CallContext,
+}
+
+/// What has come of it.
+pub(crate) struct Ran {
+    /// How it ended, with an outcome as callers take it.
+    pub(crate) finished: Finished,
+    /// What the outcome cannot say.
+    pub(crate) aside: Option<Aside>,
+    /// What kinds of things it was denied.
+    pub(crate) denied: Vec<&'static str>,
 }
 
 impl Dispatcher {
-    /// Run a call to its end, and drop `place` when nothing is left of it; also what kinds of things it was denied.
-    pub(crate) async fn run(
-        &self,
-        run: Run<'_>,
-        place: impl Send + 'static,
-    ) -> Result<(Finished, Vec<&'static str>), DispatchError> {
-        let Run { principal, tool, arguments, limits, deadline, depth, together, listener } = run;
+    /// Run a call to its end, and drop `place` when nothing is left of it.
+    pub(crate) async fn run(&self, run: Run<'_>, place: impl Send + 'static) -> Result<Ran, DispatchError> {
+        let Run { principal, tool, arguments, limits, deadline, depth, together, listener, context } = run;
+        let arguments = tool.for_guest(arguments, &context)?;
         let grants = self.grants_of(tool);
         let scratch = self.scratch(tool, &grants).await?;
         let granted = Granted::of(&grants, scratch.as_ref().map(ScratchFolder::path));
@@ -92,8 +104,11 @@ impl Dispatcher {
             let reason = StopReason::ResultTooLarge { allowed: MAX_TOOL_ERROR };
             finished.outcome = Outcome::Stopped(Stopped { reason });
         }
+        let Told { outcome, aside, fault } = tool.from_guest(finished.outcome);
+        finished.outcome = outcome;
+        finished.said.faults.extend(fault);
         said::log(tool, &finished, &visit.secrets());
-        Ok((finished, denied))
+        Ok(Ran { finished, aside, denied })
     }
 
     /// A folder for this call alone, if it is granted one.

@@ -3,14 +3,16 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use fumehood_dispatch::{Answer, DispatchError, Tool};
+use fumehood_dispatch::{Answer, DispatchError, Tool, rich::Hints};
 use fumehood_model::{Code, Outcome, StopReason, Usage};
 use fumehood_value::InputError;
 use rmcp::{
     ErrorData,
-    model::{self, CallToolResult, ContentBlock, ErrorCode, MetaObject},
+    model::{self, CallToolResult, ContentBlock, ErrorCode, MetaObject, ToolAnnotations},
 };
 use serde_json::{Map, Value, json};
+
+use crate::offers;
 
 /// The key under which results carry what a call used.
 const USAGE: &str = "dev.fumehood/usage";
@@ -18,22 +20,49 @@ const USAGE: &str = "dev.fumehood/usage";
 /// The key under which failed results carry their stable code.
 const ERROR: &str = "dev.fumehood/error";
 
-/// A tool as the protocol lists it. Schemas are shared, not copied.
-pub(crate) fn tool(tool: &Tool) -> model::Tool {
-    let name = Cow::Owned(tool.name.to_string());
-    let listed = model::Tool::new(name, tool.description.clone(), Arc::clone(&tool.input_schema));
-    listed.with_raw_output_schema(Arc::clone(&tool.output_schema))
+/// A tool as the protocol lists it, called `name`. Schemas are shared, not copied.
+pub(crate) fn tool(name: &str, tool: &Tool) -> model::Tool {
+    let name = Cow::Owned(name.to_owned());
+    let mut listed = model::Tool::new(name, tool.description.clone(), Arc::clone(&tool.input_schema));
+    let Some(rich) = &tool.rich else { return listed.with_raw_output_schema(Arc::clone(&tool.output_schema)) };
+    listed.output_schema = rich.output.as_ref().map(|output| Arc::clone(output.document()));
+    listed.title.clone_from(&rich.title);
+    listed.icons = offers::icons(&rich.icons);
+    listed.meta = rich.meta.clone().map(MetaObject);
+    let hints = rich.hints;
+    if hints != Hints::default() {
+        let mut annotations = ToolAnnotations::new();
+        annotations.read_only_hint = hints.read_only;
+        annotations.destructive_hint = hints.destructive;
+        annotations.idempotent_hint = hints.idempotent;
+        annotations.open_world_hint = hints.open_world;
+        listed.annotations = Some(annotations);
+    }
+    listed
 }
 
 /// The result of a call that took place.
 pub(crate) fn answered(answer: &Answer, tool: &Tool) -> CallToolResult {
     let mut result = match &answer.outcome {
+        Outcome::Value(json) | Outcome::ToolError(json) if tool.rich.is_some() => described(json),
         Outcome::Value(json) => succeeded(json, tool.wraps_answer),
         Outcome::ToolError(json) => failed(Code::ToolError, error_text(json) + &ask(&answer.denied)),
         Outcome::Stopped(stopped) => failed(stopped.reason.code(), advice(&stopped.reason)),
     };
     add_usage(&mut result, answer.usage, &tool.digest_text);
     result
+}
+
+/// The answer of a tool that its component describes itself, which is an object of the protocol.
+pub(crate) fn described(json: &[u8]) -> CallToolResult {
+    if values_in(json) > MAX_VALUES {
+        let told = format!("the answer of the tool has more than {MAX_VALUES} values: ask for a smaller part of it");
+        return failed(Code::ResultTooLarge, told);
+    }
+    serde_json::from_slice(json).unwrap_or_else(|error| {
+        tracing::warn!(%error, blame = "guest", "A tool answered with what the protocol does not know: {error}");
+        failed(Code::Trap, "the tool answered with content that the protocol does not know".to_owned())
+    })
 }
 
 /// Tell in a result what the call used.

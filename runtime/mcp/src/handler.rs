@@ -1,13 +1,22 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use fumehood_dispatch::{Arguments, Called, Dispatcher, Mode, Order, Terms, Tool as OurTool, Update, Via};
+use fumehood_dispatch::{
+    Answer, Arguments, Called as Ended, Catalogue, DispatchError, Dispatcher, Listener, Mode, Order, Terms,
+    Tool as OurTool, Update, Via, rich::Aside,
+};
 use fumehood_model::{Job, Principal};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, DiscoverResult, GetTaskParams,
-        GetTaskResult, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-        SubscriptionFilter, Tool, UpdateTaskParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
+        CompleteResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        LoggingLevel, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+        ServerConfig, SetLevelRequestMethod, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -15,9 +24,13 @@ use serde_json::Value;
 
 use crate::{
     convert,
+    input::{self, Given, Step, rounds},
+    offers,
     page::{self, PAGE},
-    progress::{self, Reports},
+    reports::{Reports, Wanted},
     tasks,
+    transport::ProfileName,
+    view::{Profile, Profiles},
 };
 
 /// How long a client may use a list of tools before it asks again.
@@ -34,10 +47,30 @@ pub(crate) struct Handler {
     pub(crate) dispatcher: Dispatcher,
     /// Who is at the other end, where the transport has only one: over HTTP every request says so itself.
     pub(crate) principal: Option<Principal>,
+    pub(crate) profiles: Profiles,
+    /// From which level on a client of the older eras wants to hear logs; none before it says so.
+    pub(crate) logs: Arc<Mutex<Option<LoggingLevel>>>,
 }
 
 impl Handler {
-    fn principal(&self, context: &RequestContext<RoleServer>) -> Result<Principal, ErrorData> {
+    /// The same for another client.
+    pub(crate) fn anew(&self) -> Self {
+        Self { logs: Arc::default(), ..self.clone() }
+    }
+
+    pub(crate) fn profile(&self, context: &RequestContext<RoleServer>) -> Result<&Profile, ErrorData> {
+        let named =
+            context.extensions.get::<http::request::Parts>().and_then(|parts| parts.extensions.get::<ProfileName>());
+        let Some(ProfileName(name)) = named else { return Ok(Profile::EVERYTHING) };
+        let unknown = || ErrorData::invalid_request("this server has no such profile: its operator names them", None);
+        self.profiles.get(name).ok_or_else(unknown)
+    }
+
+    pub(crate) fn catalogue(&self, principal: &Principal) -> Result<Arc<Catalogue>, ErrorData> {
+        self.dispatcher.catalogue(principal).map_err(|error| ErrorData::invalid_request(error.to_string(), None))
+    }
+
+    pub(crate) fn principal(&self, context: &RequestContext<RoleServer>) -> Result<Principal, ErrorData> {
         let sent =
             context.extensions.get::<http::request::Parts>().and_then(|parts| parts.extensions.get::<Principal>());
         sent.or(self.principal.as_ref())
@@ -61,21 +94,33 @@ impl Handler {
         &self,
         principal: &Principal,
         tool: &Arc<OurTool>,
-        arguments: Arguments,
+        Called { mut arguments, given, call }: Called,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let (terms, mut reports) = terms(context);
-        let call = self.dispatcher.call(principal, tool, arguments, terms);
+        let (listener, mut reports) = self.listener(context);
+        let calls = rounds(&self.dispatcher, principal, &call, given, context, |told| {
+            // Only a tool that can ask is called twice.
+            let arguments = if tool.rich.is_some() { arguments.clone() } else { std::mem::take(&mut arguments) };
+            let listener = listener.clone();
+            async move {
+                let terms = Terms { via: Via::Mcp, listener, context: told, ..Terms::default() };
+                let called = self.dispatcher.call(principal, tool, Arguments::Parsed(arguments), terms).await;
+                answered(called, tool)
+            }
+        });
         // Dropping the call stops the guest.
-        let result = tokio::select! {
-            result = call => result,
+        let step = tokio::select! {
+            step = calls => step,
             () = context.ct.cancelled() => return Err(cancelled()),
             () = reported(&mut reports, context) => unreachable!("reports are passed on for ever"),
         };
-        match result {
-            Ok(answer) => Ok(convert::answered(&answer, tool).into()),
-            Err(error) => convert::refused(&error).map(Into::into),
+        if let Some(reports) = &mut reports {
+            reports.finish(&context.peer).await;
         }
+        Ok(match step? {
+            Step::Done(result) => result.into(),
+            Step::Asks(asks) => asks.into(),
+        })
     }
 
     /// A call that is a job: a task for clients that know them, waited for with the others.
@@ -116,7 +161,8 @@ impl Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let door = &self.dispatcher;
         let patience = if knows_tasks(context) { door.auto_after() } else { Duration::MAX };
-        let (terms, mut reports) = terms(context);
+        let (listener, mut reports) = self.listener(context);
+        let terms = Terms { via: Via::Mcp, listener, ..Terms::default() };
         let call = door.call_or_defer(principal, tool, arguments, terms, patience);
         let called = tokio::select! {
             called = call => called,
@@ -124,8 +170,8 @@ impl Handler {
             () = reported(&mut reports, context) => unreachable!("reports are passed on for ever"),
         };
         match called {
-            Ok(Called::Answered(answer)) => Ok(convert::answered(&answer, tool).into()),
-            Ok(Called::Deferred(ticket)) => tasks::created(door, principal, ticket).await.map(Into::into),
+            Ok(Ended::Answered(answer)) => Ok(convert::answered(&answer, tool).into()),
+            Ok(Ended::Deferred(ticket)) => tasks::created(door, principal, ticket).await.map(Into::into),
             Err(error) => convert::refused(&error).map(Into::into),
         }
     }
@@ -139,7 +185,8 @@ impl Handler {
     ) -> Result<Job, ErrorData> {
         let failed = |error| convert::refused(&error).err().unwrap_or_else(cancelled);
         let mut follow = self.dispatcher.follow_job(principal, id, 0).await.map_err(failed)?;
-        let mut reports = context.meta.get_progress_token().map(|token| progress::listener(token).1);
+        let wanted = Wanted { progress: context.meta.get_progress_token(), logs: None };
+        let mut reports = wanted.listen().map(|(_, reports)| reports);
         loop {
             let Some(news) = follow.next().await.map_err(failed)? else { return Err(cancelled()) };
             for update in news {
@@ -148,22 +195,40 @@ impl Handler {
                     return Ok(*job);
                 }
                 if let (Some(reports), Some(progress)) = (&mut reports, &job.progress) {
-                    reports.notify(&context.peer, progress).await;
+                    reports.progress(&context.peer, progress).await;
                 }
             }
         }
     }
 }
 
-/// How a call over this protocol is made, and where its progress comes out if the client wants to hear of it.
-fn terms(context: &RequestContext<RoleServer>) -> (Terms, Option<Reports>) {
-    let via = Via::Mcp;
-    match context.meta.get_progress_token() {
-        Some(token) => {
-            let (listener, reports) = progress::listener(token);
-            (Terms { via, listener: Some(listener), ..Terms::default() }, Some(reports))
-        }
-        None => (Terms { via, ..Terms::default() }, None),
+/// A call as it comes in.
+struct Called {
+    arguments: Value,
+    given: Given,
+    /// What tells it from every other.
+    call: String,
+}
+
+/// What a call has come to, in words of the protocol.
+fn answered(called: Result<Answer, DispatchError>, tool: &OurTool) -> Result<Result<CallToolResult, Aside>, ErrorData> {
+    match called {
+        Ok(Answer { aside: Some(aside), .. }) => Ok(Err(aside)),
+        Ok(answer) => Ok(Ok(convert::answered(&answer, tool))),
+        Err(error) => convert::refused(&error).map(Ok),
+    }
+}
+
+impl Handler {
+    /// Who hears a call for the client that makes it, and where what is heard comes out, if it wants to hear anything.
+    fn listener(&self, context: &RequestContext<RoleServer>) -> (Option<Arc<dyn Listener>>, Option<Reports>) {
+        let logs = match context.meta.log_level() {
+            // A request of the newer era says so itself, or wants none.
+            None if input::is_modern(context) => None,
+            None => *self.logs.lock().unwrap_or_else(PoisonError::into_inner),
+            level => level,
+        };
+        Wanted { progress: context.meta.get_progress_token(), logs }.listen().unzip()
     }
 }
 
@@ -177,7 +242,16 @@ async fn reported(reports: &mut Option<Reports>, context: &RequestContext<RoleSe
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let tools = ServerCapabilities::builder().enable_tools().enable_tool_list_changed();
+        let tools = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .enable_prompts()
+            .enable_prompts_list_changed()
+            .enable_resources()
+            .enable_resources_list_changed()
+            .enable_resources_subscribe()
+            .enable_completions()
+            .enable_logging();
         let capabilities = if self.dispatcher.keeps_jobs() { tools.enable_tasks().build() } else { tools.build() };
         let mut config = ServerConfig::new(capabilities);
         config.server_info = Implementation::new("fumehood", env!("CARGO_PKG_VERSION"));
@@ -202,21 +276,11 @@ impl ServerHandler for Handler {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let principal = self.principal(&context)?;
-        let catalogue = self
-            .dispatcher
-            .catalogue(&principal)
-            .map_err(|error| ErrorData::invalid_request(error.to_string(), None))?;
-        let after = match request.and_then(|request| request.cursor) {
-            None => String::new(),
-            Some(cursor) => {
-                page::name(&cursor).ok_or_else(|| ErrorData::invalid_params("this cursor is not one of ours", None))?
-            }
-        };
-        let mut tools: Vec<Tool> =
-            catalogue.tools_after(&after).take(PAGE + 1).map(|tool| convert::tool(tool)).collect();
-        let more = tools.len() > PAGE;
-        tools.truncate(PAGE);
+        let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
+        let catalogue = self.catalogue(&principal)?;
+        let named = profile.tools_after(&catalogue, &page::start(request)?);
+        let more = named.len() > PAGE;
+        let tools: Vec<_> = named.into_iter().take(PAGE).map(|(name, tool)| convert::tool(name, tool)).collect();
         let mut result = ListToolsResult::with_all_items(tools);
         result.next_cursor = result.tools.last().filter(|_| more).map(|tool| page::after(&tool.name));
         result.ttl_ms = Some(millis(LIST_TTL));
@@ -230,18 +294,129 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let principal = self.principal(&context)?;
-        let tool = match self.dispatcher.tool(&principal, &request.name) {
-            Ok(tool) => tool,
-            Err(error) => return convert::refused(&error).map(Into::into),
+        let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
+        let catalogue = self.catalogue(&principal)?;
+        let tool = profile.tool(&catalogue, &request.name).cloned();
+        let Some(tool) = tool else {
+            return convert::refused(&self.dispatcher.no_tool(&request.name)).map(Into::into);
         };
-        let arguments = Arguments::Parsed(Value::Object(request.arguments.unwrap_or_default()));
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let given = Given { responses: request.input_responses, state: request.request_state };
+        let call = if tool.rich.is_some() { format!("tools/call {} {arguments}", tool.name) } else { String::new() };
+        let called = Called { arguments, given, call };
         // On the heap: rmcp moves the future of a request about, and these are large.
         match self.dispatcher.mode(&tool) {
-            Mode::Direct => Box::pin(self.direct(&principal, &tool, arguments, &context)).await,
-            Mode::Queue => Box::pin(self.queued(&principal, &tool, arguments, &context)).await,
-            Mode::Auto => Box::pin(self.either(&principal, &tool, arguments, &context)).await,
+            Mode::Direct => Box::pin(self.direct(&principal, &tool, called, &context)).await,
+            Mode::Queue => {
+                Box::pin(self.queued(&principal, &tool, Arguments::Parsed(called.arguments), &context)).await
+            }
+            Mode::Auto => Box::pin(self.either(&principal, &tool, Arguments::Parsed(called.arguments), &context)).await,
         }
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
+        let (catalogue, after) = (self.catalogue(&principal)?, page::start(request)?);
+        let mut prompts = profile.prompts(&catalogue);
+        prompts.retain(|(name, ..)| *name > after);
+        let more = prompts.len() > PAGE;
+        let prompts = prompts.into_iter().take(PAGE).map(|(name, _, prompt)| offers::prompt(name, prompt));
+        let mut result = ListPromptsResult::with_all_items(prompts.collect());
+        result.next_cursor = result.prompts.last().filter(|_| more).map(|prompt| page::after(&prompt.name));
+        result.ttl_ms = Some(millis(LIST_TTL));
+        result.cache_scope = Some(CacheScope::Private);
+        Ok(result)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        Box::pin(self.messages(request, context)).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
+        let (catalogue, after) = (self.catalogue(&principal)?, page::start(request)?);
+        let mut resources: Vec<_> = profile.modules(&catalogue).flat_map(|module| &module.resources).collect();
+        resources.sort_by(|a, b| a.uri.cmp(&b.uri));
+        // Of two modules that have the same, the first one answers.
+        resources.dedup_by(|a, b| a.uri == b.uri);
+        resources.retain(|resource| resource.uri > after);
+        let more = resources.len() > PAGE;
+        let resources = resources.into_iter().take(PAGE).map(offers::resource);
+        let mut result = ListResourcesResult::with_all_items(resources.collect());
+        result.next_cursor = result.resources.last().filter(|_| more).map(|resource| page::after(&resource.uri));
+        result.ttl_ms = Some(millis(LIST_TTL));
+        result.cache_scope = Some(CacheScope::Private);
+        Ok(result)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
+        let (catalogue, after) = (self.catalogue(&principal)?, page::start(request)?);
+        let mut templates: Vec<_> = profile.modules(&catalogue).flat_map(|module| &module.templates).collect();
+        templates.sort_by(|a, b| a.uri_template.cmp(&b.uri_template));
+        templates.dedup_by(|a, b| a.uri_template == b.uri_template);
+        templates.retain(|template| template.uri_template > after);
+        let more = templates.len() > PAGE;
+        let templates = templates.into_iter().take(PAGE).map(offers::template);
+        let mut result = ListResourceTemplatesResult::with_all_items(templates.collect());
+        let last = result.resource_templates.last().filter(|_| more);
+        result.next_cursor = last.map(|template| page::after(&template.uri_template));
+        result.ttl_ms = Some(millis(LIST_TTL));
+        result.cache_scope = Some(CacheScope::Private);
+        Ok(result)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        Box::pin(self.contents(request, context)).await
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Ok(CompleteResult::new(Box::pin(self.completion(request, context)).await?))
+    }
+
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if input::is_modern(&context) {
+            return Err(ErrorData::method_not_found::<SetLevelRequestMethod>());
+        }
+        *self.logs.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.level);
+        Ok(())
+    }
+
+    /// Resources of modules never change while a module stays as it is: whoever subscribes hears nothing, truly.
+    async fn subscribe(&self, _: SubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, _: UnsubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        Ok(())
     }
 
     async fn get_task(
@@ -268,15 +443,20 @@ impl ServerHandler for Handler {
         tasks::cancel(&self.dispatcher, &self.principal(&context)?, &request.task_id).await
     }
 
-    /// Asked before a call for the headers that mirror arguments; has no request, so it cannot look at who asks.
-    fn get_tool(&self, _: &str) -> Option<Tool> {
-        // No tool of ours has such headers: its schemas come from WIT types.
-        None
+    /// Asked before a call for the headers that mirror arguments; has no request, so it cannot look at who asks, nor at which
+    /// address.
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        // Only a schema that an author wrote can ask for such headers.
+        let catalogue = self.dispatcher.catalogue(&Principal::local()).ok()?;
+        let tool = self.profiles.all().find_map(|profile| profile.tool(&catalogue, name))?;
+        tool.rich.is_some().then(|| convert::tool(name, tool))
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         let mut accepted = SubscriptionFilter::new();
         accepted.tools_list_changed = requested.tools_list_changed;
+        accepted.prompts_list_changed = requested.prompts_list_changed;
+        accepted.resources_list_changed = requested.resources_list_changed;
         Some(accepted)
     }
 
@@ -286,7 +466,11 @@ impl ServerHandler for Handler {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),
                 changed = changes.changed() => {
-                    if changed.is_err() || context.sink().notify_tool_list_changed().await.is_err() {
+                    let sink = context.sink();
+                    // What is not in the filter of this client is not sent.
+                    let _ = sink.notify_prompt_list_changed().await;
+                    let _ = sink.notify_resource_list_changed().await;
+                    if changed.is_err() || sink.notify_tool_list_changed().await.is_err() {
                         return Ok(());
                     }
                 }
@@ -301,13 +485,20 @@ impl ServerHandler for Handler {
         tokio::spawn(async move {
             while !peer.is_transport_closed() {
                 match tokio::time::timeout(LIVENESS, changes.changed()).await {
-                    Ok(Ok(())) if peer.notify_tool_list_changed().await.is_err() => return,
+                    Ok(Ok(())) if tell_all(&peer).await.is_err() => return,
                     Ok(Err(_)) => return,
                     Ok(Ok(())) | Err(_) => {}
                 }
             }
         });
     }
+}
+
+/// Tell a client of the older eras that everything may have changed.
+async fn tell_all(peer: &rmcp::Peer<RoleServer>) -> Result<(), rmcp::ServiceError> {
+    peer.notify_tool_list_changed().await?;
+    peer.notify_prompt_list_changed().await?;
+    peer.notify_resource_list_changed().await
 }
 
 fn millis(duration: Duration) -> u64 {

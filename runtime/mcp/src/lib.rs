@@ -3,11 +3,25 @@
 //! rmcp speaks the protocol; this crate tells it which tools there are and what became of a call. It knows nothing of
 //! REST and decides nothing.
 
+#![expect(
+    deprecated,
+    reason = "clients of the older eras ask models, tell folders and read logs, for another year at least"
+)]
+
+mod card;
+mod commit;
 mod convert;
 mod handler;
+mod input;
+mod offers;
 mod page;
-mod progress;
+mod reports;
+mod sessions;
 mod tasks;
 mod transport;
+mod view;
 
+pub use card::card_router;
+pub use sessions::Config;
 pub use transport::{State, router, stdio};
+pub use view::Profile;

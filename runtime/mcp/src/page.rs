@@ -2,6 +2,10 @@
 //! all the time, whatever else comes and goes between two pages.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rmcp::{ErrorData, model::PaginatedRequestParams};
+
+/// Longest cursor: one for the longest URI.
+const MAX_CURSOR: usize = 4_096;
 
 /// Tools on one page.
 ///
@@ -13,9 +17,17 @@ pub(crate) fn after(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(name)
 }
 
+/// The name after which a page starts; nothing for the first one.
+pub(crate) fn start(request: Option<PaginatedRequestParams>) -> Result<String, ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        None => Ok(String::new()),
+        Some(cursor) => name(&cursor).ok_or_else(|| ErrorData::invalid_params("this cursor is not one of ours", None)),
+    }
+}
+
 /// The name in a cursor of ours.
-pub(crate) fn name(cursor: &str) -> Option<String> {
-    if cursor.len() > 128 {
+fn name(cursor: &str) -> Option<String> {
+    if cursor.len() > MAX_CURSOR {
         return None;
     }
     String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()

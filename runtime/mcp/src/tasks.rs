@@ -62,9 +62,17 @@ pub(crate) async fn result(
             } else {
                 json.clone().into()
             };
+            if tool.is_some_and(|tool| tool.rich.is_some()) {
+                let mut result = convert::described(&json);
+                convert::add_usage(&mut result, job.usage.unwrap_or_default(), &job.tool.digest.to_string());
+                return Ok(result);
+            }
             // Without its tool only the shape of the result tells whether it must be put into an object.
             let wraps = tool.map_or(json.trim_ascii_start().first() != Some(&b'{'), |tool| tool.wraps_answer);
             convert::succeeded(&json, wraps)
+        }
+        Some(JobOutcome::Ended(Outcome::ToolError(json))) if tool.is_some_and(|tool| tool.rich.is_some()) => {
+            convert::described(json.as_bytes())
         }
         Some(JobOutcome::Ended(Outcome::ToolError(json))) => {
             convert::failed(Code::ToolError, convert::error_text(json.as_bytes()))

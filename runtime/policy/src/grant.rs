@@ -228,6 +228,8 @@ fn parsed(text: &str) -> Result<Grant, String> {
         other => return Err(syntax::unknown("kind", other, &KINDS)),
     };
     options.finish()?;
+    // It is kept and shown with all that it leaves out, and must be readable then.
+    syntax::bounded(&grant.to_string())?;
     Ok(grant)
 }
 

@@ -34,6 +34,14 @@ pub enum AdmitError {
         /// What was probably meant.
         near: Vec<String>,
     },
+    /// What it says of itself cannot be used.
+    #[error("module {module} describes its own tools, and {what}")]
+    SelfDescription {
+        /// The module.
+        module: ModuleName,
+        /// Why, in words for its author.
+        what: String,
+    },
     /// The manifest is not valid.
     #[error(transparent)]
     Manifest(#[from] ManifestError),

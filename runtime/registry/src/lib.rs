@@ -11,6 +11,7 @@ mod error;
 mod manifest;
 mod module;
 mod near;
+pub mod rich;
 mod scan;
 
 pub use catalogue::{Catalogue, Registry};
@@ -19,5 +20,5 @@ pub use manifest::{
     Example, Expected, FunctionNotes, MAX_MANIFEST_BYTES, MAX_REASON, Manifest, ManifestError, ManifestMistake, Mode,
     Wish,
 };
-pub use module::{Module, Origin, Tool, Turns};
+pub use module::{Module, Origin, Told, Tool, Turns};
 pub use scan::{Found, Problem, scan};

@@ -7,10 +7,16 @@ use std::{
 use fumehood_model::{Digest, Lowered, ModuleName, Timestamp, ToolName};
 use fumehood_value::{Function, Interface, LOCAL, Object, Plan};
 
-use crate::{AdmitError, FunctionNotes, Manifest, Mode, near::near};
+use crate::{
+    AdmitError, FunctionNotes, Manifest, Mode,
+    near::near,
+    rich::{Described, Prompt, Resource, RichTool, Tasks, Template},
+};
 
+pub use rich::Told;
 pub use turns::Turns;
 
+mod rich;
 mod turns;
 
 /// Most bytes that the schemas of one module may have together.
@@ -33,9 +39,28 @@ pub struct Module {
     pub interface: Interface,
     /// What its author says of it; nothing, if there is no manifest.
     pub manifest: Manifest,
-    /// Its tools, in the order in which the component exports them.
+    /// Its tools, in the order in which the component exports or lists them.
     pub tools: Vec<Arc<Tool>>,
+    /// Its prompts.
+    pub prompts: Vec<Prompt>,
+    /// Its resources.
+    pub resources: Vec<Resource>,
+    /// Its templates of resources.
+    pub templates: Vec<Template>,
+    /// The functions behind these, which are no tools themselves.
+    pub answers: Answers,
     by_function: HashMap<String, usize>,
+}
+
+/// The functions through which a component that describes itself answers.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Makes the messages of a prompt.
+    pub get_prompt: Option<Arc<Tool>>,
+    /// Reads a resource.
+    pub read_resource: Option<Arc<Tool>>,
+    /// Completes an argument.
+    pub complete: Option<Arc<Tool>>,
 }
 
 /// Where a module came from.
@@ -92,6 +117,8 @@ pub struct Tool {
     pub mode: Mode,
     /// Whether running it twice does no more than running it once, as its author says.
     pub is_idempotent: bool,
+    /// What its component says of it, if that describes its tools itself.
+    pub rich: Option<Arc<RichTool>>,
     param_notes: BTreeMap<String, String>,
 }
 
@@ -109,31 +136,63 @@ impl Module {
         interface: Interface,
         manifest: Manifest,
     ) -> Result<Self, AdmitError> {
-        if interface.functions.is_empty() {
+        let described = interface.listing.as_deref().map_or_else(|| Ok(Described::default()), Described::parse);
+        let described = described.map_err(|what| AdmitError::SelfDescription { module: name.clone(), what })?;
+        if interface.functions.iter().all(Function::is_self_description) && described.tools.is_empty() {
             let rejected = interface.rejected.iter().map(|r| format!("`{}`: {}", r.export, r.reason)).collect();
             return Err(AdmitError::NoTools { module: name, rejected });
         }
         check_notes(&name, &interface, &manifest)?;
         let turns = manifest.concurrent_calls.map(Turns::new);
         let plans = Plan::of(&interface);
-        let mut tools = Vec::with_capacity(plans.len());
-        let mut schema_bytes = 0;
-        for (position, (function, plan)) in interface.functions.iter().zip(plans).enumerate() {
+        let made = |position: usize| {
+            let (function, plan) = (&interface.functions[position], plans[position].clone());
             let mut tool = Tool::new(&name, digest, position, function, plan, &interface);
             tool.limits = manifest.limits;
             tool.turns.clone_from(&turns);
             tool.mode = manifest.mode;
+            tool
+        };
+        let mut tools = Vec::with_capacity(plans.len() + described.tools.len());
+        for (position, function) in interface.functions.iter().enumerate().filter(|(_, f)| !f.is_self_description()) {
+            let mut tool = made(position);
             if let Some(notes) = manifest.functions.get(&function.name) {
                 tool.annotate(notes);
             }
-            schema_bytes += tool.schema_bytes();
-            if schema_bytes > MAX_SCHEMA_BYTES {
-                return Err(AdmitError::SchemasTooLarge { module: name, most: MAX_SCHEMA_BYTES });
-            }
             tools.push(Arc::new(tool));
         }
+        let Described { tools: rich, prompts, resources, templates } = described;
+        if let Some(call_tool) = interface.self_description("tools", "call-tool") {
+            tools.extend(rich.into_iter().map(|rich| Arc::new(made(call_tool).described(&name, rich))));
+        }
+        if tools.iter().map(|tool| tool.schema_bytes()).sum::<usize>() > MAX_SCHEMA_BYTES {
+            return Err(AdmitError::SchemasTooLarge { module: name, most: MAX_SCHEMA_BYTES });
+        }
+        let answering = |of: &str, export: &str| {
+            interface
+                .self_description(of, export)
+                .map(|position| Arc::new(Tool { mode: Mode::Direct, ..made(position) }))
+        };
+        let answers = Answers {
+            get_prompt: answering("prompts", "get-prompt"),
+            read_resource: answering("resources", "read-resource"),
+            complete: answering("completion", "complete"),
+        };
         let by_function = tools.iter().enumerate().map(|(position, tool)| (tool.function.clone(), position)).collect();
-        Ok(Self { name, digest, size_bytes, origin, interface, manifest, tools, by_function })
+        Ok(Self {
+            name,
+            digest,
+            size_bytes,
+            origin,
+            manifest,
+            tools,
+            prompts,
+            resources,
+            templates,
+            answers,
+            by_function,
+            interface,
+        })
     }
 
     /// Whether `other` would be served just as this is.
@@ -192,8 +251,34 @@ impl Tool {
             turns: None,
             mode: Mode::default(),
             is_idempotent: false,
+            rich: None,
             param_notes: BTreeMap::new(),
             plan,
+        }
+    }
+
+    /// The tool that a component describes as `rich`, made of the function through which it is called.
+    fn described(self, module: &ModuleName, rich: RichTool) -> Self {
+        let mode = match rich.tasks {
+            Tasks::Forbidden => Mode::Direct,
+            Tasks::Optional => self.mode,
+            Tasks::Required => Mode::Queue,
+        };
+        let output =
+            rich.output.as_ref().map_or_else(|| Arc::new(contents_schema()), |output| output.document().clone());
+        Self {
+            name: ToolName::of(module, &rich.name),
+            function: rich.name.clone(),
+            description: rich.description.clone(),
+            documented: true,
+            signature: rich.name.clone(),
+            input_schema: rich.input.document().clone(),
+            output_schema: output,
+            wraps_answer: false,
+            mode,
+            is_idempotent: rich.hints.idempotent == Some(true) || rich.hints.read_only == Some(true),
+            rich: Some(Arc::new(rich)),
+            ..self
         }
     }
 
@@ -226,6 +311,21 @@ impl Tool {
     fn schema_bytes(&self) -> usize {
         let size = |schema: &Object| serde_json::to_string(schema).map_or(0, |text| text.len());
         size(&self.input_schema) + size(&self.output_schema)
+    }
+}
+
+/// The schema of an answer that is nothing but content blocks.
+fn contents_schema() -> Object {
+    let block =
+        serde_json::json!({ "type": "object", "properties": { "type": { "type": "string" } }, "required": ["type"] });
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": { "content": { "type": "array", "items": block } },
+        "required": ["content"],
+    });
+    match schema {
+        serde_json::Value::Object(schema) => schema,
+        _ => Object::new(),
     }
 }
 

@@ -6,14 +6,14 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Terms, Tool, Via};
+use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Terms, Tool, Via, rich::Aside};
 use fumehood_http::{Body, Caller, Path, Problem};
 use fumehood_model::{Bound, ByteSize, Code, Lowered, Outcome, Principal, StopReason, Usage};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use serde_json::Value;
 
 use crate::{
-    State, form,
+    State, asks, form,
     jobs::{accepted, answer, idempotency_key},
     results,
 };
@@ -52,12 +52,18 @@ pub(crate) async fn call(
     let tool = door.function(&principal, &module, &function)?;
     let arguments = arguments(&headers, body, &tool).await?;
     let wait = waits(&headers);
-    let terms = Terms { lowered, via: Via::Rest, ..Terms::default() };
+    let (arguments, context) = asks::brought(door, &principal, &tool, arguments)?;
+    let terms = Terms { lowered, via: Via::Rest, context, ..Terms::default() };
     match door.mode(&tool) {
         _ if is_preferred(&headers, "respond-async") => {}
         Mode::Queue => {}
         Mode::Direct => {
+            // Only a tool that its component describes itself can ask.
+            let again = tool.rich.is_some().then(|| arguments.clone());
             let called = door.call(&principal, &tool, arguments, terms).await?;
+            if let (Some(Aside::Asks(asks)), Some(Arguments::Parsed(arguments))) = (&called.aside, &again) {
+                return asks::asked(door, &principal, &tool, arguments, asks);
+            }
             return answered(&state, &principal, &tool, &headers, called).await;
         }
         Mode::Auto => {
@@ -86,6 +92,10 @@ pub(crate) async fn call(
 /// The arguments in a body, whether JSON or a form.
 pub(crate) async fn arguments(headers: &HeaderMap, body: Bytes, tool: &Tool) -> Result<Arguments, Problem> {
     match form_type(headers) {
+        Some(_) if tool.rich.is_some() => {
+            let what = "this tool takes its arguments as application/json alone";
+            Err(Problem::new(Code::UnsupportedMediaType, what))
+        }
         Some(kind) => form::arguments(kind, body, &tool.plan).await,
         None => {
             check_json(headers)?;
@@ -102,18 +112,19 @@ async fn answered(
     headers: &HeaderMap,
     called: Answer,
 ) -> Result<Response, Problem> {
-    let Answer { outcome, usage, denied, set_by } = called;
+    let Answer { outcome, usage, denied, set_by, .. } = called;
+    let takes_bytes = tool.rich.is_none() && tool.plan.answers_bytes();
     let mut response = match outcome {
         Outcome::Value(json) if is_preferred(headers, "return=minimal") => {
-            results::kept(&state.dispatcher.keep_result(principal, json).await?)
+            results::kept(&state.dispatcher.keep_result(principal, tool.bare(json)).await?)
         }
-        Outcome::Value(json) if tool.plan.answers_bytes() && is_accepted(headers, OCTETS) => download(tool, &json),
-        Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], json).into_response(),
-        Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
+        Outcome::Value(json) if takes_bytes && is_accepted(headers, OCTETS) => download(tool, &json),
+        Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], tool.bare(json)).into_response(),
+        Outcome::ToolError(json) => Problem::tool_error(&parsed(&tool.bare(json)), &denied).into_response(),
         Outcome::Stopped(stopped) => {
             let problem = Problem::stopped(&stopped.reason, &usage, &denied).set_by(set_by);
             match stopped.reason {
-                StopReason::ResultTooLarge { allowed } if tool.plan.answers_bytes() => {
+                StopReason::ResultTooLarge { allowed } if takes_bytes => {
                     let bytes = ByteSize(allowed.0 / 4 * 3);
                     problem.adding(&format!(" of JSON, which is {bytes} of bytes")).into_response()
                 }

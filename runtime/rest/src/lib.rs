@@ -3,6 +3,7 @@
 //! Handlers take apart a request, make one call to the dispatcher and wrap the answer; every rule lives behind the
 //! dispatcher. Routes and their OpenAPI descriptions are declared in one place, on the handler.
 
+mod asks;
 mod calls;
 mod docs;
 mod form;

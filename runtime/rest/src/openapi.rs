@@ -151,6 +151,18 @@ pub(crate) async fn document(
     Ok(Json(document))
 }
 
+/// A schema that an author wrote, as a part of a larger document. One that refers to its own parts would refer to others there,
+/// and is told as an object alone.
+fn embedded(schema: &Object) -> Value {
+    let mut schema = schema.clone();
+    schema.remove("$schema");
+    let text = Value::Object(schema.clone()).to_string();
+    if ["\"$ref\"", "\"$id\"", "\"$anchor\"", "\"$dynamicRef\""].iter().any(|key| text.contains(key)) {
+        return json!({ "type": "object", "description": "See the tool's own `input_schema` and `output_schema`." });
+    }
+    Value::Object(schema)
+}
+
 /// The description of one tool. The types that it shares within itself are added to `definitions`.
 fn operation(tool: &Tool, definitions: &mut Object) -> Value {
     let mut place = |part: &str, schema: fn(&Tool, &str) -> Schema| {
@@ -159,11 +171,17 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
         definitions.extend(shared.into_iter().map(|(name, schema)| (format!("{prefix}{name}"), schema)));
         root
     };
-    let mut input = place("input", |tool, prefix| tool.plan.input_schema(prefix));
+    let mut input = match &tool.rich {
+        Some(_) => embedded(&tool.input_schema),
+        None => place("input", |tool, prefix| tool.plan.input_schema(prefix)),
+    };
     if let Some(input) = input.as_object_mut() {
         tool.describe_params(input);
     }
-    let output = place("output", |tool, prefix| tool.plan.output_schema(prefix));
+    let output = match &tool.rich {
+        Some(_) => embedded(&tool.output_schema),
+        None => place("output", |tool, prefix| tool.plan.output_schema(prefix)),
+    };
     let mut operation = json!({
         "tags": [tool.module, "Agentic"],
         "operationId": tool.name,
@@ -208,7 +226,7 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
     if tool.mode == Mode::Direct {
         object(&mut operation["responses"], "202").remove("content");
     }
-    if tool.plan.answers_bytes() {
+    if tool.rich.is_none() && tool.plan.answers_bytes() {
         operation["responses"]["200"]["content"]["application/octet-stream"] = json!({});
     }
     if tool.documented {

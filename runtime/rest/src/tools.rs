@@ -212,14 +212,14 @@ pub(crate) async fn execute(
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
     let terms = Terms { lowered, via: Via::Rest, ..Terms::default() };
     let called = door.call(&principal, &tool, Arguments::Parsed(input), terms).await?;
-    let Answer { outcome, usage, denied, set_by } = called;
+    let Answer { outcome, usage, denied, set_by, .. } = called;
     let mut response = match outcome {
         Outcome::Value(json) => {
-            let result = parsed(&json);
+            let result = parsed(&tool.bare(json));
             Json(Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() })
                 .into_response()
         }
-        Outcome::ToolError(json) => Problem::tool_error(&parsed(&json), &denied).into_response(),
+        Outcome::ToolError(json) => Problem::tool_error(&parsed(&tool.bare(json)), &denied).into_response(),
         Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage, &denied).set_by(set_by).into_response(),
     };
     used(response.headers_mut(), usage, &tool.digest_text);

@@ -15,6 +15,7 @@ mod compiler;
 mod engine;
 mod error;
 mod limits;
+mod listing;
 mod loader;
 mod run;
 mod stop;

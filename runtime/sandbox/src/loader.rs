@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Version of what is kept of a component's description. Raise it when [`Interface`] changes.
-const INTERFACE_VERSION: u32 = 4;
+const INTERFACE_VERSION: u32 = 5;
 
 /// The sandbox. Cloning is cheap.
 #[derive(Clone)]
@@ -73,25 +73,39 @@ impl Sandbox {
         Ok(Self { inner })
     }
 
-    /// What the component `digest` offers and needs, read in a child process the first time.
+    /// What the component `digest` offers and needs, read in a child process the first time. One that describes its own
+    /// tools is asked for them then.
     ///
     /// # Errors
     ///
-    /// When its bytes are not stored, or are not a component.
+    /// When its bytes are not stored, are not a component, or its lists cannot be had.
     pub async fn describe(&self, digest: &Digest) -> Result<Interface, SandboxError> {
+        let mut interface = self.read(digest).await?;
+        if Self::must_be_asked(&interface) {
+            interface.listing = Some(self.ask(digest, &interface).await?);
+            self.keep(digest, &interface).await?;
+        }
+        Ok(interface)
+    }
+
+    /// What can be read of the component `digest` without running it.
+    async fn read(&self, digest: &Digest) -> Result<Interface, SandboxError> {
         let name = interface_name(digest);
-        let (cache, cached_name) = (self.inner.cache.clone(), name.clone());
-        let cached = blocking(move || Ok(cache.read(&cached_name))).await?;
+        let cache = self.inner.cache.clone();
+        let cached = blocking(move || Ok(cache.read(&name))).await?;
         if let Some(interface) = cached.and_then(|json| serde_json::from_slice(&json).ok()) {
             return Ok(interface);
         }
         let bytes = self.bytes(digest).await?;
         let interface = self.inner.compiler.describe(bytes).await?;
-        let json =
-            serde_json::to_vec(&interface).map_err(|error| SandboxError::Compiler { what: error.to_string() })?;
-        let cache = self.inner.cache.clone();
-        blocking(move || Ok(cache.put(&name, &json)?)).await?;
+        self.keep(digest, &interface).await?;
         Ok(interface)
+    }
+
+    async fn keep(&self, digest: &Digest, interface: &Interface) -> Result<(), SandboxError> {
+        let json = serde_json::to_vec(interface).map_err(|error| SandboxError::Compiler { what: error.to_string() })?;
+        let (cache, name) = (self.inner.cache.clone(), interface_name(digest));
+        blocking(move || Ok(cache.put(&name, &json)?)).await
     }
 
     /// Compile the component `digest` and link it where it will run, so that its next call starts at once.
@@ -175,7 +189,7 @@ impl Sandbox {
 
     /// What a component needs to be loaded anywhere: what it offers, and its compiled code from the cache.
     pub(crate) async fn prepare(&self, digest: &Digest) -> Result<(Interface, Sealed), SandboxError> {
-        let interface = self.describe(digest).await?;
+        let interface = self.read(digest).await?;
         if let Some(import) = interface.imports.iter().find(|import| !is_offered(import)) {
             return Err(SandboxError::UnknownImport { import: import.clone() });
         }

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Blobs, Cache, Database, KeyRing, Results, Scratch, Secrets, StoreError, backup::DATABASE};
+use crate::{Blobs, Cache, Database, KeyRing, Results, Scratch, Seals, Secrets, StoreError, backup::DATABASE};
 
 /// What a process wants with a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,12 @@ impl DataDirectory {
     /// When they cannot be read.
     pub fn keys(&self, database: &Database) -> Result<KeyRing, StoreError> {
         KeyRing::load(database.clone(), blake3::derive_key("fumehood 2026-11 api key hash", &self.secret))
+    }
+
+    /// What strangers keep for us.
+    #[must_use]
+    pub fn seals(&self) -> Seals {
+        Seals::new(blake3::derive_key("fumehood 2026-11 state that others keep", &self.secret))
     }
 
     /// The secrets that guests may be granted.

@@ -38,7 +38,9 @@ mod results;
 mod salvage;
 mod schedules;
 mod scratch;
+mod seals;
 mod secrets;
+mod sessions;
 mod writer;
 
 pub use blobs::Blobs;
@@ -61,4 +63,6 @@ pub use results::{KEPT_FOR, KeepError, Results};
 pub use salvage::{Lost, Salvaged};
 pub use schedules::{Fire, Fired, Place, Schedule, Schedules};
 pub use scratch::{Scratch, ScratchFolder};
+pub use seals::Seals;
 pub use secrets::{MAX_SECRET, SecretEntry, Secrets, is_secret_name};
+pub use sessions::{SessionBounds, SessionChange, SessionRow};

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -88,6 +88,18 @@ const MIGRATIONS: [&str; 6] = [
     ",
     // Why a schedule had no job when it was due last.
     "ALTER TABLE schedules ADD COLUMN passed_over TEXT;",
+    // Sessions of MCP clients that shake hands.
+    "
+    CREATE TABLE mcp_sessions (
+        id TEXT PRIMARY KEY NOT NULL,
+        key TEXT NOT NULL,
+        profile TEXT,
+        hello TEXT NOT NULL,
+        used_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX mcp_sessions_used ON mcp_sessions (used_at_ms);
+    CREATE INDEX mcp_sessions_of_keys ON mcp_sessions (key, used_at_ms);
+    ",
 ];
 
 /// Bring the database to the version that this program knows.

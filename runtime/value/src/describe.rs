@@ -124,7 +124,8 @@ pub fn describe(bytes: &[u8]) -> Result<Interface, DescribeError> {
     }
     let mut interface = builder.finish();
     interface.manifest = manifest;
-    interface.imports = imports.into_iter().filter(|(_, is_type)| !is_type).map(|(name, _)| name).collect();
+    let needed = imports.into_iter().filter(|(name, is_type)| !is_type && !holds_only_types(&types, name));
+    interface.imports = needed.map(|(name, _)| name).collect();
     Ok(interface)
 }
 
@@ -227,6 +228,15 @@ fn bound(count: usize, most: usize, what: &'static str) -> Result<(), DescribeEr
         return Err(DescribeError::TooMany { what, found: count as u64, most: most as u64 });
     }
     Ok(())
+}
+
+/// Whether an imported interface holds nothing but types of values, which need nothing from a host.
+fn holds_only_types(types: &Types, import: &str) -> bool {
+    let Some(item) = types.component_item_for_import(import) else { return false };
+    let ComponentEntityType::Instance(instance) = item.ty else { return false };
+    types[instance].exports.values().all(|item| {
+        matches!(item.ty, ComponentEntityType::Type { created: ComponentAnyTypeId::Defined(_), .. })
+    })
 }
 
 /// Why a type cannot cross the boundary.

@@ -21,6 +21,7 @@
 //! | `result<T, E>` returned | `T`; `E` becomes the tool's error |
 
 mod count;
+mod declared;
 mod describe;
 mod docs;
 mod lift;
@@ -34,6 +35,7 @@ mod tests;
 mod types;
 
 pub use count::{Bound, Counts, Quantity};
+pub use declared::Declared;
 pub use describe::{DescribeError, describe};
 pub use lift::LiftError;
 pub use lower::{Arguments, Input, MAX_VALUE_BYTES};

@@ -20,6 +20,10 @@ pub struct Interface {
     /// The `tool.toml` that the component carries, not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
+    /// What a component says of itself that describes its own tools: the JSON of its lists, not looked at. Nothing in it
+    /// before it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<String>,
 }
 
 /// One exported function.
@@ -148,7 +152,34 @@ pub struct Case {
     pub ty: Option<Type>,
 }
 
+/// The package with which a component describes its own tools, up to the name of an interface.
+const SELF_DESCRIBED: &str = "fumehood:tool/";
+
+/// The version of it that is spoken here; what comes behind may be anything.
+const SPOKEN: &str = "@0.1.";
+
+impl Function {
+    /// Whether it is a part of how a component describes its own tools, and not a tool.
+    #[must_use]
+    pub fn is_self_description(&self) -> bool {
+        self.interface.as_deref().is_some_and(|name| name.starts_with(SELF_DESCRIBED))
+    }
+}
+
 impl Interface {
+    /// The position of the function `export` of `interface` in the package `fumehood:tool`, if there is one in a version that
+    /// is spoken here.
+    #[must_use]
+    pub fn self_description(&self, interface: &str, export: &str) -> Option<usize> {
+        let is_meant = |name: &str| {
+            let rest = name.strip_prefix(SELF_DESCRIBED).and_then(|rest| rest.strip_prefix(interface));
+            rest.is_some_and(|version| version.starts_with(SPOKEN))
+        };
+        self.functions
+            .iter()
+            .position(|function| function.export == export && function.interface.as_deref().is_some_and(is_meant))
+    }
+
     /// The definition that `ty` refers to; none for a primitive.
     #[must_use]
     pub fn definition(&self, ty: Type) -> Option<&Definition> {

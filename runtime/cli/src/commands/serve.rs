@@ -84,8 +84,15 @@ impl Server {
             max_body,
             started: Instant::now(),
         };
-        let mcp = fumehood_mcp::State { dispatcher: house.dispatcher.clone(), gate, max_body };
-        let router = fumehood_rest::router(rest).merge(fumehood_mcp::router(mcp));
+        let card = fumehood_mcp::card_router(gate.clone());
+        let mcp = fumehood_mcp::State {
+            dispatcher: house.dispatcher.clone(),
+            gate,
+            max_body,
+            database: house.database.clone(),
+            config: config.mcp.clone(),
+        };
+        let router = fumehood_rest::router(rest).merge(fumehood_mcp::router(mcp)).merge(card);
         let config = fumehood_http::Config {
             header_timeout: Duration::from_secs(config.server.header_timeout_s),
             idle_timeout: Duration::from_secs(config.server.idle_timeout_s),

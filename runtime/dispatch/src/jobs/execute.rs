@@ -13,13 +13,18 @@ use fumehood_model::{
     Code, Crash, Failure, JobOutcome, JobTool, Outcome, Progress, StopReason, Stopped, Timestamp, Usage,
 };
 use fumehood_policy::Limits;
-use fumehood_registry::{Manifest, Module, Origin, Tool};
+use fumehood_registry::{Manifest, Module, Origin, Tool, rich::CallContext};
 use fumehood_sandbox::{Finished, SandboxError};
 use fumehood_scheduler::{Attempted, Execute, Mend, Telling};
 use fumehood_store::{Claimed, Report, StoreError};
 use fumehood_value::Arguments;
 
-use crate::{DispatchError, Dispatcher, history::Via, run::Run, said::one_line};
+use crate::{
+    DispatchError, Dispatcher,
+    history::Via,
+    run::{Ran, Run},
+    said::one_line,
+};
 
 /// How soon a job is looked at again whose module runs as many calls as it may.
 const TURN: Duration = Duration::from_millis(250);
@@ -62,15 +67,16 @@ impl Dispatcher {
             depth: 0,
             together: Together::default(),
             listener: Some(listener),
+            context: CallContext::default(),
         };
         let note = self.inner.history.begin(&tool, &principal, Via::Job(job));
         let result = self.run(run, (place, turn)).await;
         match &result {
-            Ok((finished, _)) => note.ended(&finished.outcome, finished.usage),
+            Ok(Ran { finished, .. }) => note.ended(&finished.outcome, finished.usage),
             Err(error) => note.refused(error.code()),
         }
         match result {
-            Ok((Finished { outcome, usage, .. }, _)) => ended(outcome, usage, repeatable),
+            Ok(Ran { finished: Finished { outcome, usage, .. }, .. }) => ended(outcome, usage, repeatable),
             Err(error) => refused(&error),
         }
     }

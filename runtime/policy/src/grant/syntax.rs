@@ -34,11 +34,17 @@ impl GrantError {
     }
 }
 
-/// The kind of a grant, and what follows it.
-pub(super) fn split(text: &str) -> Result<(&str, &str), String> {
+/// Refuses a text that is too long for a grant.
+pub(super) fn bounded(text: &str) -> Result<(), String> {
     if text.len() > MAX_TEXT {
         return Err(format!("it has {} bytes, and {MAX_TEXT} are the most", text.len()));
     }
+    Ok(())
+}
+
+/// The kind of a grant, and what follows it.
+pub(super) fn split(text: &str) -> Result<(&str, &str), String> {
+    bounded(text)?;
     if text.chars().any(char::is_control) {
         return Err("it holds a line break or another control character".to_owned());
     }

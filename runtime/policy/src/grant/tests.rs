@@ -277,3 +277,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_grant_that_is_too_long_when_it_is_written_out_is_refused() {
+    let folder = |length: usize| format!("files:/{},at=/data", "d".repeat(length));
+
+    assert!(folder(1_000).len() <= 1_024);
+    assert!(folder(1_000).parse::<Grant>().unwrap_err().to_string().contains("1024 are the most"));
+    assert!(folder(900).parse::<Grant>().is_ok());
+}

@@ -176,6 +176,11 @@ pub(crate) async fn answer(door: &Dispatcher, principal: &Principal, job: Job) -
         Some(problem) => problem.into_response(),
         None => {
             let json = door.job_body(principal, &job.id.to_string(), Body::Result).await?;
+            // A tool that is gone meanwhile leaves its answer as it was kept.
+            let json = match door.function(principal, job.tool.module.as_str(), &job.tool.function) {
+                Ok(tool) => tool.bare(json),
+                Err(_) => json,
+            };
             ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
         }
     };

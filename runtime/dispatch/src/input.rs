@@ -1,0 +1,113 @@
+//! Components that describe their own prompts and resources, and what they ask of whoever calls.
+
+use std::{sync::Arc, time::Duration};
+
+use fumehood_model::{Outcome, Principal, Timestamp};
+use fumehood_registry::{
+    Module, Tool,
+    rich::{self, Aside},
+};
+use fumehood_value::Arguments;
+use serde_json::{Value, json};
+
+use crate::{Answer, DispatchError, Dispatcher, Terms};
+
+/// How long whoever is asked may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+impl Dispatcher {
+    /// The messages of the prompt `name` of `module`: the object of a result of `prompts/get`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::call`].
+    pub async fn prompt(
+        &self,
+        principal: &Principal,
+        module: &Module,
+        name: &str,
+        arguments: &[(String, String)],
+        terms: Terms,
+    ) -> Result<Result<Value, Aside>, DispatchError> {
+        let arguments = json!({ "name": name, "arguments": arguments, "context": terms.context.to_json() });
+        self.ask(principal, module.answers.get_prompt.as_ref(), arguments, terms, rich::messages).await
+    }
+
+    /// What is in the resource `uri` of `module`: the object of a result of `resources/read`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::call`].
+    pub async fn resource(
+        &self,
+        principal: &Principal,
+        module: &Module,
+        uri: &str,
+        terms: Terms,
+    ) -> Result<Result<Value, Aside>, DispatchError> {
+        let arguments = json!({ "uri": uri, "context": terms.context.to_json() });
+        self.ask(principal, module.answers.read_resource.as_ref(), arguments, terms, rich::read).await
+    }
+
+    /// What could stand in an argument, as `module` says: the object `completion` of a result of `completion/complete`.
+    ///
+    /// `question` is the record of this name in `fumehood:tool`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dispatcher::call`].
+    pub async fn complete(
+        &self,
+        principal: &Principal,
+        module: &Module,
+        question: Value,
+        terms: Terms,
+    ) -> Result<Result<Value, Aside>, DispatchError> {
+        let read = |json: &[u8]| rich::suggestions(json).map(Ok);
+        self.ask(principal, module.answers.complete.as_ref(), json!({ "question": question }), terms, read).await
+    }
+
+    async fn ask(
+        &self,
+        principal: &Principal,
+        function: Option<&Arc<Tool>>,
+        arguments: Value,
+        terms: Terms,
+        read: impl Fn(&[u8]) -> Result<Result<Value, Aside>, String>,
+    ) -> Result<Result<Value, Aside>, DispatchError> {
+        let Some(function) = function else { return Ok(Err(Aside::Refused("there is no such thing here".to_owned()))) };
+        let Answer { outcome, .. } = self.call(principal, function, Arguments::Parsed(arguments), terms).await?;
+        let read = match outcome {
+            Outcome::Value(json) => read(&json),
+            Outcome::ToolError(json) => Aside::of_error(&json).map(Err),
+            Outcome::Stopped(stopped) => Ok(Err(Aside::Refused(stopped.to_string()))),
+        };
+        Ok(read.unwrap_or_else(|fault| {
+            tracing::warn!(
+                module.name = %function.module, component.digest = %function.digest, blame = "guest",
+                "Module {} broke the rules of fumehood:tool: {fault}", function.module
+            );
+            Err(Aside::Refused("the module answered with something that is not what it promises".to_owned()))
+        }))
+    }
+
+    /// Hand what a guest wants to remember to `principal`, who can neither read nor change it, nor use it for another call.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness.
+    pub fn seal(&self, principal: &Principal, call: &str, state: &[u8]) -> Result<String, DispatchError> {
+        let expires = Timestamp { unix_ms: Timestamp::now().unix_ms.saturating_add(PATIENCE.as_millis() as u64) };
+        Ok(self.inner.seals.seal(&purpose(principal, call), state, expires)?)
+    }
+
+    /// What a guest wanted to remember, if `text` was sealed for this call of `principal`, and not too long ago.
+    #[must_use]
+    pub fn unseal(&self, principal: &Principal, call: &str, text: &str) -> Option<Vec<u8>> {
+        self.inner.seals.open(&purpose(principal, call), text, Timestamp::now())
+    }
+}
+
+fn purpose(principal: &Principal, call: &str) -> Vec<u8> {
+    format!("{}\n{call}", principal.key).into_bytes()
+}

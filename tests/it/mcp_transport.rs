@@ -1,0 +1,270 @@
+//! How MCP travels: answers that take long, and sessions of the eras that shake hands.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use fumehood_tests::{Answer, Client, Mcp, Server, Setup, connect, eventually, wat};
+use serde_json::{Value, json};
+
+const LEGACY: &str = "2025-11-25";
+const MODERN: &str = "2026-07-28";
+
+/// A server whose tool `spin__spin` runs for `deadline`.
+fn spinning(deadline: Duration) -> Setup {
+    let setup = Server::setup().api("spin", wat("spin")).api("add", wat("add"));
+    setup.set("limits.fuel_units", u64::MAX / 4).set("limits.deadline_ms", deadline.as_millis())
+}
+
+/// A call of a tool, as a client of the era `version` writes it.
+fn call(version: &str, tool: &str, arguments: &Value) -> Value {
+    let mut params = json!({ "name": tool, "arguments": arguments });
+    if version == MODERN {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": MODERN,
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+    }
+    json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params })
+}
+
+/// Send a call over a connection of its own, without waiting for its answer.
+fn begin(server: &Server, version: &str, session: Option<&str>, message: &Value) -> TcpStream {
+    let (key, body) = (server.admin().key(), message.to_string());
+    let mut head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: {version}\r\n"
+    );
+    if version == MODERN {
+        let name = message["params"]["name"].as_str().unwrap();
+        head.push_str(&format!("mcp-method: tools/call\r\nmcp-name: {name}\r\n"));
+    }
+    if let Some(session) = session {
+        head.push_str(&format!("mcp-session-id: {session}\r\n"));
+    }
+    let mut stream = connect(server.address());
+    let length = body.len();
+    stream.write_all(format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}").as_bytes()).unwrap();
+    stream
+}
+
+/// Read until `text` has come; all that came.
+fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).unwrap();
+        assert_ne!(count, 0, "the stream ended before {text}: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    seen
+}
+
+/// Send a message of the older eras.
+fn post(client: &Client, path: &str, session: Option<&str>, message: &Value) -> Answer {
+    let mut headers = vec![
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", LEGACY),
+    ];
+    headers.extend(session.map(|session| ("mcp-session-id", session)));
+    client.send("POST", path, &headers, message.to_string().as_bytes())
+}
+
+/// Shake hands; the session.
+fn open(client: &Client, path: &str) -> String {
+    let hello = json!({ "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } });
+    let answer =
+        post(client, path, None, &json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let session = answer.header("mcp-session-id").unwrap().to_owned();
+    let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    assert_eq!(post(client, path, Some(&session), &ready).status, 202);
+    session
+}
+
+/// Add two numbers in a session, or in none; the status, and the sum.
+fn add(client: &Client, path: &str, session: Option<&str>) -> (u16, Option<i64>) {
+    let answer = post(client, path, session, &call(LEGACY, "add__add", &json!({ "a": 2, "b": 40 })));
+    let text = answer.text();
+    let data = text.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
+    let sums = data.filter_map(|line| line.parse::<Value>().ok()?["result"]["structuredContent"]["result"].as_i64());
+    (answer.status, sums.last())
+}
+
+/// A client with another key that may do as much.
+fn another(server: &Server) -> Client {
+    let made = server.admin().post("/api/v1/keys", &json!({ "name": "other", "roles": ["admin"] }));
+    server.admin().with_key(made.expect(201)["key"].as_str().unwrap())
+}
+
+#[test]
+fn a_call_that_takes_long_is_answered_with_a_stream_before_its_answer_is_there() {
+    let server = spinning(Duration::from_secs(3)).start();
+
+    for version in [MODERN, LEGACY] {
+        let started = Instant::now();
+        let mut stream = begin(&server, version, None, &call(version, "spin__spin", &json!({})));
+        let head = read_until(&mut stream, ":\n\n").to_ascii_lowercase();
+        let begun = started.elapsed();
+        let rest = read_until(&mut stream, "\n\n\r\n");
+
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        for header in ["content-type: text/event-stream", "x-accel-buffering: no", "cache-control: no-cache"] {
+            assert!(head.contains(header), "{version}: {head}");
+        }
+        assert!((Duration::from_millis(900)..Duration::from_millis(1_500)).contains(&begun), "{version}: {begun:?}");
+        let data = rest.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        let message: Value = data.parse().unwrap();
+        assert_eq!((&message["id"], &message["result"]["isError"]), (&json!(7), &json!(true)));
+        assert_eq!(message["result"]["_meta"]["dev.fumehood/error"], "deadline");
+        assert!(started.elapsed() > Duration::from_millis(2_900));
+    }
+}
+
+#[test]
+fn a_quick_call_is_plain_json_with_a_length_and_mistakes_keep_their_status() {
+    let server = Server::setup().api("add", wat("add")).start();
+    let admin = server.admin();
+
+    for answer in [
+        Mcp::modern(admin).send("tools/call", json!({ "name": "add__add", "arguments": { "a": 2, "b": 40 } })),
+        post(admin, "/mcp", None, &call(LEGACY, "add__add", &json!({ "a": 2, "b": 40 }))),
+    ] {
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+        assert_eq!(answer.number("content-length"), answer.body.len() as u64);
+        assert_eq!(answer.json()["result"]["structuredContent"], json!({ "result": 42 }));
+    }
+    assert_eq!(Mcp::modern(admin).send("tools/no-such-method", json!({})).status, 404);
+    let message = call(LEGACY, "add__add", &json!({})).to_string();
+    let json_only = [("content-type", "application/json"), ("accept", "application/json")];
+    assert_eq!(admin.send("POST", "/mcp", &json_only, message.as_bytes()).status, 406);
+    let both = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+    assert_eq!(admin.send("POST", "/mcp", &both, b"no json").status, 415);
+}
+
+#[test]
+fn a_client_that_goes_away_after_its_stream_began_stops_its_guest() {
+    let server = spinning(Duration::from_secs(120)).start();
+
+    for version in [MODERN, LEGACY] {
+        let mut stream = begin(&server, version, None, &call(version, "spin__spin", &json!({})));
+        read_until(&mut stream, ":\n\n");
+        assert_eq!(server.admin().calls_running(), 1);
+
+        drop(stream);
+
+        eventually("the call ends", || server.admin().calls_running() == 0);
+    }
+}
+
+#[test]
+fn a_client_of_the_older_eras_needs_no_session() {
+    let server = Server::setup().api("add", wat("add")).start();
+    let admin = server.admin();
+
+    let listed = post(admin, "/mcp", None, &json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }));
+    let ready = post(admin, "/mcp", None, &json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    let stream = admin.send("GET", "/mcp", &[("accept", "text/event-stream")], &[]);
+
+    assert_eq!(listed.json()["result"]["tools"][0]["name"], "add__add");
+    assert_eq!(add(admin, "/mcp", None), (200, Some(42)));
+    assert_eq!((ready.status, stream.status), (202, 405));
+    assert_eq!((listed.header("mcp-session-id"), admin.delete("/mcp").status), (None, 405));
+}
+
+#[test]
+fn a_session_outlives_a_restart_until_its_client_ends_it() {
+    let server = Server::setup().api("add", wat("add")).start();
+    let session = open(server.admin(), "/mcp");
+    assert_eq!(add(server.admin(), "/mcp", Some(&session)), (200, Some(42)));
+
+    let server = server.restart();
+
+    assert_eq!(add(server.admin(), "/mcp", Some(&session)), (200, Some(42)));
+    let ended = server.admin().send("DELETE", "/mcp", &[("mcp-session-id", &session)], &[]);
+    assert_eq!(ended.status, 202);
+    assert_eq!(add(server.admin(), "/mcp", Some(&session)).0, 404);
+    let server = server.restart();
+    assert_eq!(add(server.admin(), "/mcp", Some(&session)).0, 404);
+}
+
+#[test]
+fn a_session_that_came_back_hears_of_changes() {
+    let server = Server::setup().api("add", wat("add")).start();
+    let session = open(server.admin(), "/mcp");
+    let server = server.restart();
+    let key = server.admin().key();
+    let mut stream = connect(server.address());
+    let head = format!(
+        "GET /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\naccept: text/event-stream\r\n\
+         mcp-protocol-version: {LEGACY}\r\nmcp-session-id: {session}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    read_until(&mut stream, "retry:");
+
+    assert_eq!(server.admin().upload("spin", &wat("spin")).status, 201);
+
+    read_until(&mut stream, "notifications/tools/list_changed");
+}
+
+#[test]
+fn a_session_is_not_there_for_another_key_nor_at_another_address() {
+    let server = Server::setup().api("add", wat("add")).start();
+    let other = another(&server);
+    let sessions = [("/mcp", open(server.admin(), "/mcp")), ("/mcp/small", open(server.admin(), "/mcp/small"))];
+    let check = |server: &Server, other: &Client| {
+        for (path, session) in &sessions {
+            let session = session.as_str();
+            let elsewhere = sessions.iter().map(|(path, _)| *path).chain(["/mcp/large"]).filter(|at| at != path);
+            assert_eq!(add(other, path, Some(session)).0, 404);
+            let with = [("accept", "text/event-stream"), ("mcp-session-id", session)];
+            assert_eq!(other.send("GET", path, &with, &[]).status, 404);
+            assert_eq!(other.send("DELETE", path, &with, &[]).status, 404);
+            for path in elsewhere {
+                assert_eq!(add(server.admin(), path, Some(session)).0, 404, "{path}");
+            }
+            let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+                "protocolVersion": MODERN, "capabilities": {}, "clientInfo": { "name": "t", "version": "0" } } });
+            let modern = [
+                ("content-type", "application/json"),
+                ("accept", "application/json, text/event-stream"),
+                ("mcp-protocol-version", MODERN),
+                ("mcp-session-id", session),
+            ];
+            // A handshake is told to the session that it names in no era.
+            let opened = other.send("POST", path, &modern, hello.to_string().as_bytes());
+            assert_ne!(opened.header("mcp-session-id"), Some(session));
+            assert_eq!(add(server.admin(), path, Some(session)), (200, Some(42)));
+        }
+    };
+
+    check(&server, &other);
+    let server = server.restart();
+
+    // First a stranger, while the session is in the store only.
+    let other = server.admin().with_key(other.key());
+    check(&server, &other);
+    assert_eq!(add(server.admin(), "/mcp", Some("no-such-session")).0, 404);
+    assert_eq!(add(server.admin(), "/mcp", Some(&"0".repeat(36))).0, 404);
+}
+
+#[test]
+fn the_oldest_sessions_of_a_key_make_room_and_come_back() {
+    let server = Server::setup().api("add", wat("add")).set("mcp.sessions_per_key", 2).start();
+    let sessions: Vec<_> = (0..4).map(|_| open(server.admin(), "/mcp")).collect();
+
+    // Two are held; the others are still in the store, which may have some more for a while.
+    for session in &sessions {
+        assert_eq!(add(server.admin(), "/mcp", Some(session)), (200, Some(42)));
+    }
+    // What is too many is forgotten as soon as a started server writes something.
+    let server = server.restart();
+    let fresh = open(server.admin(), "/mcp");
+    let server = server.restart();
+
+    assert_eq!(add(server.admin(), "/mcp", Some(&fresh)), (200, Some(42)));
+    assert_eq!(add(server.admin(), "/mcp", Some(&sessions[0])).0, 404);
+}
