@@ -8,7 +8,7 @@ use fumehood_model::{Code, Outcome, StopReason, Usage};
 use fumehood_value::InputError;
 use rmcp::{
     ErrorData,
-    model::{self, CallToolResult, ContentBlock, ErrorCode, MetaObject, ToolAnnotations},
+    model::{self, CallToolResult, ContentBlock, ErrorCode, MetaObject, ResultType, ToolAnnotations},
 };
 use serde_json::{Map, Value, json};
 
@@ -59,10 +59,16 @@ pub(crate) fn described(json: &[u8]) -> CallToolResult {
         let told = format!("the answer of the tool has more than {MAX_VALUES} values: ask for a smaller part of it");
         return failed(Code::ResultTooLarge, told);
     }
-    serde_json::from_slice(json).unwrap_or_else(|error| {
-        tracing::warn!(%error, blame = "guest", "A tool answered with what the protocol does not know: {error}");
-        failed(Code::Trap, "the tool answered with content that the protocol does not know".to_owned())
-    })
+    match serde_json::from_slice::<CallToolResult>(json) {
+        Ok(mut result) => {
+            result.result_type = Some(ResultType::COMPLETE);
+            result
+        }
+        Err(error) => {
+            tracing::warn!(%error, blame = "guest", "A tool answered with what the protocol does not know: {error}");
+            failed(Code::Trap, "the tool answered with content that the protocol does not know".to_owned())
+        }
+    }
 }
 
 /// Tell in a result what the call used.

@@ -4,14 +4,14 @@ use std::{
 };
 
 use fumehood_dispatch::{
-    Answer, Arguments, Called as Ended, Catalogue, DispatchError, Dispatcher, Listener, Mode, Order, Terms,
-    Tool as OurTool, Update, Via, rich::Aside,
+    Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Order, Terms,
+    Tool as OurTool, Update, Via, rich::Tasks,
 };
 use fumehood_model::{Job, Principal};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ClientCapabilities, CompleteRequestParams,
         CompleteResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
         Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
         LoggingLevel, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
@@ -40,6 +40,9 @@ const LIST_TTL: Duration = Duration::from_secs(60);
 
 /// How often a listener looks whether its client is still there.
 const LIVENESS: Duration = Duration::from_secs(30);
+
+/// How long a tool that is always a task may take until it is one: what it must ask before, it asks by then.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Answers the requests of one client. Cloning is cheap.
 #[derive(Clone)]
@@ -89,23 +92,33 @@ fn cancelled() -> ErrorData {
 }
 
 impl Handler {
-    /// A call that is waited for.
-    async fn direct(
+    /// A call that is waited for; with `patience`, one that becomes a task when it takes longer.
+    async fn waited(
         &self,
         principal: &Principal,
         tool: &Arc<OurTool>,
         Called { mut arguments, given, call }: Called,
+        patience: Option<Duration>,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let door = &self.dispatcher;
         let (listener, mut reports) = self.listener(context);
-        let calls = rounds(&self.dispatcher, principal, &call, given, context, |told| {
+        let calls = rounds(door, principal, call.as_deref(), given, context, |told| {
             // Only a tool that can ask is called twice.
-            let arguments = if tool.rich.is_some() { arguments.clone() } else { std::mem::take(&mut arguments) };
-            let listener = listener.clone();
+            let arguments = if call.is_some() { arguments.clone() } else { std::mem::take(&mut arguments) };
+            let arguments = Arguments::Parsed(arguments);
+            let terms = Terms { via: Via::Mcp, listener: listener.clone(), context: told, ..Terms::default() };
             async move {
-                let terms = Terms { via: Via::Mcp, listener, context: told, ..Terms::default() };
-                let called = self.dispatcher.call(principal, tool, Arguments::Parsed(arguments), terms).await;
-                answered(called, tool)
+                let called = match patience {
+                    None => door.call(principal, tool, arguments, terms).await.map(Ended::Answered),
+                    Some(patience) => door.call_or_defer(principal, tool, arguments, terms, patience).await,
+                };
+                match called {
+                    Ok(Ended::Answered(Answer { aside: Some(aside), .. })) => Ok(Err(aside)),
+                    Ok(Ended::Answered(answer)) => Ok(Ok(convert::answered(&answer, tool).into())),
+                    Ok(Ended::Deferred(ticket)) => tasks::created(door, principal, ticket).await.map(Into::into).map(Ok),
+                    Err(error) => convert::refused(&error).map(Into::into).map(Ok),
+                }
             }
         });
         // Dropping the call stops the guest.
@@ -118,7 +131,7 @@ impl Handler {
             reports.finish(&context.peer).await;
         }
         Ok(match step? {
-            Step::Done(result) => result.into(),
+            Step::Done(result) => result,
             Step::Asks(asks) => asks.into(),
         })
     }
@@ -151,31 +164,6 @@ impl Handler {
         tasks::result(door, principal, &job, Some(tool)).await.map(Into::into)
     }
 
-    /// A call that becomes a task when it takes long, for clients that know them; waited for with the others.
-    async fn either(
-        &self,
-        principal: &Principal,
-        tool: &Arc<OurTool>,
-        arguments: Arguments,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let door = &self.dispatcher;
-        let patience = if knows_tasks(context) { door.auto_after() } else { Duration::MAX };
-        let (listener, mut reports) = self.listener(context);
-        let terms = Terms { via: Via::Mcp, listener, ..Terms::default() };
-        let call = door.call_or_defer(principal, tool, arguments, terms, patience);
-        let called = tokio::select! {
-            called = call => called,
-            () = context.ct.cancelled() => return Err(cancelled()),
-            () = reported(&mut reports, context) => unreachable!("reports are passed on for ever"),
-        };
-        match called {
-            Ok(Ended::Answered(answer)) => Ok(convert::answered(&answer, tool).into()),
-            Ok(Ended::Deferred(ticket)) => tasks::created(door, principal, ticket).await.map(Into::into),
-            Err(error) => convert::refused(&error).map(Into::into),
-        }
-    }
-
     /// The job `id` as it ended, with its progress told on the way.
     async fn ended(
         &self,
@@ -202,21 +190,20 @@ impl Handler {
     }
 }
 
+/// How a call is made.
+enum Way {
+    /// It is waited for; with a time, until it becomes a task.
+    Wait(Option<Duration>),
+    /// It is a job from the beginning.
+    Queue,
+}
+
 /// A call as it comes in.
 struct Called {
     arguments: Value,
     given: Given,
-    /// What tells it from every other.
-    call: String,
-}
-
-/// What a call has come to, in words of the protocol.
-fn answered(called: Result<Answer, DispatchError>, tool: &OurTool) -> Result<Result<CallToolResult, Aside>, ErrorData> {
-    match called {
-        Ok(Answer { aside: Some(aside), .. }) => Ok(Err(aside)),
-        Ok(answer) => Ok(Ok(convert::answered(&answer, tool))),
-        Err(error) => convert::refused(&error).map(Ok),
-    }
+    /// What tells it from every other, if its tool can ask.
+    call: Option<String>,
 }
 
 impl Handler {
@@ -302,15 +289,29 @@ impl ServerHandler for Handler {
         };
         let arguments = Value::Object(request.arguments.unwrap_or_default());
         let given = Given { responses: request.input_responses, state: request.request_state };
-        let call = if tool.rich.is_some() { format!("tools/call {} {arguments}", tool.name) } else { String::new() };
+        let call = tool.rich.as_ref().map(|_| format!("tools/call {} {arguments}", tool.name));
         let called = Called { arguments, given, call };
+        let tasks = knows_tasks(&context) && self.dispatcher.keeps_jobs();
+        let way = match tool.rich.as_ref().map(|rich| rich.tasks) {
+            Some(Tasks::Required) if tasks => Way::Wait(Some(GRACE)),
+            Some(Tasks::Required) if input::is_modern(&context) => {
+                let needed = ClientCapabilities::builder().enable_tasks().build();
+                return Err(ErrorData::missing_required_client_capability(needed));
+            }
+            Some(Tasks::Optional) if tasks => Way::Queue,
+            _ => match self.dispatcher.mode(&tool) {
+                Mode::Direct => Way::Wait(None),
+                Mode::Queue => Way::Queue,
+                Mode::Auto if tasks => Way::Wait(Some(self.dispatcher.auto_after())),
+                Mode::Auto => Way::Wait(Some(Duration::MAX)),
+            },
+        };
         // On the heap: rmcp moves the future of a request about, and these are large.
-        match self.dispatcher.mode(&tool) {
-            Mode::Direct => Box::pin(self.direct(&principal, &tool, called, &context)).await,
-            Mode::Queue => {
+        match way {
+            Way::Wait(patience) => Box::pin(self.waited(&principal, &tool, called, patience, &context)).await,
+            Way::Queue => {
                 Box::pin(self.queued(&principal, &tool, Arguments::Parsed(called.arguments), &context)).await
             }
-            Mode::Auto => Box::pin(self.either(&principal, &tool, Arguments::Parsed(called.arguments), &context)).await,
         }
     }
 

@@ -36,11 +36,12 @@ pub(crate) enum Step<T> {
     Asks(InputRequiredResult),
 }
 
-/// Do `attempt` until it does not ask any more, or the client must come back. `call` tells one call from every other.
+/// Do `attempt` until it does not ask any more, or the client must come back. `call` tells one call from every other, where it
+/// can ask at all.
 pub(crate) async fn rounds<T, Attempted>(
     door: &Dispatcher,
     principal: &Principal,
-    call: &str,
+    call: Option<&str>,
     given: Given,
     context: &RequestContext<RoleServer>,
     mut attempt: impl FnMut(CallContext) -> Attempted,
@@ -48,8 +49,11 @@ pub(crate) async fn rounds<T, Attempted>(
 where
     Attempted: Future<Output = Result<Result<T, Aside>, ErrorData>>,
 {
-    let mut told = CallContext { client: capabilities(context), trace: trace(context), resumption: None };
-    told.resumption = resumption(door, principal, call, given)?;
+    let mut told = CallContext::default();
+    if let Some(call) = call {
+        told = CallContext { client: capabilities(context), trace: trace(context), resumption: None };
+        told.resumption = resumption(door, principal, call, given)?;
+    }
     for _ in 0..MOST_ROUNDS {
         let client = told.client;
         let asks = match attempt(told.clone()).await? {
@@ -63,7 +67,7 @@ where
             return Err(lacking(&request.question));
         }
         if is_modern(context) {
-            let sealed = asks.state.as_deref().map(|state| door.seal(principal, call, state)).transpose();
+            let sealed = asks.state.as_deref().map(|state| door.seal(principal, call.unwrap_or_default(), state)).transpose();
             let sealed = sealed.map_err(|_| ErrorData::internal_error("the server failed", None))?;
             let requests = asks.requests.iter().map(|request| Ok((request.key.clone(), asked(&request.question)?)));
             let requests = requests.collect::<Result<InputRequests, ErrorData>>()?;

@@ -11,7 +11,7 @@ use rmcp::{
     ErrorData, RoleServer,
     model::{
         self, Annotations, CompleteRequestParams, CompletionInfo, GetPromptRequestParams, GetPromptResponse,
-        GetPromptResult, Icon, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+        GetPromptResult, Icon, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResultType,
     },
     service::RequestContext,
 };
@@ -88,12 +88,16 @@ impl Handler {
         let arguments = arguments(&prompt, request.arguments.unwrap_or_default())?;
         let call = format!("prompts/get {} {}", request.name, json!(arguments));
         let given = Given { responses: request.input_responses, state: request.request_state };
-        let step = rounds(&self.dispatcher, &principal, &call, given, &context, |told| {
+        let step = rounds(&self.dispatcher, &principal, Some(&call), given, &context, |told| {
             let (module, arguments, principal, name) = (&module, &arguments, &principal, &prompt.name);
             async move { told_of(self.dispatcher.prompt(principal, module, name, arguments, terms(told)).await) }
         });
         Ok(match step.await? {
-            Step::Done(result) => typed::<GetPromptResult>(result)?.into(),
+            Step::Done(result) => {
+                let mut result = typed::<GetPromptResult>(result)?;
+                result.result_type = Some(ResultType::COMPLETE);
+                result.into()
+            }
             Step::Asks(asks) => asks.into(),
         })
     }
@@ -114,12 +118,16 @@ impl Handler {
         let module = profile.modules(&catalogue).find(has).ok_or_else(missing)?;
         let given = Given { responses: request.input_responses, state: request.request_state };
         let call = format!("resources/read {uri}");
-        let step = rounds(&self.dispatcher, &principal, &call, given, &context, |told| {
+        let step = rounds(&self.dispatcher, &principal, Some(&call), given, &context, |told| {
             let principal = &principal;
             async move { told_of(self.dispatcher.resource(principal, module, uri, terms(told)).await) }
         });
         Ok(match step.await? {
-            Step::Done(result) => typed::<ReadResourceResult>(result)?.into(),
+            Step::Done(result) => {
+                let mut result = typed::<ReadResourceResult>(result)?;
+                result.result_type = Some(ResultType::COMPLETE);
+                result.into()
+            }
             Step::Asks(asks) => asks.into(),
         })
     }

@@ -13,7 +13,10 @@ use fumehood_model::{
     Code, Crash, Failure, JobOutcome, JobTool, Outcome, Progress, StopReason, Stopped, Timestamp, Usage,
 };
 use fumehood_policy::Limits;
-use fumehood_registry::{Manifest, Module, Origin, Tool, rich::CallContext};
+use fumehood_registry::{
+    Manifest, Module, Origin, Tool,
+    rich::{Aside, CallContext},
+};
 use fumehood_sandbox::{Finished, SandboxError};
 use fumehood_scheduler::{Attempted, Execute, Mend, Telling};
 use fumehood_store::{Claimed, Report, StoreError};
@@ -76,7 +79,9 @@ impl Dispatcher {
             Err(error) => note.refused(error.code()),
         }
         match result {
-            Ok(Ran { finished: Finished { outcome, usage, .. }, .. }) => ended(outcome, usage, repeatable),
+            Ok(Ran { finished: Finished { outcome, usage, .. }, aside, .. }) => {
+                ended(outcome, aside.as_ref(), usage, repeatable)
+            }
             Err(error) => refused(&error),
         }
     }
@@ -135,7 +140,15 @@ struct Wanted {
 }
 
 /// What comes of a guest that ran.
-pub(super) fn ended(outcome: Outcome<Bytes>, usage: Usage, repeatable: bool) -> Attempted {
+pub(super) fn ended(
+    outcome: Outcome<Bytes>,
+    aside: Option<&Aside>,
+    usage: Usage,
+    repeatable: bool,
+) -> Attempted {
+    if let Some(Aside::Failed(message)) = aside {
+        return Attempted { usage: Some(usage), ..failed(Code::Internal, message.clone(), Mend::Never) };
+    }
     let mend = match &outcome {
         Outcome::Stopped(Stopped { reason: StopReason::Trap { crash: Crash::Process } }) => Mend::Crashed,
         // What it waited for may be quicker next time; what it had done by then is done twice.
@@ -242,7 +255,7 @@ mod tests {
     use super::*;
 
     fn mend_of(reason: StopReason, repeatable: bool) -> Mend {
-        ended(Outcome::Stopped(Stopped { reason }), Usage::default(), repeatable).mend
+        ended(Outcome::Stopped(Stopped { reason }), None, Usage::default(), repeatable).mend
     }
 
     #[test]
