@@ -19,7 +19,7 @@ use fumehood_policy::Action;
 use fumehood_registry::{Mode, Tool};
 use fumehood_scheduler::{Runner, Ticker};
 use fumehood_store::{Body, Bounds, Counts, Filter, Idempotency, Jobs, NewJob, NodeId, Prune};
-use fumehood_value::Arguments;
+use fumehood_value::{Arguments, InputError};
 
 use crate::{DispatchError, Dispatcher, dispatcher::blocking, error::shown, patience::patiently};
 
@@ -33,6 +33,9 @@ use watchers::Watchers;
 
 /// Arguments of at most this many bytes are checked where the request is answered; more are worth a thread of their own.
 const QUICK: usize = 64 << 10;
+
+/// Most bytes of answers that a job is given at a time.
+const MAX_ANSWERS: usize = 256 << 10;
 
 /// Most jobs that one page of a list holds.
 pub const MAX_PAGE: usize = 1_000;
@@ -189,6 +192,26 @@ impl Dispatcher {
     pub async fn job_counts(&self, principal: &Principal) -> Result<Counts, DispatchError> {
         Action::ManageJobs.check(principal)?;
         Ok(self.queue()?.store.counts(Timestamp::now()).await?)
+    }
+
+    /// Take answers to what the job `id` asks; with the last one it goes on. Answers to what it does not ask are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job of `principal`, the answers are too large, or they cannot be kept.
+    pub async fn answer_job(
+        &self,
+        principal: &Principal,
+        id: &str,
+        responses: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Job, DispatchError> {
+        let job = self.job(principal, id).await?;
+        let size = responses.iter().map(|(key, value)| key.len() + value.to_string().len()).sum::<usize>();
+        if size > MAX_ANSWERS {
+            return Err(DispatchError::Input(InputError::TooLarge { most_bytes: MAX_ANSWERS }));
+        }
+        let answered = patiently(self.queue()?.store.answer(job.id, responses, Timestamp::now())).await?;
+        answered.ok_or_else(|| no_job(id))
     }
 
     /// End a job: at once where it waits, within moments where it runs. One that has ended stays as it is.

@@ -433,7 +433,8 @@ impl ServerHandler for Handler {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        tasks::update(&self.dispatcher, &self.principal(&context)?, &request.task_id).await
+        let UpdateTaskParams { task_id, input_responses, .. } = request;
+        tasks::update(&self.dispatcher, &self.principal(&context)?, &task_id, input_responses).await
     }
 
     async fn cancel_task(

@@ -3,10 +3,10 @@
 //! A task is a job under the same id: durable, seen by its owner alone, and visible over REST at the same time.
 
 use fumehood_dispatch::{Body, DispatchError, Dispatcher, Ticket, Tool};
-use fumehood_model::{Code, Failure, Job, JobOutcome, JobState, Outcome, Principal, Progress};
+use fumehood_model::{Asked, Code, Failure, Job, JobOutcome, JobState, Outcome, Principal, Progress};
 use rmcp::{
     ErrorData,
-    model::{CreateTaskResult, DetailedTask, ErrorCode, GetTaskResult, JsonObject, Task, TaskPayload, TaskStatus},
+    model::{CreateTaskResult, DetailedTask, ErrorCode, GetTaskResult, InputResponses, JsonObject, Task, TaskPayload, TaskStatus},
 };
 use serde_json::Value;
 
@@ -37,10 +37,15 @@ pub(crate) async fn cancel(door: &Dispatcher, principal: &Principal, id: &str) -
     door.cancel_job(principal, id).await.map(drop).map_err(|error| unknown(&error))
 }
 
-/// Take answers of a client to what a task asked for. No task of ours asks for anything yet: what a client answers all the
-/// same is passed over, as the extension demands.
-pub(crate) async fn update(door: &Dispatcher, principal: &Principal, id: &str) -> Result<(), ErrorData> {
-    door.job(principal, id).await.map(drop).map_err(|error| unknown(&error))
+/// Take answers of a client to what a task asked for; what it did not ask is passed over, as the extension demands.
+pub(crate) async fn update(
+    door: &Dispatcher,
+    principal: &Principal,
+    id: &str,
+    responses: InputResponses,
+) -> Result<(), ErrorData> {
+    let responses = responses.into_iter().collect();
+    door.answer_job(principal, id, responses).await.map(drop).map_err(|error| unknown(&error))
 }
 
 /// What a job that has ended answers to a client that waited for it.
@@ -98,7 +103,7 @@ fn task(door: &Dispatcher, job: &Job) -> Task {
 fn status(job: &Job) -> TaskStatus {
     match job.state {
         JobState::Available | JobState::Scheduled | JobState::Running | JobState::Retryable => TaskStatus::Working,
-        JobState::InputRequired => TaskStatus::Working,
+        JobState::InputRequired => TaskStatus::InputRequired,
         JobState::Completed => TaskStatus::Completed,
         JobState::Cancelled => TaskStatus::Cancelled,
         // What a tool said, or why it was stopped, is a result that says `isError`.
@@ -125,6 +130,14 @@ async fn payload(door: &Dispatcher, principal: &Principal, job: &Job) -> Result<
             TaskPayload::Failed { error: object(&error) }
         }
         TaskStatus::Cancelled => TaskPayload::Cancelled,
+        TaskStatus::InputRequired => {
+            let open = job.asked.iter().flat_map(Asked::open);
+            let requests = open.map(|(key, request)| Ok((key.clone(), serde_json::from_value(request.clone())?)));
+            let input_requests = requests.collect::<Result<_, serde_json::Error>>().map_err(|error| {
+                ErrorData::internal_error(format!("the tool asks what the protocol does not know: {error}"), None)
+            })?;
+            TaskPayload::InputRequired { input_requests }
+        }
         _ => TaskPayload::Working,
     })
 }

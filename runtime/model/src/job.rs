@@ -1,6 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{Code, Digest, KeyId, ModuleName, Outcome, Timestamp, Usage};
@@ -252,6 +253,37 @@ impl JobOutcome {
     }
 }
 
+/// What a job asked of whoever submitted it, and what has come back so far.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The questions by their keys, each an object with its `method` and `params`.
+    pub requests: Map<String, Value>,
+    /// The answers by the same keys.
+    #[serde(default)]
+    pub responses: Map<String, Value>,
+    /// What its guest wants to remember until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Vec<u8>>,
+    /// How often it has asked, this time included.
+    pub round: u32,
+}
+
+impl Asked {
+    /// The questions that nobody has answered yet.
+    pub fn open(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.requests.iter().filter(|(key, _)| !self.responses.contains_key(*key))
+    }
+
+    /// Take answers to open questions; others are passed over.
+    pub fn answer(&mut self, responses: Map<String, Value>) {
+        for (key, response) in responses {
+            if self.requests.contains_key(&key) {
+                self.responses.entry(key).or_insert(response);
+            }
+        }
+    }
+}
+
 /// A durable request to run a tool, as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -301,6 +333,8 @@ pub struct Job {
     pub result_bytes: Option<u64>,
     /// The schedule that submitted it, if one did.
     pub schedule: Option<String>,
+    /// What it asked last, if it asked anything.
+    pub asked: Option<Asked>,
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod timestamp;
 pub use bound::{Bound, Lowered, Unit};
 pub use code::Code;
 pub use digest::{Digest, DigestError};
-pub use job::{Failure, Job, JobId, JobIdError, JobOutcome, JobState, JobTool, Priority, Progress};
+pub use job::{Asked, Failure, Job, JobId, JobIdError, JobOutcome, JobState, JobTool, Priority, Progress};
 pub use name::{ModuleName, NameError, ToolName};
 pub use outcome::{Captured, Crash, Outcome, StopReason, Stopped, Usage};
 pub use principal::{KeyId, KeyLimits, Principal, Role};

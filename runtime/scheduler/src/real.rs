@@ -118,6 +118,15 @@ impl Jobs for Real {
         self.verb(self.database.cancel(id, now))
     }
 
+    fn answer(
+        &self,
+        id: JobId,
+        responses: serde_json::Map<String, serde_json::Value>,
+        now: Timestamp,
+    ) -> Verb<'_, Option<Job>> {
+        self.verb(self.database.answer(id, responses, now))
+    }
+
     fn retry(&self, id: JobId, now: Timestamp) -> Verb<'_, Option<Job>> {
         self.verb(self.database.retry(id, now))
     }

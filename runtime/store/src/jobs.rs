@@ -22,8 +22,9 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use fumehood_model::{
-    Digest, Job, JobId, JobOutcome, JobState, JobTool, KeyId, Lowered, Priority, Progress, Timestamp, Usage,
+    Asked, Digest, Job, JobId, JobOutcome, JobState, JobTool, KeyId, Lowered, Priority, Progress, Timestamp, Usage,
 };
+use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
 use crate::StoreError;
@@ -72,6 +73,11 @@ pub trait Jobs: Send + Sync + 'static {
 
     /// End a job: at once if it does not run, else as soon as its node hears of it. The job as it then stands.
     fn cancel(&self, id: JobId, now: Timestamp) -> Verb<'_, Option<Job>>;
+
+    /// Take answers to what a job asks; with the last one it waits for its turn again. The job as it then stands.
+    ///
+    /// Answers to what it does not ask, or that it has already, are passed over.
+    fn answer(&self, id: JobId, responses: Map<String, Value>, now: Timestamp) -> Verb<'_, Option<Job>>;
 
     /// Try a dead letter again, with its attempts counted anew. The job as it then stands, whether that was possible or not.
     ///
@@ -343,6 +349,12 @@ pub enum End {
         outcome: JobOutcome,
         /// Whether the process that it ran in died; after [`MAX_CRASHES`] of these it is not tried again.
         crashed: bool,
+    },
+    /// It cannot go on without an answer of whoever submitted it: `input_required`, or `cancelled` when somebody wanted that
+    /// meanwhile. The attempt does not count.
+    Asks {
+        /// What it asks.
+        asked: Asked,
     },
     /// It did not run at all: the attempt does not count.
     Unrun {

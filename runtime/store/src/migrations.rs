@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -100,6 +100,8 @@ const MIGRATIONS: [&str; 7] = [
     CREATE INDEX mcp_sessions_used ON mcp_sessions (used_at_ms);
     CREATE INDEX mcp_sessions_of_keys ON mcp_sessions (key, used_at_ms);
     ",
+    // What jobs ask of whoever submitted them.
+    "ALTER TABLE jobs ADD COLUMN asked TEXT;",
 ];
 
 /// Bring the database to the version that this program knows.

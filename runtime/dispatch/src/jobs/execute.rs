@@ -10,17 +10,18 @@ use std::{
 use bytes::Bytes;
 use fumehood_capabilities::{Listener, Together, Told, logging::Level};
 use fumehood_model::{
-    Code, Crash, Failure, JobOutcome, JobTool, Outcome, Progress, StopReason, Stopped, Timestamp, Usage,
+    Asked, Code, Crash, Failure, JobOutcome, JobTool, Outcome, Progress, StopReason, Stopped, Timestamp, Usage,
 };
 use fumehood_policy::Limits;
 use fumehood_registry::{
     Manifest, Module, Origin, Tool,
-    rich::{Aside, CallContext},
+    rich::{Aside, CallContext, Capabilities, Resumption},
 };
 use fumehood_sandbox::{Finished, SandboxError};
 use fumehood_scheduler::{Attempted, Execute, Mend, Telling};
 use fumehood_store::{Claimed, Report, StoreError};
 use fumehood_value::Arguments;
+use serde_json::{Map, Value};
 
 use crate::{
     DispatchError, Dispatcher,
@@ -31,6 +32,9 @@ use crate::{
 
 /// How soon a job is looked at again whose module runs as many calls as it may.
 const TURN: Duration = Duration::from_millis(250);
+
+/// How often a job may ask whoever submitted it.
+const MOST_ROUNDS: u32 = 10;
 
 /// Runs jobs through the same door as every call.
 pub(crate) struct Executor(pub(crate) Dispatcher);
@@ -58,6 +62,11 @@ impl Dispatcher {
             return failed(Code::Unavailable, "the module runs as many calls as it may".into(), Mend::NotYet(TURN));
         };
         let limits = self.job_limits(&claimed);
+        let round = claimed.job.asked.as_ref().map_or(0, |asked| asked.round);
+        let resumption = claimed.job.asked.clone().map(|Asked { responses, state, .. }| Resumption {
+            state,
+            responses: responses.into_iter().collect(),
+        });
         let place = telling.place();
         let deadline = arrived + limits.deadline();
         let listener = Arc::new(Watched { telling, attempt: claimed.job.attempt, checkpoint: claimed.checkpoint });
@@ -70,7 +79,7 @@ impl Dispatcher {
             depth: 0,
             together: Together::default(),
             listener: Some(listener),
-            context: CallContext::default(),
+            context: CallContext { client: Capabilities::ALL, resumption, ..CallContext::default() },
         };
         let note = self.inner.history.begin(&tool, &principal, Via::Job(job));
         let result = self.run(run, (place, turn)).await;
@@ -80,7 +89,7 @@ impl Dispatcher {
         }
         match result {
             Ok(Ran { finished: Finished { outcome, usage, .. }, aside, .. }) => {
-                ended(outcome, aside.as_ref(), usage, repeatable)
+                ended(outcome, aside.as_ref(), usage, repeatable, round)
             }
             Err(error) => refused(&error),
         }
@@ -145,9 +154,26 @@ pub(super) fn ended(
     aside: Option<&Aside>,
     usage: Usage,
     repeatable: bool,
+    round: u32,
 ) -> Attempted {
-    if let Some(Aside::Failed(message)) = aside {
-        return Attempted { usage: Some(usage), ..failed(Code::Internal, message.clone(), Mend::Never) };
+    match aside {
+        Some(Aside::Failed(message)) => {
+            return Attempted { usage: Some(usage), ..failed(Code::Internal, message.clone(), Mend::Never) };
+        }
+        Some(Aside::Asks(_)) if round >= MOST_ROUNDS => {
+            let message = format!("the tool asked more than {MOST_ROUNDS} times");
+            return Attempted { usage: Some(usage), ..failed(Code::ToolError, message, Mend::Never) };
+        }
+        Some(Aside::Asks(asks)) => {
+            let requests = match asks.to_json() {
+                Value::Object(requests) => requests,
+                _ => Map::new(),
+            };
+            let asked = Asked { requests, responses: Map::new(), state: asks.state.clone(), round: round + 1 };
+            let waits = failed(Code::Unavailable, "the job waits for an answer".to_owned(), Mend::Never);
+            return Attempted { usage: Some(usage), asks: Some(asked), ..waits };
+        }
+        Some(Aside::Lacks(_) | Aside::Refused(_)) | None => {}
     }
     let mend = match &outcome {
         Outcome::Stopped(Stopped { reason: StopReason::Trap { crash: Crash::Process } }) => Mend::Crashed,
@@ -161,7 +187,7 @@ pub(super) fn ended(
         Outcome::ToolError(json) => Outcome::ToolError(text(json)),
         Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
     };
-    Attempted { outcome: JobOutcome::Ended(outcome), usage: Some(usage), mend }
+    Attempted { outcome: JobOutcome::Ended(outcome), usage: Some(usage), mend, asks: None }
 }
 
 /// What comes of a guest that did not run.
@@ -181,7 +207,7 @@ pub(super) fn refused(error: &DispatchError) -> Attempted {
 }
 
 fn failed(code: Code, message: String, mend: Mend) -> Attempted {
-    Attempted { outcome: JobOutcome::Failed(Failure { code, message }), usage: None, mend }
+    Attempted { outcome: JobOutcome::Failed(Failure { code, message }), usage: None, mend, asks: None }
 }
 
 /// Hears what the guest of a job tells.
@@ -255,7 +281,7 @@ mod tests {
     use super::*;
 
     fn mend_of(reason: StopReason, repeatable: bool) -> Mend {
-        ended(Outcome::Stopped(Stopped { reason }), None, Usage::default(), repeatable).mend
+        ended(Outcome::Stopped(Stopped { reason }), None, Usage::default(), repeatable, 0).mend
     }
 
     #[test]

@@ -114,7 +114,7 @@ type Running = Pin<Box<dyn Future<Output = Result<Answer, DispatchError>> + Send
 
 fn attempted(answer: &Result<Answer, DispatchError>, repeatable: bool) -> Attempted {
     match answer {
-        Ok(answer) => execute::ended(answer.outcome.clone(), answer.aside.as_ref(), answer.usage, repeatable),
+        Ok(answer) => execute::ended(answer.outcome.clone(), answer.aside.as_ref(), answer.usage, repeatable, 0),
         Err(error) => execute::refused(error),
     }
 }

@@ -94,7 +94,10 @@ pub(super) fn wanted(places: usize, own_places: usize, prefetch: usize, load: Lo
 
 /// What becomes of a job after an attempt.
 pub(super) fn follow(attempted: Attempted, facts: Facts, now: Timestamp, chance: u64) -> End {
-    let Attempted { outcome, mend, .. } = attempted;
+    let Attempted { outcome, mend, asks, .. } = attempted;
+    if let Some(asked) = asks {
+        return End::Asks { asked };
+    }
     let at = later(now, backoff(facts.attempt, chance));
     match mend {
         Mend::Never => End::Final { state: state_of(&outcome), outcome: Some(outcome) },
@@ -139,7 +142,7 @@ mod tests {
 
     fn attempted(mend: Mend) -> Attempted {
         let outcome = JobOutcome::Failed(Failure { code: Code::Unavailable, message: String::new() });
-        Attempted { outcome, usage: None, mend }
+        Attempted { outcome, usage: None, mend, asks: None }
     }
 
     #[test]
@@ -194,7 +197,7 @@ mod tests {
     #[test]
     fn an_answer_of_the_tool_ends_the_job() {
         let end = |outcome| {
-            let attempted = Attempted { outcome: JobOutcome::Ended(outcome), usage: None, mend: Mend::Never };
+            let attempted = Attempted { outcome: JobOutcome::Ended(outcome), usage: None, mend: Mend::Never, asks: None };
             let End::Final { state, .. } = follow(attempted, Facts { is_repeatable: true, attempt: 1 }, NOW, 0) else {
                 panic!("it must be final")
             };

@@ -187,6 +187,11 @@ impl Row {
                 self.job.run_at = at;
                 JobState::Retryable
             }
+            End::Asks { asked } => {
+                self.job.attempt -= 1;
+                self.job.asked = Some(asked);
+                JobState::InputRequired
+            }
             End::Unrun { .. } => {
                 self.job.attempt -= 1;
                 JobState::Available
@@ -238,6 +243,7 @@ impl Jobs for Memory {
                         outcome: None,
                         result_bytes: None,
                         schedule: job.schedule,
+                        asked: None,
                     },
                 };
                 rows.jobs.insert(job.id, row);
@@ -386,6 +392,10 @@ impl Jobs for Memory {
     }
 
     // A runner never asks for any of these.
+
+    fn answer(&self, _: JobId, _: serde_json::Map<String, serde_json::Value>, _: Timestamp) -> Verb<'_, Option<Job>> {
+        self.verb(|_| None)
+    }
 
     fn retry(&self, _: JobId, _: Timestamp) -> Verb<'_, Option<Job>> {
         self.verb(|_| None)

@@ -1,6 +1,6 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
-use fumehood_model::{JobOutcome, Usage};
+use fumehood_model::{Asked, JobOutcome, Usage};
 use fumehood_store::Claimed;
 
 use super::Telling;
@@ -23,6 +23,8 @@ pub struct Attempted {
     pub usage: Option<Usage>,
     /// Whether another attempt can do better.
     pub mend: Mend,
+    /// What it asks before it can go on; then nothing has come of it yet.
+    pub asks: Option<Asked>,
 }
 
 /// Whether another attempt can mend a failure.

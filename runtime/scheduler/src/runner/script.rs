@@ -105,10 +105,10 @@ async fn talk(telling: &Telling) {
 }
 
 fn ended(outcome: Outcome<String>) -> Attempted {
-    Attempted { outcome: JobOutcome::Ended(outcome), usage: None, mend: Mend::Never }
+    Attempted { outcome: JobOutcome::Ended(outcome), usage: None, mend: Mend::Never, asks: None }
 }
 
 pub(crate) fn failed(mend: Mend) -> Attempted {
     let outcome = JobOutcome::Failed(Failure { code: Code::Unavailable, message: "gone".into() });
-    Attempted { outcome, usage: None, mend }
+    Attempted { outcome, usage: None, mend, asks: None }
 }

@@ -188,5 +188,5 @@ async fn unpanicked(attempt: impl Future<Output = Attempted>) -> Attempted {
 fn panicked() -> Attempted {
     let message = "the server failed while the job ran".to_owned();
     let outcome = JobOutcome::Failed(Failure { code: Code::Internal, message });
-    Attempted { outcome, usage: None, mend: Mend::Crashed }
+    Attempted { outcome, usage: None, mend: Mend::Crashed, asks: None }
 }

@@ -182,9 +182,24 @@ pub(super) fn finish(
             signals.push(Signal::Due);
             JobState::Retryable
         }
-        End::Unrun { .. } if job.is_cancelled => {
+        End::Unrun { .. } | End::Asks { .. } if job.is_cancelled => {
             end(db, job.seq, &Ending { charged_us, ..Ending::plain(JobState::Cancelled) }, now)?;
             JobState::Cancelled
+        }
+        End::Asks { asked } => {
+            // Without an open question it only wants to be called again.
+            let waits = asked.open().next().is_some();
+            back(db, &job, false, charged_us, now, now)?;
+            let state = if waits { JobState::InputRequired } else { JobState::Available };
+            db.prepare_cached("UPDATE jobs SET state = ?2, asked = ?3 WHERE seq = ?1")?.execute(params![
+                job.seq,
+                rows::state_number(state),
+                rows::to_json(&asked)?
+            ])?;
+            if !waits {
+                signals.push(Signal::Available);
+            }
+            state
         }
         End::Unrun { at } => {
             let state = back(db, &job, false, charged_us, at, now)?;

@@ -137,6 +137,7 @@ impl Model {
             result_bytes: outcome.as_ref().and_then(text).map(|text| text.len() as u64),
             outcome,
             schedule: new.schedule,
+            asked: None,
         };
         let (node, lease_until) = new.held_by.map_or((0, 0), |(node, until)| (node.0, until.unix_ms));
         let row = Row {
@@ -287,7 +288,7 @@ impl Model {
         let outcome = match &finish.end {
             End::Final { outcome, .. } => Some(outcome.clone()),
             End::Again { outcome, .. } => Some(Some(outcome.clone())),
-            End::Unrun { .. } => None,
+            End::Unrun { .. } | End::Asks { .. } => None,
         };
         if let Some(outcome) = outcome {
             row.job.usage = finish.usage;
@@ -299,7 +300,7 @@ impl Model {
         }
         let state = match &finish.end {
             End::Final { state, .. } => *state,
-            End::Again { .. } | End::Unrun { .. } if cancelled => JobState::Cancelled,
+            End::Again { .. } | End::Unrun { .. } | End::Asks { .. } if cancelled => JobState::Cancelled,
             End::Again { crashed: true, .. } if !row.job.is_repeatable => JobState::Interrupted,
             End::Again { .. } if row.job.attempt >= row.job.max_attempts || row.crashes >= MAX_CRASHES => {
                 JobState::Discarded
@@ -308,6 +309,12 @@ impl Model {
                 (row.since, row.job.run_at) = (at.unix_ms, *at);
                 row.rank = rows::rank(*at, row.job.priority);
                 JobState::Retryable
+            }
+            End::Asks { asked } => {
+                row.since = now.unix_ms;
+                row.job.attempt -= 1;
+                row.job.asked = Some(asked.clone());
+                JobState::InputRequired
             }
             End::Unrun { at } => {
                 row.since = at.unix_ms.max(now.unix_ms);

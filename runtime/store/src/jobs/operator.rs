@@ -2,6 +2,7 @@
 
 use fumehood_model::{Job, JobId, JobState, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
+use serde_json::{Map, Value as Json};
 
 use super::{
     Prune, Signal,
@@ -37,6 +38,29 @@ pub(super) fn cancel(
             signals.push(Signal::Job(id));
         }
         None => {}
+    }
+    reading::job(db, id)
+}
+
+pub(super) fn answer(
+    db: &Connection,
+    id: JobId,
+    responses: Map<String, Json>,
+    now: Timestamp,
+    signals: &mut Vec<Signal>,
+) -> rusqlite::Result<Option<Job>> {
+    let Some(job) = reading::job(db, id)? else { return Ok(None) };
+    let (JobState::InputRequired, Some(mut asked)) = (job.state, job.asked.clone()) else { return Ok(Some(job)) };
+    asked.answer(responses);
+    let is_answered = asked.open().next().is_none();
+    let state = if is_answered { JobState::Available } else { JobState::InputRequired };
+    db.prepare_cached(
+        "UPDATE jobs SET asked = ?2, state = ?3, since_ms = ?4, updated_at_ms = ?4, version = version + 1 WHERE id = ?1",
+    )?
+    .execute(params![id.as_bytes(), rows::to_json(&asked)?, rows::state_number(state), ms(now)])?;
+    signals.push(Signal::Job(id));
+    if is_answered {
+        signals.push(Signal::Available);
     }
     reading::job(db, id)
 }

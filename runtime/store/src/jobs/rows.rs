@@ -10,10 +10,10 @@ use super::INLINE;
 pub(super) const COLUMNS: &str = "id, owner, module, function, digest, state, priority, attempt, max_attempts,
     is_repeatable, is_cancelled, tags, input_bytes, created_at_ms, run_at_ms, expires_at_ms, started_at_ms,
     finished_at_ms, updated_at_ms, version, progress, fuel_units, memory_bytes, duration_us, outcome, result_bytes,
-    schedule";
+    schedule, asked";
 
 /// How many those are.
-pub(super) const COLUMN_COUNT: usize = 27;
+pub(super) const COLUMN_COUNT: usize = 28;
 
 /// What stands apart from its job.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,7 @@ pub(super) fn job_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Job> {
         outcome: json(row, first + 24)?,
         result_bytes: row.get::<_, Option<i64>>(first + 25)?.map(i64::cast_unsigned),
         schedule: row.get(first + 26)?,
+        asked: json(row, first + 27)?,
     })
 }
 

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use fumehood_model::{Digest, Job, JobId, JobState, Timestamp};
+use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
 use super::{
@@ -54,6 +55,11 @@ impl Jobs for Database {
 
     fn cancel(&self, id: JobId, now: Timestamp) -> Verb<'_, Option<Job>> {
         self.verb(SMALL, move |db, signals| operator::cancel(db, id, now, signals))
+    }
+
+    fn answer(&self, id: JobId, responses: Map<String, Value>, now: Timestamp) -> Verb<'_, Option<Job>> {
+        let bytes = SMALL + responses.iter().map(|(key, value)| key.len() + value.to_string().len()).sum::<usize>();
+        self.verb(bytes, move |db, signals| operator::answer(db, id, responses, now, signals))
     }
 
     fn retry(&self, id: JobId, now: Timestamp) -> Verb<'_, Option<Job>> {
@@ -111,7 +117,7 @@ impl End {
         let outcome = match self {
             Self::Final { outcome, .. } => outcome.as_ref()?,
             Self::Again { outcome, .. } => outcome,
-            Self::Unrun { .. } => return None,
+            Self::Unrun { .. } | Self::Asks { .. } => return None,
         };
         match outcome {
             Ended(Value(text) | ToolError(text)) => Some(text),
