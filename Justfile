@@ -37,6 +37,11 @@ clients *args:
     cargo build --release
     FUMEHOOD="${CARGO_TARGET_DIR:-target}/release/fumehood" tests/clients/run {{ args }}
 
+# The official MCP conformance suite, all of it, against a release build and a component that has every fixture
+conformance *args:
+    cargo build --release
+    FUMEHOOD="${CARGO_TARGET_DIR:-target}/release/fumehood" tests/clients/conformance {{ args }}
+
 # Throughput and latency beside bare axum and bare rmcp (`just bench cold`, `restart`, `inflight` for the others)
 bench scenario="http" *args:
     cargo build --release -p fumehood -p fumehood-bench

@@ -15,6 +15,8 @@ pub struct Mcp {
     session: Option<String>,
     /// What the client says that it can do, where there is no handshake in which to say it.
     capabilities: Value,
+    /// Which address of the server it uses.
+    path: String,
     next: AtomicU64,
 }
 
@@ -43,7 +45,25 @@ impl Mcp {
     /// A client without sessions.
     #[must_use]
     pub fn modern(client: &Client) -> Self {
-        Self { client: client.clone(), session: None, capabilities: json!({}), next: AtomicU64::new(1) }
+        Self {
+            client: client.clone(),
+            session: None,
+            capabilities: json!({}),
+            path: "/mcp".to_owned(),
+            next: AtomicU64::new(1),
+        }
+    }
+
+    /// The same at another address.
+    #[must_use]
+    pub fn at(self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
+    /// The same with other abilities.
+    #[must_use]
+    pub fn able(self, capabilities: Value) -> Self {
+        Self { capabilities, ..self }
     }
 
     /// A client without sessions that knows tasks.
@@ -57,7 +77,8 @@ impl Mcp {
     #[must_use]
     pub fn send(&self, method: &str, mut params: Value) -> Answer {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = params["name"].as_str().or(params["taskId"].as_str()).map(str::to_owned);
+        let named = ["name", "taskId", "uri"].into_iter().find_map(|name| params[name].as_str());
+        let name = named.map(str::to_owned);
         let mut headers = Vec::new();
         if self.session.is_none() {
             params["_meta"] = json!({
@@ -83,6 +104,18 @@ impl Mcp {
         let reply = reply(&answer);
         assert!(reply.get("result").is_some(), "{reply}");
         reply["result"].clone()
+    }
+
+    /// The error of the protocol with which a request is answered.
+    ///
+    /// # Panics
+    ///
+    /// When it is answered with a result.
+    #[must_use]
+    pub fn refused(&self, method: &str, params: Value) -> Value {
+        let reply = reply(&self.send(method, params));
+        assert!(reply.get("error").is_some(), "{reply}");
+        reply["error"].clone()
     }
 
     /// Call a tool.
@@ -120,7 +153,7 @@ impl Mcp {
         ];
         headers.extend(self.session.as_deref().map(|session| ("mcp-session-id", session)));
         headers.extend(extra);
-        self.client.send("POST", "/mcp", &headers, message.to_string().as_bytes())
+        self.client.send("POST", &self.path, &headers, message.to_string().as_bytes())
     }
 }
 

@@ -44,11 +44,12 @@ fn a_second_server_on_one_data_directory_is_refused_and_the_first_goes_on() {
 fn a_damaged_database_is_refused_with_the_ways_out_and_can_be_salvaged() {
     let Some(setup) = setup() else { return };
     let server = setup.start();
-    let jobs: Vec<String> = (0..50)
+    let jobs: Vec<String> = (0..150)
         .map(|_| server.admin().post("/api/v1/jobs", &add()).json()["id"].as_str().unwrap().to_owned())
         .collect();
     eventually("all have ended", || {
-        server.admin().get("/api/v1/jobs?state=completed&limit=500").expect(200)["jobs"].as_array().unwrap().len() == 50
+        server.admin().get("/api/v1/jobs?state=completed&limit=500").expect(200)["jobs"].as_array().unwrap().len()
+            == 150
     });
     // What a backup makes is one file with everything in it: nothing is left in a log that would heal it.
     let place = tempfile::tempdir().unwrap();

@@ -22,6 +22,7 @@ mod mcp;
 mod mcp_transport;
 mod permissions;
 mod prebuilt;
+mod rich;
 mod sandbox;
 mod schedules;
 mod secrets;

@@ -90,8 +90,9 @@ fn add(client: &Client, path: &str, session: Option<&str>) -> (u16, Option<i64>)
     let answer = post(client, path, session, &call(LEGACY, "add__add", &json!({ "a": 2, "b": 40 })));
     let text = answer.text();
     let data = text.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
-    let sums = data.filter_map(|line| line.parse::<Value>().ok()?["result"]["structuredContent"]["result"].as_i64());
-    (answer.status, sums.last())
+    let mut sums =
+        data.filter_map(|line| line.parse::<Value>().ok()?["result"]["structuredContent"]["result"].as_i64());
+    (answer.status, sums.next_back())
 }
 
 /// A client with another key that may do as much.
@@ -212,7 +213,10 @@ fn a_session_that_came_back_hears_of_changes() {
 
 #[test]
 fn a_session_is_not_there_for_another_key_nor_at_another_address() {
-    let server = Server::setup().api("add", wat("add")).start();
+    let setup = Server::setup().api("add", wat("add"));
+    let file = setup.data().with_file_name("profiles.toml");
+    std::fs::write(&file, "[mcp.profiles.small]\ntools = [\"add.*\"]\n[mcp.profiles.large]\n").unwrap();
+    let server = setup.argument("--config").argument(file.to_str().unwrap()).start();
     let other = another(&server);
     let sessions = [("/mcp", open(server.admin(), "/mcp")), ("/mcp/small", open(server.admin(), "/mcp/small"))];
     let check = |server: &Server, other: &Client| {

@@ -1,6 +1,10 @@
 //! Components that describe their own prompts and resources, and what they ask of whoever calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use fumehood_model::{Outcome, Principal, Timestamp};
 use fumehood_registry::{
@@ -15,7 +19,33 @@ use crate::{Answer, DispatchError, Dispatcher, Terms};
 /// How long whoever is asked may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
+/// What modules offer beside tools: numbers that change when that does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offers {
+    /// Of all prompts.
+    pub prompts: u64,
+    /// Of all resources and templates.
+    pub resources: u64,
+}
+
 impl Dispatcher {
+    /// What is offered beside tools at this moment.
+    #[must_use]
+    pub fn offers(&self) -> Offers {
+        let (mut prompts, mut resources) = (DefaultHasher::new(), DefaultHasher::new());
+        for module in self.inner.registry.current().modules() {
+            // What a module offers comes from its component alone.
+            let offered = (&module.name, module.digest);
+            if !module.prompts.is_empty() {
+                offered.hash(&mut prompts);
+            }
+            if !module.resources.is_empty() || !module.templates.is_empty() {
+                offered.hash(&mut resources);
+            }
+        }
+        Offers { prompts: prompts.finish(), resources: resources.finish() }
+    }
+
     /// The messages of the prompt `name` of `module`: the object of a result of `prompts/get`.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ pub use fumehood_store::{
 };
 pub use fumehood_value::Arguments;
 pub use history::{HistoryConfig, MAX_CALLS, Via};
+pub use input::Offers;
 pub use install::{Installed, Overwrite, Upload};
 pub use jobs::{Called, Follow, Imported, JobsConfig, MAX_PAGE, Order, Ticket, Update};
 pub use keys::KeyRequest;

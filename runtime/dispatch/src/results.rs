@@ -35,6 +35,12 @@ impl Dispatcher {
         Ok(KeptResult { id, size_bytes, expires_at })
     }
 
+    /// Whether results can be kept here at all.
+    #[must_use]
+    pub fn can_keep_results(&self) -> bool {
+        self.inner.config.results.is_some()
+    }
+
     /// The result called `id`, which only the key that made the call may have.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ use crate::offers;
 /// The key under which results carry what a call used.
 const USAGE: &str = "dev.fumehood/usage";
 
+/// The key under which a tool tells the hash of its definition.
+const DEFINITION: &str = "dev.fumehood/definition";
+
 /// The key under which failed results carry their stable code.
 const ERROR: &str = "dev.fumehood/error";
 
@@ -24,11 +27,19 @@ const ERROR: &str = "dev.fumehood/error";
 pub(crate) fn tool(name: &str, tool: &Tool) -> model::Tool {
     let name = Cow::Owned(name.to_owned());
     let mut listed = model::Tool::new(name, tool.description.clone(), Arc::clone(&tool.input_schema));
-    let Some(rich) = &tool.rich else { return listed.with_raw_output_schema(Arc::clone(&tool.output_schema)) };
+    let mut meta = MetaObject::new();
+    meta.insert(DEFINITION.to_owned(), tool.definition.as_str().into());
+    let Some(rich) = &tool.rich else {
+        return listed.with_meta(meta).with_raw_output_schema(Arc::clone(&tool.output_schema));
+    };
     listed.output_schema = rich.output.as_ref().map(|output| Arc::clone(output.document()));
     listed.title.clone_from(&rich.title);
     listed.icons = offers::icons(&rich.icons);
-    listed.meta = rich.meta.clone().map(MetaObject);
+    for (key, value) in rich.meta.iter().flatten() {
+        // What is ours, no author says.
+        meta.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    listed.meta = Some(meta);
     let hints = rich.hints;
     if hints != Hints::default() {
         let mut annotations = ToolAnnotations::new();

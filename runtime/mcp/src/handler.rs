@@ -4,19 +4,19 @@ use std::{
 };
 
 use fumehood_dispatch::{
-    Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Order, Terms,
-    Tool as OurTool, Update, Via, rich::Tasks,
+    Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Offers, Order, Terms, Tool as OurTool,
+    Update, Via, rich::Tasks,
 };
 use fumehood_model::{Job, Principal};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ClientCapabilities, CompleteRequestParams,
-        CompleteResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
-        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        LoggingLevel, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-        ServerConfig, SetLevelRequestMethod, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams, UpdateTaskParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, ClientCapabilities,
+        CompleteRequestParams, CompleteResult, DiscoverResult, GetPromptRequestParams, GetPromptResponse,
+        GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, LoggingLevel, PaginatedRequestParams, ReadResourceRequestParams,
+        ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestMethod, SetLevelRequestParams,
+        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -25,10 +25,11 @@ use serde_json::Value;
 use crate::{
     convert,
     input::{self, Given, Step, rounds},
+    listing::Turned,
     offers,
     page::{self, PAGE},
     reports::{Reports, Wanted},
-    tasks,
+    shaped, tasks,
     transport::ProfileName,
     view::{Profile, Profiles},
 };
@@ -116,7 +117,9 @@ impl Handler {
                 match called {
                     Ok(Ended::Answered(Answer { aside: Some(aside), .. })) => Ok(Err(aside)),
                     Ok(Ended::Answered(answer)) => Ok(Ok(convert::answered(&answer, tool).into())),
-                    Ok(Ended::Deferred(ticket)) => tasks::created(door, principal, ticket).await.map(Into::into).map(Ok),
+                    Ok(Ended::Deferred(ticket)) => {
+                        tasks::created(door, principal, ticket).await.map(Into::into).map(Ok)
+                    }
                     Err(error) => convert::refused(&error).map(Into::into).map(Ok),
                 }
             }
@@ -265,9 +268,21 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let catalogue = self.catalogue(&principal)?;
-        let named = profile.tools_after(&catalogue, &page::start(request)?);
-        let more = named.len() > PAGE;
-        let tools: Vec<_> = named.into_iter().take(PAGE).map(|(name, tool)| convert::tool(name, tool)).collect();
+        let start = page::start(request)?;
+        let (mut tools, more) = if let Some(few) = profile.list.tools(profile, &catalogue) {
+            (few.into_iter().filter(|tool| *tool.name > *start).collect(), false)
+        } else {
+            let named = profile.tools_after(&catalogue, &start);
+            let more = named.len() > PAGE;
+            let listed = |(name, tool): (&str, &Arc<OurTool>)| {
+                let listed = convert::tool(name, tool);
+                if profile.shaped { shaped::listed(listed) } else { listed }
+            };
+            (named.into_iter().take(PAGE).map(listed).collect::<Vec<_>>(), more)
+        };
+        if profile.shaped && !more {
+            tools.push(shaped::search_tool());
+        }
         let mut result = ListToolsResult::with_all_items(tools);
         result.next_cursor = result.tools.last().filter(|_| more).map(|tool| page::after(&tool.name));
         result.ttl_ms = Some(millis(LIST_TTL));
@@ -283,11 +298,26 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let catalogue = self.catalogue(&principal)?;
-        let tool = profile.tool(&catalogue, &request.name).cloned();
-        let Some(tool) = tool else {
+        let mut arguments = request.arguments.unwrap_or_default();
+        if profile.shaped && request.name == fumehood_shape::SEARCH {
+            return Ok(shaped::search(&self.dispatcher, &principal, arguments).await.into());
+        }
+        let tool = match profile.list.turn(profile, &catalogue, &request.name, &arguments)? {
+            Some(Turned::Answer(answer)) => return Ok(answer.into()),
+            Some(Turned::Call(tool, inner)) => {
+                arguments = inner;
+                Some(tool)
+            }
+            None => profile.tool(&catalogue, &request.name),
+        };
+        let Some(tool) = tool.cloned() else {
             return convert::refused(&self.dispatcher.no_tool(&request.name)).map(Into::into);
         };
-        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let wanted = match profile.shaped.then(|| shaped::take(&tool, &mut arguments)).transpose() {
+            Ok(wanted) => wanted,
+            Err(mistaken) => return Ok((*mistaken).into()),
+        };
+        let arguments = Value::Object(arguments);
         let given = Given { responses: request.input_responses, state: request.request_state };
         let call = tool.rich.as_ref().map(|_| format!("tools/call {} {arguments}", tool.name));
         let called = Called { arguments, given, call };
@@ -307,11 +337,15 @@ impl ServerHandler for Handler {
             },
         };
         // On the heap: rmcp moves the future of a request about, and these are large.
-        match way {
+        let response = match way {
             Way::Wait(patience) => Box::pin(self.waited(&principal, &tool, called, patience, &context)).await,
-            Way::Queue => {
-                Box::pin(self.queued(&principal, &tool, Arguments::Parsed(called.arguments), &context)).await
+            Way::Queue => Box::pin(self.queued(&principal, &tool, Arguments::Parsed(called.arguments), &context)).await,
+        };
+        match (response?, wanted) {
+            (CallToolResponse::Complete(result), Some(wanted)) => {
+                Ok(Box::pin(shaped::shape(&self.dispatcher, &principal, result, wanted)).await.into())
             }
+            (response, _) => Ok(response),
         }
     }
 
@@ -464,14 +498,20 @@ impl ServerHandler for Handler {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let mut changes = self.dispatcher.changes();
+        let mut before = self.dispatcher.offers();
         loop {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),
                 changed = changes.changed() => {
-                    let sink = context.sink();
+                    let (sink, offers) = (context.sink(), self.dispatcher.offers());
                     // What is not in the filter of this client is not sent.
-                    let _ = sink.notify_prompt_list_changed().await;
-                    let _ = sink.notify_resource_list_changed().await;
+                    if offers.prompts != before.prompts {
+                        let _ = sink.notify_prompt_list_changed().await;
+                    }
+                    if offers.resources != before.resources {
+                        let _ = sink.notify_resource_list_changed().await;
+                    }
+                    before = offers;
                     if changed.is_err() || sink.notify_tool_list_changed().await.is_err() {
                         return Ok(());
                     }
@@ -482,25 +522,36 @@ impl ServerHandler for Handler {
 
     /// The older eras push changes without being asked, for as long as the session lives.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let mut changes = self.dispatcher.changes();
-        let peer = context.peer;
+        let (door, mut changes) = (self.dispatcher.clone(), self.dispatcher.changes());
+        let (peer, mut before) = (context.peer, door.offers());
         tokio::spawn(async move {
             while !peer.is_transport_closed() {
                 match tokio::time::timeout(LIVENESS, changes.changed()).await {
-                    Ok(Ok(())) if tell_all(&peer).await.is_err() => return,
+                    Ok(Ok(())) => {
+                        let offers = door.offers();
+                        if tell(&peer, before, offers).await.is_err() {
+                            return;
+                        }
+                        before = offers;
+                    }
                     Ok(Err(_)) => return,
-                    Ok(Ok(())) | Err(_) => {}
+                    Err(_) => {}
                 }
             }
         });
     }
 }
 
-/// Tell a client of the older eras that everything may have changed.
-async fn tell_all(peer: &rmcp::Peer<RoleServer>) -> Result<(), rmcp::ServiceError> {
+/// Tell a client of the older eras what has changed.
+async fn tell(peer: &rmcp::Peer<RoleServer>, before: Offers, now: Offers) -> Result<(), rmcp::ServiceError> {
     peer.notify_tool_list_changed().await?;
-    peer.notify_prompt_list_changed().await?;
-    peer.notify_resource_list_changed().await
+    if before.prompts != now.prompts {
+        peer.notify_prompt_list_changed().await?;
+    }
+    if before.resources != now.resources {
+        peer.notify_resource_list_changed().await?;
+    }
+    Ok(())
 }
 
 fn millis(duration: Duration) -> u64 {

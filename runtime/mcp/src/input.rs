@@ -67,7 +67,8 @@ where
             return Err(lacking(&request.question));
         }
         if is_modern(context) {
-            let sealed = asks.state.as_deref().map(|state| door.seal(principal, call.unwrap_or_default(), state)).transpose();
+            let sealed =
+                asks.state.as_deref().map(|state| door.seal(principal, call.unwrap_or_default(), state)).transpose();
             let sealed = sealed.map_err(|_| ErrorData::internal_error("the server failed", None))?;
             let requests = asks.requests.iter().map(|request| Ok((request.key.clone(), asked(&request.question)?)));
             let requests = requests.collect::<Result<InputRequests, ErrorData>>()?;

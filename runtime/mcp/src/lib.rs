@@ -13,15 +13,18 @@ mod commit;
 mod convert;
 mod handler;
 mod input;
+mod listing;
 mod offers;
 mod page;
 mod reports;
 mod sessions;
+mod shaped;
 mod tasks;
 mod transport;
 mod view;
 
 pub use card::card_router;
+pub use listing::List;
 pub use sessions::Config;
 pub use transport::{State, router, stdio};
 pub use view::Profile;

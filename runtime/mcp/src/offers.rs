@@ -11,7 +11,8 @@ use rmcp::{
     ErrorData, RoleServer,
     model::{
         self, Annotations, CompleteRequestParams, CompletionInfo, GetPromptRequestParams, GetPromptResponse,
-        GetPromptResult, Icon, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResultType,
+        GetPromptResult, Icon, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+        ResultType,
     },
     service::RequestContext,
 };
@@ -85,7 +86,8 @@ impl Handler {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let catalogue = self.catalogue(&principal)?;
         let (module, prompt) = find_prompt(&catalogue, profile, &request.name)?;
-        let arguments = arguments(&prompt, request.arguments.unwrap_or_default())?;
+        let arguments = prompt.filled(request.arguments.unwrap_or_default());
+        let arguments = arguments.map_err(|what| ErrorData::invalid_params(what, None))?;
         let call = format!("prompts/get {} {}", request.name, json!(arguments));
         let given = Given { responses: request.input_responses, state: request.request_state };
         let step = rounds(&self.dispatcher, &principal, Some(&call), given, &context, |told| {
@@ -110,12 +112,8 @@ impl Handler {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let catalogue = self.catalogue(&principal)?;
         let uri = &request.uri;
-        let has = |module: &&Arc<Module>| {
-            module.resources.iter().any(|resource| resource.uri == *uri)
-                || module.templates.iter().any(|template| template.matches(uri))
-        };
         let missing = || ErrorData::resource_not_found("there is no such resource", Some(json!({ "uri": uri })));
-        let module = profile.modules(&catalogue).find(has).ok_or_else(missing)?;
+        let module = profile.modules(&catalogue).find(|module| module.has_resource(uri)).ok_or_else(missing)?;
         let given = Given { responses: request.input_responses, state: request.request_state };
         let call = format!("resources/read {uri}");
         let step = rounds(&self.dispatcher, &principal, Some(&call), given, &context, |told| {
@@ -178,25 +176,6 @@ fn find_prompt(catalogue: &Catalogue, profile: &Profile, name: &str) -> Result<(
     let found = profile.prompts(catalogue).into_iter().find(|(known, ..)| known == name);
     let (_, module, prompt) = found.ok_or_else(|| ErrorData::invalid_params("there is no such prompt", None))?;
     Ok((Arc::clone(module), prompt.clone()))
-}
-
-/// The arguments of a prompt, with every one that it needs and none that it does not know.
-fn arguments(prompt: &Prompt, given: model::JsonObject) -> Result<Vec<(String, String)>, ErrorData> {
-    let wrong = |what: String| ErrorData::invalid_params(what, None);
-    let missing = prompt.arguments.iter().find(|argument| argument.required && !given.contains_key(&argument.name));
-    if let Some(argument) = missing {
-        return Err(wrong(format!("the prompt needs the argument `{}`", argument.name)));
-    }
-    let text = |(name, value): (String, Value)| {
-        if !prompt.arguments.iter().any(|argument| argument.name == name) {
-            return Err(wrong(format!("the prompt has no argument `{}`", name.escape_debug())));
-        }
-        match value {
-            Value::String(text) => Ok((name, text)),
-            _ => Err(wrong(format!("the argument `{name}` must be a text"))),
-        }
-    };
-    given.into_iter().map(text).collect()
 }
 
 /// What a module told, or why it was not asked.

@@ -6,7 +6,10 @@ use fumehood_dispatch::{Body, DispatchError, Dispatcher, Ticket, Tool};
 use fumehood_model::{Asked, Code, Failure, Job, JobOutcome, JobState, Outcome, Principal, Progress};
 use rmcp::{
     ErrorData,
-    model::{CreateTaskResult, DetailedTask, ErrorCode, GetTaskResult, InputResponses, JsonObject, Task, TaskPayload, TaskStatus},
+    model::{
+        CreateTaskResult, DetailedTask, ErrorCode, GetTaskResult, InputResponses, JsonObject, Task, TaskPayload,
+        TaskStatus,
+    },
 };
 use serde_json::Value;
 

@@ -6,6 +6,8 @@ use fumehood_dispatch::{Catalogue, Module, Tool, rich::Prompt};
 use fumehood_model::{ModuleName, ToolName};
 use serde::{Deserialize, Serialize};
 
+use crate::listing::List;
+
 /// A choice of what is served, at an address of its own: `/mcp/{name}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,10 @@ pub struct Profile {
     /// The tools that are shown, each as `module.function` or `module.*`; all of them, if none is named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// What `tools/list` holds.
+    pub list: List,
+    /// Whether callers may filter, project and cut answers.
+    pub shaped: bool,
 }
 
 /// Every profile by its name. Cloning is cheap.
@@ -42,7 +48,8 @@ pub(crate) type Named<'a> = (&'a str, &'a Arc<Tool>);
 
 impl Profile {
     /// What `/mcp` shows.
-    pub(crate) const EVERYTHING: &'static Self = &Self { module: None, tools: Vec::new() };
+    pub(crate) const EVERYTHING: &'static Self =
+        &Self { module: None, tools: Vec::new(), list: List::Full, shaped: false };
 
     /// The tools whose names come after `name`, in the order of their names.
     pub(crate) fn tools_after<'a>(&'a self, catalogue: &'a Catalogue, name: &str) -> Vec<Named<'a>> {

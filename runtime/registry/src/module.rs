@@ -119,6 +119,9 @@ pub struct Tool {
     pub is_idempotent: bool,
     /// What its component says of it, if that describes its tools itself.
     pub rich: Option<Arc<RichTool>>,
+    /// A hash of everything that a model reads of it: its name, its description and its schemas. As long as it stays, whoever
+    /// approved the tool has seen what it says.
+    pub definition: String,
     param_notes: BTreeMap<String, String>,
 }
 
@@ -159,11 +162,11 @@ impl Module {
             if let Some(notes) = manifest.functions.get(&function.name) {
                 tool.annotate(notes);
             }
-            tools.push(Arc::new(tool));
+            tools.push(Arc::new(tool.pinned()));
         }
         let Described { tools: rich, prompts, resources, templates } = described;
         if let Some(call_tool) = interface.self_description("tools", "call-tool") {
-            tools.extend(rich.into_iter().map(|rich| Arc::new(made(call_tool).described(&name, rich))));
+            tools.extend(rich.into_iter().map(|rich| Arc::new(made(call_tool).described(&name, rich).pinned())));
         }
         if tools.iter().map(|tool| tool.schema_bytes()).sum::<usize>() > MAX_SCHEMA_BYTES {
             return Err(AdmitError::SchemasTooLarge { module: name, most: MAX_SCHEMA_BYTES });
@@ -211,6 +214,13 @@ impl Module {
         self.by_function.get(function).map(|position| &self.tools[*position])
     }
 
+    /// Whether it has the resource `uri`, by its name or by a template.
+    #[must_use]
+    pub fn has_resource(&self, uri: &str) -> bool {
+        self.resources.iter().any(|resource| resource.uri == uri)
+            || self.templates.iter().any(|template| template.matches(uri))
+    }
+
     /// What somebody has seen who has reviewed it: the component, and what is asked for it.
     #[must_use]
     pub fn revision(&self) -> Digest {
@@ -252,6 +262,7 @@ impl Tool {
             mode: Mode::default(),
             is_idempotent: false,
             rich: None,
+            definition: String::new(),
             param_notes: BTreeMap::new(),
             plan,
         }
@@ -280,6 +291,24 @@ impl Tool {
             rich: Some(Arc::new(rich)),
             ..self
         }
+    }
+
+    /// The same with the hash of its definition.
+    fn pinned(self) -> Self {
+        let schema = |schema: &Object| serde_json::to_string(schema).unwrap_or_default();
+        let title = self.rich.as_ref().and_then(|rich| rich.title.as_deref()).unwrap_or_default();
+        let hints = self.rich.as_ref().map(|rich| format!("{:?}", rich.hints)).unwrap_or_default();
+        let parts = [
+            self.name.as_str(),
+            title,
+            &self.description,
+            &schema(&self.input_schema),
+            &schema(&self.output_schema),
+            &hints,
+        ];
+        // Each with its length, so that no two definitions are the same text.
+        let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+        Self { definition: Digest::of(text.as_bytes()).to_string(), ..self }
     }
 
     /// Say of it what the manifest says.

@@ -15,6 +15,7 @@ mod jobs;
 mod keys;
 mod may;
 mod modules;
+mod offers;
 mod openapi;
 mod permissions;
 mod results;

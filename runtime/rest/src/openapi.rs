@@ -80,6 +80,9 @@ impl Fixed {
                     add_problems(operation, &OF_CALLS);
                 }
                 let tags = operation["tags"].as_array().cloned().unwrap_or_default();
+                if tags.iter().any(|tag| tag == "prompts" || tag == "resources") {
+                    add_problems(operation, &OF_CALLS);
+                }
                 if tags.iter().any(|tag| tag == "jobs" || tag == "schedules") {
                     add_problems(operation, OF_CALLS.iter().chain(&OF_JOBS));
                 }

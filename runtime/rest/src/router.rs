@@ -6,7 +6,7 @@ use http::{Method, Uri};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    calls, docs, health, history, jobs, keys, modules, openapi, permissions, results, schedules, secrets, tools,
+    calls, docs, health, history, jobs, keys, modules, offers, openapi, permissions, results, schedules, secrets, tools,
 };
 
 /// What handlers work with. Cloning is cheap.
@@ -53,6 +53,10 @@ pub fn router(state: State) -> Router {
         .routes(routes!(tools::search))
         .routes(routes!(tools::show))
         .routes(routes!(tools::execute))
+        .routes(routes!(offers::prompts))
+        .routes(routes!(offers::messages))
+        .routes(routes!(offers::resources))
+        .routes(routes!(offers::read))
         .routes(routes!(results::fetch, results::forget))
         .routes(routes!(jobs::list, jobs::submit))
         .routes(routes!(jobs::prune))
@@ -125,6 +129,8 @@ fn is_known(path: &str) -> bool {
                 | "secrets"
                 | "health"
                 | "results"
+                | "prompts"
+                | "resources"
         )
     )
 }

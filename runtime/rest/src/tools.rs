@@ -44,6 +44,8 @@ pub(crate) struct ToolEntry {
     mode: &'static str,
     /// Whether running it twice does no more than running it once.
     idempotent: bool,
+    /// A hash of its name, its description and its schemas: it changes when what a model reads of the tool changes.
+    definition: String,
     #[serde(flatten)]
     #[schema(inline)]
     schemas: Schemas,
@@ -254,6 +256,7 @@ fn entry(tool: &Tool) -> ToolEntry {
             Mode::Auto => "auto",
         },
         idempotent: tool.is_idempotent,
+        definition: tool.definition.clone(),
         schemas: Schemas::of(tool),
     }
 }

@@ -234,9 +234,10 @@ fn bound(count: usize, most: usize, what: &'static str) -> Result<(), DescribeEr
 fn holds_only_types(types: &Types, import: &str) -> bool {
     let Some(item) = types.component_item_for_import(import) else { return false };
     let ComponentEntityType::Instance(instance) = item.ty else { return false };
-    types[instance].exports.values().all(|item| {
-        matches!(item.ty, ComponentEntityType::Type { created: ComponentAnyTypeId::Defined(_), .. })
-    })
+    types[instance]
+        .exports
+        .values()
+        .all(|item| matches!(item.ty, ComponentEntityType::Type { created: ComponentAnyTypeId::Defined(_), .. }))
 }
 
 /// Why a type cannot cross the boundary.

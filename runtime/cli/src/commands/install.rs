@@ -47,9 +47,9 @@ fn list(session: &Session<'_>, places: &Places) -> anyhow::Result<()> {
     let files: Vec<_> = files
         .filter_map(|(program, scope)| {
             let file = program.file(scope, places)?;
-            let transports: Vec<_> = program.transports().iter().map(|transport| word(*transport)).collect();
+            let transports: Vec<_> = program.transports().iter().map(word).collect();
             Some(json!({
-                "client": program.word(), "title": program.title(), "scope": word(scope),
+                "client": program.word(), "title": program.title(), "scope": word(&scope),
                 "file": file.to_string_lossy(), "exists": file.exists(), "format": program.format().as_str(),
                 "transports": transports, "key_from_env": program.reads_variables(),
                 "write": program.format() != Format::Yaml,
@@ -275,7 +275,7 @@ impl<'a> Plan<'a> {
 
     fn document(&self, made: Option<&str>) -> Value {
         json!({
-            "client": self.program.word(), "name": self.args.name, "transport": word(self.transport),
+            "client": self.program.word(), "name": self.args.name, "transport": word(&self.transport),
             "file": self.file.to_string_lossy(), "format": self.program.format().as_str(), "key_id": made,
             "written": false,
         })
@@ -317,7 +317,7 @@ impl<'a> Plan<'a> {
 }
 
 /// The word on our command line for a value.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

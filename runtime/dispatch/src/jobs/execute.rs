@@ -63,10 +63,11 @@ impl Dispatcher {
         };
         let limits = self.job_limits(&claimed);
         let round = claimed.job.asked.as_ref().map_or(0, |asked| asked.round);
-        let resumption = claimed.job.asked.clone().map(|Asked { responses, state, .. }| Resumption {
-            state,
-            responses: responses.into_iter().collect(),
-        });
+        let resumption = claimed
+            .job
+            .asked
+            .clone()
+            .map(|Asked { responses, state, .. }| Resumption { state, responses: responses.into_iter().collect() });
         let place = telling.place();
         let deadline = arrived + limits.deadline();
         let listener = Arc::new(Watched { telling, attempt: claimed.job.attempt, checkpoint: claimed.checkpoint });

@@ -388,7 +388,7 @@ fn block(value: Value) -> Result<Value, String> {
             set(&mut link, "title", title);
             set(&mut link, "description", description);
             set(&mut link, "mimeType", mime_type);
-            set(&mut link, "size", size.and_then(whole));
+            set(&mut link, "size", size.as_ref().and_then(whole));
             (link, annotations)
         }
         other => return Err(format!("its content is `{}`", other.escape_debug())),
@@ -430,7 +430,7 @@ pub fn renamed(mut annotations: Value) -> Value {
 }
 
 /// A `u64`, which is text from 2^53 on.
-fn whole(value: Value) -> Option<u64> {
+fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 

@@ -210,6 +210,30 @@ impl Described {
     }
 }
 
+impl Prompt {
+    /// The texts that are filled in: every one that it needs, and none that it does not know.
+    ///
+    /// # Errors
+    ///
+    /// With what is missing, unknown or no text, for the caller.
+    pub fn filled(&self, given: Object) -> Result<Vec<(String, String)>, String> {
+        let missing = self.arguments.iter().find(|argument| argument.required && !given.contains_key(&argument.name));
+        if let Some(argument) = missing {
+            return Err(format!("the prompt needs the argument `{}`", argument.name));
+        }
+        let text = |(name, value): (String, Value)| {
+            if !self.arguments.iter().any(|argument| argument.name == name) {
+                return Err(format!("the prompt has no argument `{}`", shown(&name)));
+            }
+            match value {
+                Value::String(text) => Ok((name, text)),
+                _ => Err(format!("the argument `{name}` must be a text")),
+            }
+        };
+        given.into_iter().map(text).collect()
+    }
+}
+
 impl Template {
     /// Whether `uri` looks as this says: each `{variable}` stands for some characters without a slash.
     #[must_use]

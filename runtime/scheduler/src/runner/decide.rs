@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn an_answer_of_the_tool_ends_the_job() {
         let end = |outcome| {
-            let attempted = Attempted { outcome: JobOutcome::Ended(outcome), usage: None, mend: Mend::Never, asks: None };
+            let attempted =
+                Attempted { outcome: JobOutcome::Ended(outcome), usage: None, mend: Mend::Never, asks: None };
             let End::Final { state, .. } = follow(attempted, Facts { is_repeatable: true, attempt: 1 }, NOW, 0) else {
                 panic!("it must be final")
             };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fumehood_model::{Code, JobState, Usage};
+use fumehood_model::{Asked, Code, JobState, Usage};
 
 use super::super::{each, stage::*};
 use crate::{End, Finish, Jobs, MAX_CRASHES, NewJob, Sweep};
@@ -24,6 +24,8 @@ each!(
     what_runs_is_cancelled_when_its_node_hears_of_it,
     a_cancelled_job_does_not_come_back,
     what_has_ended_is_not_cancelled,
+    what_asks_waits_until_all_of_it_is_answered,
+    what_asks_is_cancelled_at_once,
     a_dead_letter_is_tried_again,
     only_dead_letters_are_tried_again,
     a_sweep_is_bounded_and_says_so,
@@ -219,6 +221,50 @@ async fn what_has_ended_is_not_cancelled(store: &impl Jobs) {
     let before = show(store, 1).await;
 
     assert_eq!(done(store.cancel(id(1), after(1)).await), Some(before));
+}
+
+fn asks(keys: &[&str]) -> End {
+    let requests = keys.iter().map(|key| ((*key).to_owned(), serde_json::json!({ "method": "m" }))).collect();
+    End::Asks { asked: Asked { requests, state: Some(vec![1, 2]), round: 1, ..Asked::default() } }
+}
+
+fn answers(keys: &[&str]) -> serde_json::Map<String, serde_json::Value> {
+    keys.iter().map(|key| ((*key).to_owned(), serde_json::json!(format!("of {key}")))).collect()
+}
+
+async fn what_asks_waits_until_all_of_it_is_answered(store: &impl Jobs) {
+    let lease = run(store, job(1)).await;
+    assert_eq!(finish(store, lease, asks(&["a", "b"]), after(1)).await, Some(JobState::InputRequired));
+    assert_eq!(ids(&claim(store, 9, after(2)).await), []);
+    assert_eq!(show(store, 1).await.attempt, 0, "asking is no attempt");
+
+    let partly = done(store.answer(id(1), answers(&["a", "unknown"]), after(3)).await).expect("it is there");
+    let asked = partly.asked.expect("it is there");
+    assert_eq!(partly.state, JobState::InputRequired);
+    assert_eq!(asked.open().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["b"]);
+    let again = done(store.answer(id(1), answers(&["a"]), after(4)).await).expect("it is there");
+    assert_eq!(again.asked.expect("it is there").responses["a"], "of a", "the first answer counts");
+
+    let answered = done(store.answer(id(1), answers(&["b"]), after(5)).await).expect("it is there");
+    assert_eq!(answered.state, JobState::Available);
+    let claimed = claim(store, 9, after(6)).await;
+    let asked = claimed[0].job.asked.clone().expect("it is there");
+    assert_eq!((asked.responses.len(), asked.state, asked.round), (2, Some(vec![1, 2]), 1));
+    assert_eq!(finish(store, claimed[0].lease, completed("1"), after(7)).await, Some(JobState::Completed));
+    let late = done(store.answer(id(1), answers(&["a"]), after(8)).await).expect("it is there");
+    assert_eq!(late.state, JobState::Completed);
+    assert_eq!(done(store.answer(id(9), answers(&["a"]), after(8)).await), None);
+}
+
+async fn what_asks_is_cancelled_at_once(store: &impl Jobs) {
+    let lease = run(store, job(1)).await;
+    finish(store, lease, asks(&["a"]), after(1)).await;
+
+    assert_eq!(done(store.cancel(id(1), after(2)).await).expect("it is there").state, JobState::Cancelled);
+    assert_eq!(
+        done(store.answer(id(1), answers(&["a"]), after(3)).await).expect("it is there").state,
+        JobState::Cancelled
+    );
 }
 
 async fn a_dead_letter_is_tried_again(store: &impl Jobs) {

@@ -1,0 +1,233 @@
+//! Components that describe their tools, prompts and resources themselves.
+//!
+//! What the official suite checks (`tests/clients/conformance`) is not checked again: names beside other modules, REST, other
+//! keys, profiles.
+
+use std::fs;
+
+use fumehood_tests::{Client, Mcp, Server, Shared, eventually, guest, wat};
+use serde_json::{Value, json};
+
+static SERVER: Shared = Shared::new();
+
+const PROFILES: &str = r#"
+[mcp.profiles.bare]
+module = "conformance"
+
+[mcp.profiles.few]
+tools = ["add.*", "conformance.greet"]
+
+[mcp.profiles.search]
+list = "search"
+
+[mcp.profiles.hybrid]
+list = "hybrid"
+
+[mcp.profiles.shaped]
+tools = ["types.*", "add.*"]
+shaped = true
+"#;
+
+fn server() -> Option<std::sync::Arc<Server>> {
+    let (component, types) = (guest("conformance")?, guest("types")?);
+    Some(SERVER.get(|| {
+        let setup = Server::setup().patient().guest("conformance", &component).guest("types", &types);
+        let setup = setup.api("add", wat("add"));
+        let file = setup.data().with_file_name("profiles.toml");
+        fs::write(&file, PROFILES).unwrap();
+        setup.argument("--config").argument(file.to_str().unwrap()).start()
+    }))
+}
+
+fn forms(client: &Client) -> Mcp {
+    Mcp::modern(client).able(json!({ "elicitation": {} }))
+}
+
+fn ask(mcp: &Mcp, tool: &str, arguments: &Value, more: &[(&str, Value)]) -> Value {
+    let mut params = json!({ "name": tool, "arguments": arguments });
+    for (key, value) in more {
+        params[*key] = value.clone();
+    }
+    mcp.request("tools/call", params)
+}
+
+#[test]
+fn tools_prompts_and_resources_stand_beside_those_of_other_modules() {
+    let Some(server) = server() else { return };
+    let mcp = Mcp::modern(server.admin());
+
+    let tools = mcp.tools();
+    let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"add__add") && names.contains(&"conformance__test_simple_text"), "{names:?}");
+    let prompts = mcp.request("prompts/list", json!({}));
+    assert_eq!(prompts["prompts"][1]["name"], "conformance__test_prompt_with_arguments");
+    let arguments =
+        json!({ "name": "conformance__test_prompt_with_arguments", "arguments": { "arg1": "x", "arg2": "y" } });
+    let messages = mcp.request("prompts/get", arguments)["messages"].to_string();
+    assert!(messages.contains('x') && messages.contains('y'), "{messages}");
+    for (arguments, what) in [
+        (json!({ "arg1": "x" }), "needs the argument `arg2`"),
+        (json!({ "arg1": "x", "arg2": "y", "z": "" }), "no argument `z`"),
+        (json!({ "arg1": "x", "arg2": 7 }), "must be a text"),
+    ] {
+        let params = json!({ "name": "conformance__test_prompt_with_arguments", "arguments": arguments });
+        let refused = mcp.refused("prompts/get", params);
+        assert!(refused["message"].as_str().unwrap().contains(what), "{refused}");
+    }
+    let read = mcp.request("resources/read", json!({ "uri": "test://template/42/data" }));
+    assert!(read["contents"][0]["text"].as_str().unwrap().contains("42"), "{read}");
+}
+
+#[test]
+fn arguments_are_checked_against_the_schema_that_the_author_wrote() {
+    let Some(server) = server() else { return };
+
+    let refused = server.admin().call("conformance/test_sampling", &json!({ "prompt": 7 }));
+    assert_eq!(refused.refused(422, "invalid_input").mistakes(), [("/prompt", "7 is not of type \"string\"")]);
+    let over_mcp = Mcp::modern(server.admin()).call("conformance__test_sampling", &json!({}));
+    assert_eq!(over_mcp["isError"], true);
+    assert!(over_mcp.to_string().contains("prompt"), "{over_mcp}");
+    assert_eq!(server.admin().call_text("conformance/test_sampling", "[]").status, 422);
+}
+
+#[test]
+fn over_rest_content_is_shown_and_questions_are_answered_by_the_same_call() {
+    let Some(server) = server() else { return };
+    let admin = server.admin();
+    let call =
+        |client: &Client, body: &Value| client.call("conformance/test_input_required_result_request_state", body);
+
+    let text = admin.call("conformance/test_simple_text", &json!({})).value();
+    assert_eq!(text["content"][0]["type"], "text");
+    let failed = admin.call("conformance/test_error_handling", &json!({})).refused(422, "tool_error");
+    assert_eq!(failed.message, "This tool intentionally returns an error for testing");
+
+    let asked = call(admin, &json!({})).expect(202);
+    assert_eq!(asked["resultType"], "input_required");
+    assert_eq!(asked["inputRequests"]["confirm"]["method"], "elicitation/create");
+    let input = json!({
+        "inputResponses": { "confirm": { "action": "accept", "content": { "ok": true } } },
+        "requestState": asked["requestState"],
+    });
+    let answered = call(admin, &json!({ "_input": input })).value();
+    assert!(answered["content"][0]["text"].as_str().unwrap().starts_with("state-ok"), "{answered}");
+
+    let (_, other) = admin.new_key("other", "call");
+    call(&other, &json!({ "_input": input })).refused(400, "malformed");
+    let mut tampered = input.clone();
+    let state = input["requestState"].as_str().unwrap();
+    tampered["requestState"] = json!(format!("{}A{}", &state[..20], &state[21..]));
+    if tampered != input {
+        call(admin, &json!({ "_input": tampered })).refused(400, "malformed");
+    }
+    let elsewhere = admin.call("conformance/test_input_required_result_multi_round", &json!({ "_input": input }));
+    elsewhere.refused(400, "malformed");
+}
+
+#[test]
+fn over_mcp_a_state_is_for_its_key_its_tool_and_its_arguments() {
+    let Some(server) = server() else { return };
+    let tool = "conformance__test_input_required_result_request_state";
+    let mcp = forms(server.admin());
+
+    let asked = ask(&mcp, tool, &json!({}), &[]);
+    assert_eq!(asked["resultType"], "input_required");
+    let answers = json!({ "confirm": { "action": "accept", "content": { "ok": true } } });
+    let back = [("inputResponses", answers), ("requestState", asked["requestState"].clone())];
+
+    let done = ask(&mcp, tool, &json!({}), &back);
+    assert!(done["content"][0]["text"].as_str().unwrap().starts_with("state-ok"), "{done}");
+    let (_, other) = server.admin().new_key("another", "call");
+    let params =
+        |tool: &str| json!({ "name": tool, "arguments": {}, "inputResponses": back[0].1, "requestState": back[1].1 });
+    let refused = forms(&other).refused("tools/call", params(tool));
+    assert!(refused["message"].as_str().unwrap().contains("request state"), "{refused}");
+    let refused = mcp.refused("tools/call", params("conformance__test_input_required_result_multi_round"));
+    assert!(refused["message"].as_str().unwrap().contains("request state"), "{refused}");
+    let unable = Mcp::modern(server.admin()).refused("tools/call", json!({ "name": tool, "arguments": {} }));
+    assert_eq!(
+        (&unable["code"], &unable["data"]["requiredCapabilities"]["elicitation"]["form"]),
+        (&json!(-32021), &json!({}))
+    );
+}
+
+#[test]
+fn a_job_that_asks_waits_for_its_owner_and_for_nobody_else() {
+    let Some(server) = server() else { return };
+    let (_, owner) = server.admin().new_key("owner", "call");
+    let (_, other) = server.admin().new_key("stranger", "call");
+    let mcp = Mcp::with_tasks(&owner)
+        .able(json!({ "elicitation": {}, "extensions": { "io.modelcontextprotocol/tasks": {} } }));
+
+    let task = ask(&mcp, "conformance__confirm_delete", &json!({ "filename": "a.txt" }), &[]);
+    let id = task["taskId"].as_str().unwrap().to_owned();
+    eventually("the task asks", || mcp.request("tasks/get", json!({ "taskId": id }))["status"] == "input_required");
+    let shown = mcp.request("tasks/get", json!({ "taskId": id }));
+    let (key, _) = shown["inputRequests"].as_object().unwrap().iter().next().unwrap();
+    let answer =
+        json!({ "taskId": id, "inputResponses": { key: { "action": "accept", "content": { "confirm": true } } } });
+
+    let foreign = Mcp::with_tasks(&other).refused("tasks/update", answer.clone());
+    assert_eq!(foreign["code"], -32602);
+    assert_eq!(owner.get(&format!("/api/v1/jobs/{id}")).value()["state"], "input_required");
+    let _ = mcp.request("tasks/update", answer);
+
+    eventually("the task ends", || mcp.request("tasks/get", json!({ "taskId": id }))["status"] == "completed");
+}
+
+#[test]
+fn a_profile_shows_what_it_chooses_under_the_names_that_it_chooses() {
+    let Some(server) = server() else { return };
+    let names = |profile: &str| {
+        let tools = Mcp::modern(server.admin()).at(&format!("/mcp/{profile}")).tools();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+
+    assert_eq!(names("few"), ["add__add", "conformance__greet"]);
+    assert!(names("bare").contains(&"test_simple_text".to_owned()));
+    assert_eq!(names("search"), ["search_tools", "describe_tool", "call_tool"]);
+    let few = Mcp::modern(server.admin()).at("/mcp/few");
+    let hidden = few.refused("tools/call", json!({ "name": "conformance__test_simple_text", "arguments": {} }));
+    assert!(hidden["message"].as_str().unwrap().contains("there is no tool"), "{hidden}");
+    let missing = Mcp::modern(server.admin()).at("/mcp/nothing").refused("tools/list", json!({}));
+    assert!(missing["message"].as_str().unwrap().contains("no such profile"), "{missing}");
+}
+
+#[test]
+fn few_tools_find_describe_and_call_all_others() {
+    let Some(server) = server() else { return };
+    let mcp = Mcp::modern(server.admin()).at("/mcp/search");
+
+    let found = mcp.call("search_tools", &json!({ "query": "simple text" }));
+    assert_eq!(found["structuredContent"]["tools"][0]["name"], "conformance__test_simple_text");
+    let described = mcp.call("describe_tool", &json!({ "name": "add__add" }));
+    assert_eq!(described["structuredContent"]["inputSchema"]["required"], json!(["a", "b"]));
+    let called = mcp.call("call_tool", &json!({ "name": "add__add", "arguments": { "a": 2, "b": 40 } }));
+    assert_eq!(called["structuredContent"], json!({ "result": 42 }));
+    let unknown = mcp.call("call_tool", &json!({ "name": "add__ad" }));
+    assert_eq!(unknown["content"][0]["text"], "Unknown tool: add__ad; did you mean `add__add`?");
+
+    let hybrid = Mcp::modern(server.admin()).at("/mcp/hybrid");
+    assert!(hybrid.tools().len() <= 13);
+    let called = hybrid.call("manage_add", &json!({ "action": "add", "action_args": { "a": 1, "b": 2 } }));
+    assert_eq!(called["structuredContent"], json!({ "result": 3 }));
+    let missing = hybrid.call("manage_add", &json!({ "action": "delete" }));
+    assert_eq!(missing["content"][0]["text"], "`add` has no action `delete`; it has add");
+}
+
+#[test]
+fn an_answer_is_cut_as_its_caller_wants_and_the_whole_can_be_asked_about() {
+    let Some(server) = server() else { return };
+    let mcp = Mcp::modern(server.admin()).at("/mcp/shaped");
+    let tools = mcp.tools();
+    let tool = tools.iter().find(|tool| tool["name"] == "add__add").unwrap();
+    assert!(tool["inputSchema"]["properties"]["fields"].is_object(), "{tool}");
+    assert!(tools.iter().any(|tool| tool["name"] == "search_last_result"));
+
+    let plain = mcp.call("add__add", &json!({ "a": 2, "b": 40, "fields": ["result"] }));
+    assert_eq!(plain["structuredContent"]["result"], 42, "{plain}");
+    let wrong = mcp.call("add__add", &json!({ "a": 2, "b": 40, "limit": "many" }));
+    assert_eq!((&wrong["isError"], wrong.to_string().contains("/limit")), (&json!(true), true), "{wrong}");
+    let unknown = mcp.call("search_last_result", &json!({ "response_id": "00000000" }));
+    assert_eq!(unknown["isError"], true);
+}
