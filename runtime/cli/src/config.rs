@@ -327,6 +327,17 @@ impl Loaded {
                 self.origin("server.listen"),
             ));
         }
+        let fits = |name: &str| {
+            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            (1..=64).contains(&name.len()) && name.bytes().all(allowed) && name != "server-card"
+        };
+        if let Some(name) = mcp.profiles.keys().find(|name| !fits(name)) {
+            mistakes.push(format!(
+                "{}: mcp.profiles.{}: a profile is called by 1 to 64 of a-z, 0-9 and `-`, and not server-card",
+                self.origin("mcp.profiles"),
+                name.escape_debug()
+            ));
+        }
         mistakes
     }
 }

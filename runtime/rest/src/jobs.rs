@@ -14,12 +14,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fumehood_dispatch::{Arguments, Body, Dispatcher, Filter, Order, Prune};
-use fumehood_http::{Body as SentBody, Caller, Path, Problem, Query};
+use fumehood_http::{Body as SentBody, Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, JobId, JobState, KeyId, Lowered, Priority, Timestamp};
 use fumehood_value::Object;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -329,6 +329,29 @@ pub(crate) async fn cancel(
     let job = door.cancel_job(&principal, &id).await?;
     let status = if job.state.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(JobEntry::of(job))).into_response())
+}
+
+/// What a job is answered.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Answers {
+    /// By the keys of what it asks; others are passed over.
+    #[schema(value_type = Object)]
+    input_responses: Map<String, Value>,
+}
+
+/// Answer what a job asks; with the last answer it goes on.
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/answers", tag = "jobs", operation_id = "answerJob",
+    params(("id" = String, Path, description = "Id of the job")), request_body = Answers,
+    responses((status = 202, description = "As it then stands", body = JobEntry)))]
+pub(crate) async fn answer_asked(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+    Sent(answers): Sent<Answers>,
+) -> Result<Response, Problem> {
+    let job = door.answer_job(&principal, &id, answers.input_responses).await?;
+    Ok((StatusCode::ACCEPTED, Json(JobEntry::of(job))).into_response())
 }
 
 /// Try a job again that failed, was interrupted or discarded.

@@ -65,6 +65,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(jobs::result))
         .routes(routes!(jobs::input))
         .routes(routes!(jobs::stream::events))
+        .routes(routes!(jobs::answer_asked))
         .routes(routes!(jobs::retry))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::show, schedules::put, schedules::remove))

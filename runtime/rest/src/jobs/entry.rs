@@ -2,10 +2,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fumehood_dispatch::{Body, Dispatcher};
 use fumehood_http::Problem;
-use fumehood_model::{Code, Digest, Job, JobId, JobOutcome, JobState, Outcome, Principal, Priority, Timestamp};
+use fumehood_model::{Asked, Code, Digest, Job, JobId, JobOutcome, JobState, Outcome, Principal, Priority, Timestamp};
 use http::{HeaderValue, header};
 use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 use utoipa::ToSchema;
 
 use crate::{
@@ -75,6 +75,10 @@ pub(crate) struct JobEntry {
     error: Option<ErrorEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageEntry>,
+    /// What it asks in the state `input_required`, by keys, each with a `method` and `params` as in MCP.
+    #[serde(rename = "inputRequests", skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Option<Object>)]
+    input_requests: Map<String, Value>,
 }
 
 /// How far a job is.
@@ -109,6 +113,9 @@ impl JobEntry {
             details: problem.details().cloned(),
         });
         let (state, usage) = (job.state, job.usage);
+        let asked = job.asked.as_ref().filter(|_| state == JobState::InputRequired);
+        let open = asked.into_iter().flat_map(Asked::open);
+        let input_requests = open.map(|(key, request)| (key.clone(), request.clone())).collect();
         let result = match job.outcome {
             // A large one stands apart, and is empty here.
             Some(JobOutcome::Ended(Outcome::Value(json))) if !json.is_empty() => RawValue::from_string(json).ok(),
@@ -140,6 +147,7 @@ impl JobEntry {
             result_bytes: job.result_bytes,
             error,
             usage: usage.map(UsageEntry::from),
+            input_requests,
         }
     }
 }
@@ -156,7 +164,10 @@ fn failure(job: &Job) -> Option<Problem> {
     match &job.outcome {
         Some(JobOutcome::Ended(Outcome::Value(_))) => None,
         Some(JobOutcome::Ended(Outcome::ToolError(json))) => {
-            Some(Problem::tool_error(&parsed(&Bytes::copy_from_slice(json.as_bytes())), &[]))
+            let error = parsed(&Bytes::copy_from_slice(json.as_bytes()));
+            // A tool that its component describes itself answers with content blocks.
+            let text = error["content"][0]["text"].as_str().filter(|_| error["isError"] == true);
+            Some(Problem::tool_error(&text.map_or_else(|| error.clone(), Value::from), &[]))
         }
         Some(JobOutcome::Ended(Outcome::Stopped(stopped))) => {
             Some(Problem::stopped(&stopped.reason, &job.usage.unwrap_or_default(), &[]))
