@@ -166,6 +166,12 @@ impl Dispatcher {
         Ok(self.inner.registry.snapshot())
     }
 
+    /// Everything that is served, for what is decided for nobody in particular.
+    #[must_use]
+    pub fn everything(&self) -> Arc<Catalogue> {
+        self.inner.registry.snapshot()
+    }
+
     /// The module called `name`.
     ///
     /// # Errors

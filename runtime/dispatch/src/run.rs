@@ -21,6 +21,9 @@ use crate::{DispatchError, Dispatcher, dispatcher::blocking, invoke::Onward, sai
 /// Largest error that a tool may answer with, as JSON: it becomes part of a document of ours.
 const MAX_TOOL_ERROR: ByteSize = ByteSize::kib(64);
 
+/// Largest arguments that are checked against an author's schema where others wait.
+const QUICK: usize = 64 << 10;
+
 /// A call that may take place.
 pub(crate) struct Run<'a> {
     pub(crate) principal: &'a Principal,
@@ -52,7 +55,13 @@ impl Dispatcher {
     /// Run a call to its end, and drop `place` when nothing is left of it.
     pub(crate) async fn run(&self, run: Run<'_>, place: impl Send + 'static) -> Result<Ran, DispatchError> {
         let Run { principal, tool, arguments, limits, deadline, depth, together, listener, context } = run;
-        let arguments = tool.for_guest(arguments, &context)?;
+        let arguments = match arguments {
+            // Checking much against a schema takes a while.
+            Arguments::Text(text) if tool.rich.is_some() && text.len() > QUICK => {
+                tokio::task::block_in_place(|| tool.for_guest(Arguments::Text(text), &context))?
+            }
+            arguments => tool.for_guest(arguments, &context)?,
+        };
         let grants = self.grants_of(tool);
         let scratch = self.scratch(tool, &grants).await?;
         let granted = Granted::of(&grants, scratch.as_ref().map(ScratchFolder::path));
@@ -98,14 +107,14 @@ impl Dispatcher {
             // Most tools crash when they are refused what they cannot do without.
             finished.outcome = Outcome::Stopped(Stopped { reason: StopReason::Denied { what: what.to_owned() } });
         }
+        let Told { outcome, aside, fault } = tool.from_guest(finished.outcome);
+        finished.outcome = outcome;
         if let Outcome::ToolError(error) = &finished.outcome
             && error.len() > MAX_TOOL_ERROR.as_usize()
         {
             let reason = StopReason::ResultTooLarge { allowed: MAX_TOOL_ERROR };
             finished.outcome = Outcome::Stopped(Stopped { reason });
         }
-        let Told { outcome, aside, fault } = tool.from_guest(finished.outcome);
-        finished.outcome = outcome;
         finished.said.faults.extend(fault);
         said::log(tool, &finished, &visit.secrets());
         Ok(Ran { finished, aside, denied })

@@ -32,7 +32,8 @@ pub(crate) fn log(tool: &Tool, finished: &Finished, secrets: &[String]) {
         tracing::info!(tool.name = %tool.name, "{} logged more than is kept", tool.name);
     }
     for fault in &said.faults {
-        let (name, fault) = (&tool.name, one_line(fault));
+        let fault = strike(fault.as_bytes(), false, secrets);
+        let (name, fault) = (&tool.name, one_line(&String::from_utf8_lossy(&fault)));
         tracing::warn!(tool.name = %name, component.digest = %tool.digest, blame = "host", "{name}: {fault}");
     }
     if let (Outcome::Stopped(stopped), Some(trace)) = (&finished.outcome, &said.trace) {

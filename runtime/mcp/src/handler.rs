@@ -1,5 +1,8 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -7,7 +10,7 @@ use fumehood_dispatch::{
     Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Offers, Order, Terms, Tool as OurTool,
     Update, Via, rich::Tasks,
 };
-use fumehood_model::{Job, Principal};
+use fumehood_model::{Job, JobState, Principal};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -54,12 +57,14 @@ pub(crate) struct Handler {
     pub(crate) profiles: Profiles,
     /// From which level on a client of the older eras wants to hear logs; none before it says so.
     pub(crate) logs: Arc<Mutex<Option<LoggingLevel>>>,
+    /// Whether a client of the older eras hears of changes already.
+    pub(crate) hears: Arc<AtomicBool>,
 }
 
 impl Handler {
     /// The same for another client.
     pub(crate) fn anew(&self) -> Self {
-        Self { logs: Arc::default(), ..self.clone() }
+        Self { logs: Arc::default(), hears: Arc::default(), ..self.clone() }
     }
 
     pub(crate) fn profile(&self, context: &RequestContext<RoleServer>) -> Result<&Profile, ErrorData> {
@@ -184,6 +189,13 @@ impl Handler {
                 let Update::Now(job) = update else { continue };
                 if job.state.is_final() {
                     return Ok(*job);
+                }
+                if job.state == JobState::InputRequired {
+                    // Whoever knows no tasks cannot answer, and would wait for ever.
+                    let _ = self.dispatcher.cancel_job(principal, id).await;
+                    let what =
+                        "the tool asks its user, which a call that is a job can do for clients alone that know tasks";
+                    return Err(ErrorData::invalid_request(what, None));
                 }
                 if let (Some(reports), Some(progress)) = (&mut reports, &job.progress) {
                     reports.progress(&context.peer, progress).await;
@@ -311,7 +323,12 @@ impl ServerHandler for Handler {
             None => profile.tool(&catalogue, &request.name),
         };
         let Some(tool) = tool.cloned() else {
-            return convert::refused(&self.dispatcher.no_tool(&request.name)).map(Into::into);
+            if profile == Profile::EVERYTHING {
+                return convert::refused(&self.dispatcher.no_tool(&request.name)).map(Into::into);
+            }
+            // Names that this address does not show are not told either.
+            let what = format!("there is no tool `{}` here", request.name.escape_debug().take(100).collect::<String>());
+            return Err(ErrorData::invalid_params(what, None));
         };
         let wanted = match profile.shaped.then(|| shaped::take(&tool, &mut arguments)).transpose() {
             Ok(wanted) => wanted,
@@ -319,7 +336,7 @@ impl ServerHandler for Handler {
         };
         let arguments = Value::Object(arguments);
         let given = Given { responses: request.input_responses, state: request.request_state };
-        let call = tool.rich.as_ref().map(|_| format!("tools/call {} {arguments}", tool.name));
+        let call = tool.rich.as_ref().map(|_| format!("tools/call {} {} {arguments}", tool.name, tool.digest_text));
         let called = Called { arguments, given, call };
         let tasks = knows_tasks(&context) && self.dispatcher.keeps_jobs();
         let way = match tool.rich.as_ref().map(|rich| rich.tasks) {
@@ -483,9 +500,10 @@ impl ServerHandler for Handler {
     /// address.
     fn get_tool(&self, name: &str) -> Option<Tool> {
         // Only a schema that an author wrote can ask for such headers.
-        let catalogue = self.dispatcher.catalogue(&Principal::local()).ok()?;
-        let tool = self.profiles.all().find_map(|profile| profile.tool(&catalogue, name))?;
-        tool.rich.is_some().then(|| convert::tool(name, tool))
+        let catalogue = self.dispatcher.everything();
+        let mut tools = self.profiles.all().filter_map(|profile| profile.tool(&catalogue, name));
+        let tool = tools.find(|tool| tool.rich.as_ref().is_some_and(|rich| rich.wants_headers))?;
+        Some(Tool::new(name.to_owned(), "", Arc::clone(&tool.input_schema)))
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -522,6 +540,9 @@ impl ServerHandler for Handler {
 
     /// The older eras push changes without being asked, for as long as the session lives.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        if self.hears.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let (door, mut changes) = (self.dispatcher.clone(), self.dispatcher.changes());
         let (peer, mut before) = (context.peer, door.offers());
         tokio::spawn(async move {

@@ -3,7 +3,7 @@
 //! Since 2026-07-28 the question is the answer: the client comes back with the same request, what came of the question, and
 //! what the guest wanted to remember, sealed. Before, the server asked the client while its request was open.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use fumehood_dispatch::{
     Dispatcher,
@@ -19,6 +19,10 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
+
+/// How long a client of the older eras may take to answer, while its call is open.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often the guest of one request may ask.
 const MOST_ROUNDS: usize = 10;
@@ -108,17 +112,20 @@ fn resumption(
 async fn ask(peer: &Peer<RoleServer>, asks: Asks) -> Result<Resumption, ErrorData> {
     let mut responses = Vec::with_capacity(asks.requests.len());
     for Request { key, question } in asks.requests {
+        let late = |_| ErrorData::internal_error("nobody has answered what the tool asked", None);
         let failed = |error: rmcp::ServiceError| {
             ErrorData::internal_error(format!("the client did not answer what the tool asked: {error}"), None)
         };
         let body = match asked(&question)? {
             InputRequest::Elicitation(request) => {
-                json_of(&peer.create_elicitation(request.params).await.map_err(failed)?)
+                let answer = timeout(PATIENCE, peer.create_elicitation(request.params)).await.map_err(late)?;
+                json_of(&answer.map_err(failed)?)
             }
             InputRequest::CreateMessage(request) => {
-                json_of(&peer.create_message(request.params).await.map_err(failed)?)
+                let answer = timeout(PATIENCE, peer.create_message(request.params)).await.map_err(late)?;
+                json_of(&answer.map_err(failed)?)
             }
-            _ => json_of(&peer.list_roots().await.map_err(failed)?),
+            _ => json_of(&timeout(PATIENCE, peer.list_roots()).await.map_err(late)?.map_err(failed)?),
         };
         responses.push((key, body));
     }

@@ -82,6 +82,9 @@ impl List {
         if let Some((_, act)) = self.few().iter().find(|(known, _)| *known == name) {
             return act.turn(profile, catalogue, arguments).map(Some);
         }
+        if !name.starts_with("manage_") {
+            return Ok(None);
+        }
         let categories = self.categories(profile, catalogue);
         let Some((module, functions)) = categories.into_iter().find(|(module, _)| category(module) == name) else {
             return Ok(None);
@@ -184,8 +187,8 @@ impl Act {
         let name = text(arguments, "name")?;
         let Some(tool) = profile.tool(catalogue, name) else {
             let told = format!("Unknown tool: {}", name.escape_debug());
-            let near = catalogue.near_tools(name);
-            let near = near.first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let near = catalogue.near_tools(name).into_iter().find(|near| profile.tool(catalogue, near).is_some());
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Ok(Turned::Answer(refused(told + &near)));
         };
         if self == Self::Call {

@@ -88,7 +88,7 @@ impl Handler {
         let (module, prompt) = find_prompt(&catalogue, profile, &request.name)?;
         let arguments = prompt.filled(request.arguments.unwrap_or_default());
         let arguments = arguments.map_err(|what| ErrorData::invalid_params(what, None))?;
-        let call = format!("prompts/get {} {}", request.name, json!(arguments));
+        let call = format!("prompts/get {}.{} {} {}", module.name, prompt.name, module.digest, json!(arguments));
         let given = Given { responses: request.input_responses, state: request.request_state };
         let step = rounds(&self.dispatcher, &principal, Some(&call), given, &context, |told| {
             let (module, arguments, principal, name) = (&module, &arguments, &principal, &prompt.name);
@@ -113,9 +113,10 @@ impl Handler {
         let catalogue = self.catalogue(&principal)?;
         let uri = &request.uri;
         let missing = || ErrorData::resource_not_found("there is no such resource", Some(json!({ "uri": uri })));
-        let module = profile.modules(&catalogue).find(|module| module.has_resource(uri)).ok_or_else(missing)?;
+        let module = Module::with_resource(profile.modules(&catalogue).collect::<Vec<_>>().into_iter(), uri)
+            .ok_or_else(missing)?;
         let given = Given { responses: request.input_responses, state: request.request_state };
-        let call = format!("resources/read {uri}");
+        let call = format!("resources/read {} {} {uri}", module.name, module.digest);
         let step = rounds(&self.dispatcher, &principal, Some(&call), given, &context, |told| {
             let principal = &principal;
             async move { told_of(self.dispatcher.resource(principal, module, uri, terms(told)).await) }

@@ -55,9 +55,10 @@ pub(crate) async fn shape(
     mut result: CallToolResult,
     (shaping, mut rules): (Shaping, Rules),
 ) -> CallToolResult {
-    let Some(answer) = result.structured_content.take().filter(|_| result.is_error != Some(true)) else {
+    if result.is_error == Some(true) {
         return result;
-    };
+    }
+    let Some(answer) = result.structured_content.take() else { return result };
     let whole = Bytes::from(answer.to_string());
     // Keeping only fails where nothing can be kept; then nothing is summed up that could not be asked about.
     let can_keep = door.can_keep_results();
@@ -96,7 +97,9 @@ pub(crate) async fn search(door: &Dispatcher, principal: &Principal, arguments: 
 }
 
 fn put(result: &mut CallToolResult, Shaped { value, report, .. }: Shaped) {
-    result.content = vec![ContentBlock::text(value.to_string())];
+    // Images, sounds and links stay beside what was cut.
+    result.content.retain(|block| block.as_text().is_none());
+    result.content.insert(0, ContentBlock::text(value.to_string()));
     result.structured_content = Some(value);
     let saved = report.tokens_saved();
     let Report { bytes_before, bytes_after } = report;

@@ -87,7 +87,7 @@ impl FromRef<Served> for Gate {
 pub fn router(state: State) -> Router {
     let State { dispatcher, gate, max_body, database, config } = state;
     let profiles = Profiles::new(config.profiles.clone());
-    let handler = Handler { dispatcher, principal: None, profiles, logs: Arc::default() };
+    let handler = Handler { dispatcher, principal: None, profiles, logs: Arc::default(), hears: Arc::default() };
     let sessions = Arc::new(Sessions::new(database, config));
     let make = {
         let handler = handler.clone();
@@ -97,7 +97,7 @@ pub fn router(state: State) -> Router {
     keeping.session_store = Some(Arc::clone(&sessions) as Arc<dyn SessionStore>);
     let keeping = StreamableHttpService::new(make, Arc::clone(&sessions), keeping);
     let forgetting = settings(max_body).with_legacy_session_mode(false);
-    let forgetting = StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), forgetting);
+    let forgetting = StreamableHttpService::new(move || Ok(handler.anew()), Arc::default(), forgetting);
     let inner = Arc::new(Inner { sessions, keeping, forgetting, gate, max_body });
     Router::new().route("/mcp", any(answer)).route("/mcp/{profile}", any(answer)).with_state(Served { inner })
 }
@@ -184,8 +184,13 @@ fn is_modern(headers: &HeaderMap) -> bool {
 ///
 /// When the client does not open the conversation as the protocol asks.
 pub async fn stdio(dispatcher: Dispatcher, principal: Principal) -> Result<(), ServerInitializeError> {
-    let handler =
-        Handler { dispatcher, principal: Some(principal), profiles: Profiles::default(), logs: Arc::default() };
+    let handler = Handler {
+        dispatcher,
+        principal: Some(principal),
+        profiles: Profiles::default(),
+        logs: Arc::default(),
+        hears: Arc::default(),
+    };
     let running = handler.serve(rmcp::transport::stdio()).await?;
     // A client that goes away ends the conversation; nothing is left to report.
     let _ = running.waiting().await;

@@ -75,7 +75,13 @@ impl Profile {
 
     /// The modules that are shown.
     pub(crate) fn modules<'a>(&'a self, catalogue: &'a Catalogue) -> impl Iterator<Item = &'a Arc<Module>> {
-        catalogue.modules().filter(|module| self.module.as_ref().is_none_or(|only| *only == module.name))
+        catalogue.modules().filter(|module| self.module.as_ref().is_none_or(|only| *only == module.name)).filter(
+            |module| {
+                let name = module.name.as_str();
+                let names = |shown: &String| shown.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+                self.tools.is_empty() || self.tools.iter().any(names)
+            },
+        )
     }
 
     /// All prompts with their modules, in the order of their names.

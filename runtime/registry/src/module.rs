@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
 };
@@ -181,7 +181,14 @@ impl Module {
             read_resource: answering("resources", "read-resource"),
             complete: answering("completion", "complete"),
         };
-        let by_function = tools.iter().enumerate().map(|(position, tool)| (tool.function.clone(), position)).collect();
+        let mut by_function = HashMap::with_capacity(tools.len());
+        let mut names = HashSet::with_capacity(tools.len());
+        for (position, tool) in tools.iter().enumerate() {
+            if by_function.insert(tool.function.clone(), position).is_some() || !names.insert(tool.name.clone()) {
+                let what = format!("has two tools that would be called {}", tool.name);
+                return Err(AdmitError::SelfDescription { module: name, what });
+            }
+        }
         Ok(Self {
             name,
             digest,
@@ -214,11 +221,15 @@ impl Module {
         self.by_function.get(function).map(|position| &self.tools[*position])
     }
 
-    /// Whether it has the resource `uri`, by its name or by a template.
-    #[must_use]
-    pub fn has_resource(&self, uri: &str) -> bool {
-        self.resources.iter().any(|resource| resource.uri == uri)
-            || self.templates.iter().any(|template| template.matches(uri))
+    /// Which of `modules` has the resource `uri`: the first that lists it, or else the first whose template describes it.
+    pub fn with_resource<'a>(modules: impl Iterator<Item = &'a Arc<Self>> + Clone, uri: &str) -> Option<&'a Arc<Self>> {
+        let lists = |module: &&Arc<Self>| module.resources.iter().any(|resource| resource.uri == uri);
+        let describes = |module: &&Arc<Self>| module.templates.iter().any(|template| template.matches(uri));
+        let mut all = modules.clone();
+        all.find(lists).or_else(move || {
+            let mut modules = modules;
+            modules.find(describes)
+        })
     }
 
     /// What somebody has seen who has reviewed it: the component, and what is asked for it.

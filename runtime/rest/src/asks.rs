@@ -37,9 +37,16 @@ pub(crate) fn brought(
     if tool.rich.is_none() {
         return Ok((arguments, context));
     }
-    let Arguments::Text(text) = &arguments else { return Ok((arguments, context)) };
     // What is no object is told of where all arguments are checked.
-    let Ok(mut object) = serde_json::from_slice::<Map<String, Value>>(text) else { return Ok((arguments, context)) };
+    let mut object = match arguments {
+        Arguments::Parsed(Value::Object(object)) => object,
+        Arguments::Parsed(other) => return Ok((Arguments::Parsed(other), context)),
+        Arguments::Text(text) if text.trim_ascii().is_empty() => Map::new(),
+        Arguments::Text(text) => match serde_json::from_slice(&text) {
+            Ok(object) => object,
+            Err(_) => return Ok((Arguments::Text(text), context)),
+        },
+    };
     let Some(input) = object.remove(INPUT) else { return Ok((Arguments::Parsed(object.into()), context)) };
     let wrong = |what: String| Problem::new(Code::Malformed, format!("`{INPUT}`: {what}"));
     let Brought { input_responses, request_state } =
@@ -71,5 +78,5 @@ pub(crate) fn asked(
 }
 
 fn call(tool: &Tool, arguments: &Value) -> String {
-    format!("{} {arguments}", tool.name)
+    format!("tools/call {} {} {arguments}", tool.name, tool.digest_text)
 }

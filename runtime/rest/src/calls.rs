@@ -68,11 +68,20 @@ pub(crate) async fn call(
         }
         Mode::Auto => {
             let patience = wait.unwrap_or(door.auto_after());
+            let again = tool.rich.is_some().then(|| arguments.clone());
             return match door.call_or_defer(&principal, &tool, arguments, terms, patience).await? {
+                Called::Answered(Answer { aside: Some(Aside::Asks(asks)), .. }) => match again {
+                    Some(Arguments::Parsed(arguments)) => asks::asked(door, &principal, &tool, &arguments, &asks),
+                    _ => Err(Problem::new(Code::Internal, "a plain function asked")),
+                },
                 Called::Answered(called) => answered(&state, &principal, &tool, &headers, called).await,
                 Called::Deferred(ticket) => Ok(accepted(ticket.id)),
             };
         }
+    }
+    if terms.context.resumption.is_some() {
+        let what = "the call is a job: answer what it asks at /api/v1/jobs/{id}/answers, not with `_input`";
+        return Err(Problem::new(Code::Malformed, what));
     }
     let order = Order { lowered, idempotency_key: idempotency_key(&headers)?, ..Order::default() };
     let ticket = door.submit(&principal, &tool, arguments, order).await?;

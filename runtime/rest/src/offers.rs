@@ -152,7 +152,8 @@ pub(crate) async fn read(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Problem> {
     let catalogue = door.catalogue(&principal)?;
-    let module = catalogue.modules().find(|module| module.has_resource(&wanted.uri));
+    let modules: Vec<_> = catalogue.modules().collect();
+    let module = Module::with_resource(modules.iter().copied(), &wanted.uri);
     let module = module.ok_or_else(|| Problem::new(Code::NotFound, "there is no such resource"))?;
     told(door.resource(&principal, module, &wanted.uri, terms()).await?)
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::State as Shared,
     response::{IntoResponse, Response},
 };
-use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Mode, Terms, Tool, Via};
+use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Mode, Terms, Tool, Via, rich::Aside};
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, Digest, Outcome, Usage};
 use fumehood_value::Object;
@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::calls::{Bounds, JsonBody, parsed, used};
+use crate::{
+    asks,
+    calls::{Bounds, JsonBody, parsed, used},
+};
 
 /// Most tools on one page.
 const MAX_LIMIT: usize = 500;
@@ -212,8 +215,13 @@ pub(crate) async fn execute(
 ) -> Result<Response, Problem> {
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
-    let terms = Terms { lowered, via: Via::Rest, ..Terms::default() };
-    let called = door.call(&principal, &tool, Arguments::Parsed(input), terms).await?;
+    let (arguments, context) = asks::brought(&door, &principal, &tool, Arguments::Parsed(input))?;
+    let again = tool.rich.is_some().then(|| arguments.clone());
+    let terms = Terms { lowered, via: Via::Rest, context, ..Terms::default() };
+    let called = door.call(&principal, &tool, arguments, terms).await?;
+    if let (Some(Aside::Asks(asks)), Some(Arguments::Parsed(arguments))) = (&called.aside, &again) {
+        return asks::asked(&door, &principal, &tool, arguments, asks);
+    }
     let Answer { outcome, usage, denied, set_by, .. } = called;
     let mut response = match outcome {
         Outcome::Value(json) => {

@@ -101,7 +101,8 @@ const MIGRATIONS: [&str; 8] = [
     CREATE INDEX mcp_sessions_of_keys ON mcp_sessions (key, used_at_ms);
     ",
     // What jobs ask of whoever submitted them.
-    "ALTER TABLE jobs ADD COLUMN asked TEXT;",
+    "ALTER TABLE jobs ADD COLUMN asked TEXT;
+    CREATE INDEX jobs_asking ON jobs (expires_at_ms) WHERE state = 3;",
 ];
 
 /// Bring the database to the version that this program knows.

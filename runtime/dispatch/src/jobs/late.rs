@@ -138,6 +138,16 @@ impl Switch {
 }
 
 impl Listener for Switch {
+    fn wants_told(&self) -> bool {
+        self.first.as_ref().is_some_and(|first| first.wants_told())
+    }
+
+    fn told(&self, told: Vec<fumehood_capabilities::Told>) {
+        if let Some(first) = &self.first {
+            first.told(told);
+        }
+    }
+
     fn progress(&self, progress: Progress) {
         if let Some(job) = self.job.get() {
             return job.tell(Report::Progress(progress));

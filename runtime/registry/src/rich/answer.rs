@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 /// Most questions that a guest asks at once.
 const MAX_REQUESTS: usize = 16;
 
+/// Largest JSON of the questions that are asked at once.
+const MAX_QUESTIONS: usize = 64 << 10;
+
 /// Largest state that a guest wants to remember.
 const MAX_STATE: usize = 16 << 10;
 
@@ -308,7 +311,11 @@ fn asks(value: Value) -> Result<Asks, String> {
         return Err("it asks for nothing and remembers nothing".to_owned());
     }
     let request = |asked: Asked| Ok(Request { key: asked.key, question: question(asked.question)? });
-    Ok(Asks { requests: requests.into_iter().map(request).collect::<Result<_, String>>()?, state })
+    let asks = Asks { requests: requests.into_iter().map(request).collect::<Result<_, String>>()?, state };
+    if asks.to_json().to_string().len() > MAX_QUESTIONS {
+        return Err(format!("its questions have more than {MAX_QUESTIONS} bytes"));
+    }
+    Ok(asks)
 }
 
 fn question(Tagged { tag, val }: Tagged) -> Result<Question, String> {
@@ -430,7 +437,7 @@ pub fn renamed(mut annotations: Value) -> Value {
 }
 
 /// A `u64`, which is text from 2^53 on.
-fn whole(value: &Value) -> Option<u64> {
+pub(super) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 

@@ -33,6 +33,9 @@ const MAX_FEW: usize = 32;
 /// Resources of ours, which no module can have.
 const OUR_SCHEMES: [&str; 3] = ["job:", "queue:", "fumehood:"];
 
+/// Most patterns in the schemas of one module: each takes some memory.
+const MAX_PATTERNS: usize = 256;
+
 /// Everything that a component describes, checked.
 #[derive(Debug, Default)]
 pub struct Described {
@@ -67,6 +70,8 @@ pub struct RichTool {
     pub meta: Option<Object>,
     /// Whether a call of it becomes a job.
     pub tasks: Tasks,
+    /// Whether its input schema asks for arguments in headers.
+    pub wants_headers: bool,
 }
 
 /// What a client may expect of a tool; nobody relies on it for safety.
@@ -135,6 +140,7 @@ pub struct Resource {
     /// What kind of content it has.
     pub mime_type: Option<String>,
     /// How large it is, in bytes.
+    #[serde(default, deserialize_with = "whole")]
     pub size: Option<u64>,
     /// Pictures.
     pub icons: Vec<Value>,
@@ -205,7 +211,12 @@ impl Described {
         prompts.iter().try_for_each(prompt)?;
         resources.iter().try_for_each(resource)?;
         templates.iter().try_for_each(template)?;
-        let tools = tools.into_iter().map(tool).collect::<Result<_, _>>()?;
+        let tools: Vec<RichTool> = tools.into_iter().map(tool).collect::<Result<_, _>>()?;
+        let patterns = |tool: &RichTool| tool.input.patterns() + tool.output.as_ref().map_or(0, Declared::patterns);
+        let patterns: usize = tools.iter().map(patterns).sum();
+        if patterns > MAX_PATTERNS {
+            return Err(format!("its schemas have {patterns} patterns, and may have {MAX_PATTERNS} together"));
+        }
         Ok(Self { tools, prompts, resources, templates })
     }
 }
@@ -268,7 +279,8 @@ fn tool(listed: ListedTool) -> Result<RichTool, String> {
     let input = schema("input", &input_schema)?;
     let output = output_schema.map(|text| schema("output", &text)).transpose()?;
     let meta = meta.map(|text| parse_meta(&text)).transpose().map_err(&wrong)?;
-    Ok(RichTool { name, title, description, input, output, hints, icons, meta, tasks })
+    let wants_headers = input_schema.contains("x-mcp-header");
+    Ok(RichTool { name, title, description, input, output, hints, icons, meta, tasks, wants_headers })
 }
 
 fn prompt(prompt: &Prompt) -> Result<(), String> {
@@ -307,6 +319,12 @@ fn template(template: &Template) -> Result<(), String> {
     text("type", template.mime_type.as_deref(), MAX_TITLE).map_err(&wrong)
 }
 
+/// A number of component values, which is text from 2^53 on.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    Ok(value.as_ref().and_then(super::answer::whole))
+}
+
 fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) {
@@ -319,7 +337,12 @@ fn check_uri(uri: &str) -> Result<(), String> {
     if uri.len() > MAX_URI || !uri.contains(':') || uri.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(format!("a URI has a scheme, at most {MAX_URI} characters, and no spaces"));
     }
-    match OUR_SCHEMES.into_iter().find(|ours| uri.starts_with(ours)) {
+    let scheme = uri.split(':').next().unwrap_or_default();
+    if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) {
+        return Err("the scheme of a URI is letters and digits".to_owned());
+    }
+    let lower = uri.to_ascii_lowercase();
+    match OUR_SCHEMES.into_iter().find(|ours| lower.starts_with(ours)) {
         Some(ours) => Err(format!("URIs that start with `{ours}` are those of the server")),
         None => Ok(()),
     }
@@ -416,8 +439,15 @@ mod tests {
         assert!(refused(&json!({ "tools": [tool("a b", &json!({}))] })).contains("a name has"));
         assert!(refused(&json!({ "tools": [tool("a", &json!({})), tool("a", &json!({}))] })).contains("twice"));
         assert!(refused(&json!({ "tools": 7 })).contains("not as `fumehood:tool` says"));
-        let ours = json!({ "uri": "job://1", "name": "n", "icons": [] });
-        assert!(refused(&json!({ "tools": [], "resources": [ours] })).contains("those of the server"));
+        let large = json!({ "uri": "x://y", "name": "n", "icons": [], "size": "9007199254740993" });
+        let described = Described::parse(&json!({ "tools": [], "resources": [large] }).to_string()).unwrap();
+        assert_eq!(described.resources[0].size, Some(9_007_199_254_740_993));
+        for ours in ["job://1", "JOB://1", "fumehood:x"] {
+            let ours = json!({ "uri": ours, "name": "n", "icons": [] });
+            assert!(refused(&json!({ "tools": [], "resources": [ours] })).contains("those of the server"));
+        }
+        let any = json!({ "uri_template": "{scheme}://{rest}", "name": "n" });
+        assert!(refused(&json!({ "tools": [], "templates": [any] })).contains("the scheme of a URI"));
     }
 
     #[test]

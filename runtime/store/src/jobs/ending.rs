@@ -10,6 +10,9 @@ use super::{
     rows::{self, StoredOutcome, ms},
 };
 
+/// How long a job waits for an answer to what it asks: three days, so that a weekend passes.
+const ANSWERED_WITHIN_MS: i64 = 3 * 24 * 3_600 * 1_000;
+
 /// What follows the last attempt of a job.
 pub(super) struct Ending {
     state: JobState,
@@ -191,11 +194,10 @@ pub(super) fn finish(
             let waits = asked.open().next().is_some();
             back(db, &job, false, charged_us, now, now)?;
             let state = if waits { JobState::InputRequired } else { JobState::Available };
-            db.prepare_cached("UPDATE jobs SET state = ?2, asked = ?3 WHERE seq = ?1")?.execute(params![
-                job.seq,
-                rows::state_number(state),
-                rows::to_json(&asked)?
-            ])?;
+            // Nobody need answer for ever: it fails then.
+            let until = waits.then(|| ms(now).saturating_add(ANSWERED_WITHIN_MS));
+            db.prepare_cached("UPDATE jobs SET state = ?2, asked = ?3, expires_at_ms = ?4 WHERE seq = ?1")?
+                .execute(params![job.seq, rows::state_number(state), rows::to_json(&asked)?, until])?;
             if !waits {
                 signals.push(Signal::Available);
             }

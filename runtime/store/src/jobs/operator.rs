@@ -55,7 +55,9 @@ pub(super) fn answer(
     let is_answered = asked.open().next().is_none();
     let state = if is_answered { JobState::Available } else { JobState::InputRequired };
     db.prepare_cached(
-        "UPDATE jobs SET asked = ?2, state = ?3, since_ms = ?4, updated_at_ms = ?4, version = version + 1 WHERE id = ?1",
+        // It has begun, and need not begin in time any more.
+        "UPDATE jobs SET asked = ?2, state = ?3, since_ms = ?4, updated_at_ms = ?4, version = version + 1,
+            expires_at_ms = iif(?3 = 0, NULL, expires_at_ms) WHERE id = ?1",
     )?
     .execute(params![id.as_bytes(), rows::to_json(&asked)?, rows::state_number(state), ms(now)])?;
     signals.push(Signal::Job(id));
@@ -78,7 +80,7 @@ pub(super) fn retry(
             "UPDATE jobs SET state = 0, attempt = 0, crashes = 0, is_cancelled = 0, rank = ?2 - priority * ?3,
                 since_ms = ?2, run_at_ms = ?2, expires_at_ms = NULL, started_at_ms = NULL, finished_at_ms = NULL,
                 updated_at_ms = ?2, version = version + 1, progress = NULL, fuel_units = NULL, memory_bytes = NULL,
-                duration_us = NULL, outcome = NULL, result_bytes = NULL
+                duration_us = NULL, outcome = NULL, result_bytes = NULL, asked = NULL
              WHERE id = ?1 AND state IN (6, 8, 9) RETURNING seq",
         )?
         .query_row(params![id.as_bytes(), ms(now), fumehood_model::Priority::STEP_MS], |row| row.get(0))

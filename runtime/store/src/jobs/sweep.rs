@@ -1,6 +1,6 @@
 //! What happens to jobs by themselves.
 
-use fumehood_model::{JobId, JobState, Timestamp};
+use fumehood_model::{Code, JobId, JobState, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -48,7 +48,20 @@ fn expire(
         end(db, *seq, &ending, now)?;
         signals.push(Signal::Job(*id));
     }
-    swept.expired = expired.len() as u64;
+    let unanswered: Vec<(i64, JobId)> = db
+        .prepare_cached(
+            "SELECT seq, id FROM jobs INDEXED BY jobs_asking WHERE state = 3 AND expires_at_ms <= ?1
+             ORDER BY expires_at_ms LIMIT ?2",
+        )?
+        .query_map([ms(now), most(sweep)], |row| Ok((row.get(0)?, rows::id(row, 1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let ending = Ending::failed(JobState::Failed, Code::Deadline, "nobody has answered what the job asked")?;
+    for (seq, id) in &unanswered {
+        end(db, *seq, &ending, now)?;
+        signals.push(Signal::Job(*id));
+    }
+    swept.more |= unanswered.len() >= sweep.most;
+    swept.expired = (expired.len() + unanswered.len()) as u64;
     swept.more |= expired.len() >= sweep.most;
     Ok(())
 }

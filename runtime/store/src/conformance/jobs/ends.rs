@@ -26,6 +26,7 @@ each!(
     what_has_ended_is_not_cancelled,
     what_asks_waits_until_all_of_it_is_answered,
     what_asks_is_cancelled_at_once,
+    what_nobody_answers_fails_after_some_days,
     a_dead_letter_is_tried_again,
     only_dead_letters_are_tried_again,
     a_sweep_is_bounded_and_says_so,
@@ -254,6 +255,22 @@ async fn what_asks_waits_until_all_of_it_is_answered(store: &impl Jobs) {
     let late = done(store.answer(id(1), answers(&["a"]), after(8)).await).expect("it is there");
     assert_eq!(late.state, JobState::Completed);
     assert_eq!(done(store.answer(id(9), answers(&["a"]), after(8)).await), None);
+}
+
+async fn what_nobody_answers_fails_after_some_days(store: &impl Jobs) {
+    const DAY: u64 = 24 * 3_600 * 1_000;
+    let lease = run(store, NewJob { expires_at: Some(after(9)), ..job(1) }).await;
+    finish(store, lease, asks(&["a"]), after(1)).await;
+    let lease = run(store, NewJob { expires_at: Some(after(9)), ..job(2) }).await;
+    finish(store, lease, asks(&["a"]), after(1)).await;
+
+    sweep(store, false, after(2 * DAY)).await;
+    assert_eq!(state(store, 1).await, JobState::InputRequired);
+    done(store.answer(id(2), answers(&["a"]), after(2 * DAY)).await);
+    sweep(store, false, after(4 * DAY)).await;
+
+    assert_eq!(state(store, 1).await, JobState::Failed);
+    assert_eq!(state(store, 2).await, JobState::Available, "it has begun, and was answered");
 }
 
 async fn what_asks_is_cancelled_at_once(store: &impl Jobs) {
