@@ -22,8 +22,9 @@ pub(crate) async fn give_back() {
     }
 }
 
+/// Give back what is free, of this thread and of those that have ended.
 #[expect(unsafe_code, reason = "the allocator has no other way to be asked")]
-fn collect() {
+pub(crate) fn collect() {
     // SAFETY: it has no preconditions, and may be called on any thread at any time.
     unsafe { libmimalloc_sys::mi_collect(true) };
 }

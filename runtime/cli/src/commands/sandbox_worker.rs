@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::AsFd, process::ExitCode};
 
-use crate::args::SandboxWorkerArgs;
+use crate::{allocator, args::SandboxWorkerArgs};
 
 /// The argument that makes this program a worker.
 pub(crate) const COMMAND: &str = "sandbox-worker";
@@ -16,6 +16,6 @@ pub(crate) fn run(args: &SandboxWorkerArgs) -> anyhow::Result<ExitCode> {
         fumehood_sandbox::attempts(io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
-    fumehood_sandbox::sandbox_worker(io::stdin().as_fd().try_clone_to_owned()?)?;
+    fumehood_sandbox::sandbox_worker(io::stdin().as_fd().try_clone_to_owned()?, allocator::collect)?;
     Ok(ExitCode::SUCCESS)
 }

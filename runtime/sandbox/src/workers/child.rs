@@ -5,7 +5,7 @@ use std::{
     fs::File,
     future::Future,
     io::{self, Read, Write},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -42,23 +42,32 @@ const MOST_LAST_WORDS: usize = 1_000;
 /// How much is read from the socket at a time.
 const READ: usize = 64 << 10;
 
-/// Be a worker process: run calls for the server at the other end of `socket`, until it closes.
+/// How long there is nothing to do before what is free goes back to the system.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Be a worker process: run calls for the server at the other end of `socket`, until it closes. `idle` is called now and then on
+/// each thread that has nothing to do: an allocator can give back there what is free.
 ///
 /// # Errors
 ///
 /// When the socket breaks, or the server says what makes no sense.
-pub fn worker(socket: OwnedFd) -> io::Result<()> {
+pub fn worker(socket: OwnedFd, idle: fn()) -> io::Result<()> {
     end_on_panic();
     signals::pass_by()?;
+    let socket = UnixStream::from(socket);
+    socket.set_read_timeout(Some(IDLE))?;
     // As a file: `read` and `write` are all that the wall lets through.
-    let mut socket = File::from(socket);
-    let mut input = Input { bytes: BytesMut::with_capacity(READ), buffer: vec![0; READ] };
+    let mut socket = File::from(OwnedFd::from(socket));
+    let mut input = Input { bytes: BytesMut::with_capacity(READ), buffer: vec![0; READ], idle };
     let Some(Order::Setup(setup)) = input.next(&mut socket)? else {
         return Err(io::Error::other("the server did not say what to set up"));
     };
     let link = Arc::new(Link::new(socket.try_clone()?, setup.max_report));
     match Worker::new(&setup, Arc::clone(&link)) {
-        Ok(worker) => worker.serve(socket, input),
+        Ok(worker) => {
+            worker.chamber.background().handle().spawn(now_and_then(idle));
+            worker.serve(socket, input)
+        }
         Err(error) => link.send(&Report::Failed(error.to_string())),
     }
 }
@@ -75,11 +84,21 @@ pub(super) fn end_on_panic() {
     }));
 }
 
+/// Call `idle`, for as long as this is polled.
+async fn now_and_then(idle: fn()) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        idle();
+    }
+}
+
 /// What has arrived and was not yet understood.
 struct Input {
     bytes: BytesMut,
     /// Where it arrives.
     buffer: Vec<u8>,
+    /// What to do when nothing arrives.
+    idle: fn(),
 }
 
 impl Input {
@@ -89,9 +108,11 @@ impl Input {
             if let Some(order) = read_order(&mut self.bytes)? {
                 return Ok(Some(order));
             }
-            match socket.read(&mut self.buffer)? {
-                0 => return Ok(None),
-                read => self.bytes.extend_from_slice(&self.buffer[..read]),
+            match socket.read(&mut self.buffer) {
+                Ok(0) => return Ok(None),
+                Ok(read) => self.bytes.extend_from_slice(&self.buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (self.idle)(),
+                Err(error) => return Err(error),
             }
         }
     }

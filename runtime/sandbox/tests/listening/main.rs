@@ -21,7 +21,7 @@ const SECRET: &str = "correct-horse-battery-staple";
 #[ignore = "the other tests start it as their worker process"]
 fn worker() {
     // Started by hand, it has no socket.
-    let _ = fumehood_sandbox::sandbox_worker(io::stdin().as_fd().try_clone_to_owned().unwrap());
+    let _ = fumehood_sandbox::sandbox_worker(io::stdin().as_fd().try_clone_to_owned().unwrap(), || ());
 }
 
 fn value(finished: &Finished) -> &str {
