@@ -272,3 +272,81 @@ fn the_oldest_sessions_of_a_key_make_room_and_come_back() {
     assert_eq!(add(server.admin(), "/mcp", Some(&fresh)), (200, Some(42)));
     assert_eq!(add(server.admin(), "/mcp", Some(&sessions[0])).0, 404);
 }
+
+/// Calls that hear nothing on the way are answered by a shorter way than those that want progress: nobody is to notice.
+#[test]
+fn a_call_is_answered_alike_by_the_short_way_and_the_long_one() {
+    let server =
+        Server::setup().api("add", wat("add")).api("spin", wat("spin")).set("limits.fuel_units", 1_000_000).start();
+    let admin = server.admin();
+    let send = |version: &str, message: &Value, headers: &[(&str, &str)]| {
+        let mut all = vec![
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", version),
+        ];
+        let name = message["params"]["name"].as_str().unwrap_or_default();
+        if version == MODERN {
+            all.extend([("mcp-method", "tools/call"), ("mcp-name", name)]);
+        }
+        all.retain(|(name, _)| headers.iter().all(|(other, _)| name != other));
+        all.extend(headers.iter().filter(|(_, value)| !value.is_empty()));
+        let answer = admin.send("POST", "/mcp", &all, message.to_string().as_bytes());
+        let text = answer.text().to_owned();
+        let mut body: Value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        // What it took is never the same twice.
+        if let Some(usage) = body.pointer_mut("/result/_meta/dev.fumehood~1usage") {
+            usage["durationUs"] = Value::Null;
+        }
+        (answer.status, answer.header("content-type").map(ToOwned::to_owned), body)
+    };
+    let calls = [
+        ("add__add", json!({ "a": 2, "b": 40 })),
+        ("add__add", json!({ "a": 2, "c": "x" })),
+        ("add__add", json!([2, 40])),
+        ("add__add", Value::Null),
+        ("add__nothing", json!({})),
+        ("spin__spin", json!({})),
+        ("spin__spin", json!({ "unknown": 1 })),
+    ];
+    let mut told = Vec::new();
+    for version in [MODERN, LEGACY, "2025-06-18"] {
+        for (tool, arguments) in &calls {
+            let short = call(version, tool, arguments);
+            let mut long = short.clone();
+            long["params"]["_meta"]["progressToken"] = json!(1);
+
+            let answer = send(version, &short, &[]);
+
+            assert_eq!(answer, send(version, &long, &[]), "{version} {tool} {arguments}");
+            told.push(answer.2["result"]["structuredContent"]["result"].clone());
+        }
+    }
+    assert_eq!(told.iter().filter(|sum| **sum == json!(42)).count(), 3, "{told:?}");
+
+    // What the protocol forbids is refused as ever.
+    let good = call(MODERN, "add__add", &json!({ "a": 2, "b": 40 }));
+    let without = |pointer: &str, member: &str| {
+        let mut message = good.clone();
+        message.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(member);
+        message
+    };
+    let meta = "io.modelcontextprotocol/clientCapabilities";
+    let (capabilities, version) =
+        (without("/params/_meta", meta), without("/params/_meta", "io.modelcontextprotocol/protocolVersion"));
+    let name = [("mcp-name", "add__other")];
+    for (message, headers, status) in [
+        (&good, &[][..], 200),
+        (&good, &[("mcp-name", "")], 400),
+        (&good, &name, 400),
+        (&good, &[("mcp-method", "tools/list")], 400),
+        (&good, &[("accept", "application/json")], 406),
+        (&good, &[("content-type", "text/plain")], 415),
+        (&good, &[("mcp-protocol-version", "2999-01-01")], 400),
+        (&capabilities, &[], 400),
+        (&version, &[], 400),
+    ] {
+        let answer = send(MODERN, message, headers);
+        assert_eq!(answer.0, status, "{headers:?} {message} {answer:?}");
+    }
+}

@@ -11,6 +11,7 @@ use fumehood_dispatch::{
     Update, Via, rich::Tasks,
 };
 use fumehood_model::{Job, JobState, Principal};
+use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -68,9 +69,12 @@ impl Handler {
     }
 
     pub(crate) fn profile(&self, context: &RequestContext<RoleServer>) -> Result<&Profile, ErrorData> {
-        let named =
-            context.extensions.get::<http::request::Parts>().and_then(|parts| parts.extensions.get::<ProfileName>());
-        let Some(ProfileName(name)) = named else { return Ok(Profile::EVERYTHING) };
+        context.extensions.get().map_or(Ok(Profile::EVERYTHING), |parts| self.profile_of(parts))
+    }
+
+    /// The profile at whose address a request came.
+    pub(crate) fn profile_of(&self, parts: &Parts) -> Result<&Profile, ErrorData> {
+        let Some(ProfileName(name)) = parts.extensions.get() else { return Ok(Profile::EVERYTHING) };
         let unknown = || ErrorData::invalid_request("this server has no such profile: its operator names them", None);
         self.profiles.get(name).ok_or_else(unknown)
     }
@@ -80,11 +84,15 @@ impl Handler {
     }
 
     pub(crate) fn principal(&self, context: &RequestContext<RoleServer>) -> Result<Principal, ErrorData> {
-        let sent =
-            context.extensions.get::<http::request::Parts>().and_then(|parts| parts.extensions.get::<Principal>());
+        let sent = context.extensions.get().and_then(Self::sender);
         sent.or(self.principal.as_ref())
             .cloned()
             .ok_or_else(|| ErrorData::internal_error("the request came without a principal", None))
+    }
+
+    /// Who has sent a request.
+    pub(crate) fn sender(parts: &Parts) -> Option<&Principal> {
+        parts.extensions.get()
     }
 }
 

@@ -11,6 +11,7 @@
 mod card;
 mod commit;
 mod convert;
+mod direct;
 mod handler;
 mod input;
 mod listing;

@@ -24,13 +24,14 @@ use rmcp::{
 
 use crate::{
     commit::{self, Envelope, KEEP_ALIVE},
+    direct::Direct,
     handler::Handler,
     sessions::{Config, Owner, Sessions},
     view::Profiles,
 };
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// Longest name of a profile.
 const MAX_PROFILE: usize = 64;
@@ -61,6 +62,7 @@ struct Served {
 }
 
 struct Inner {
+    handler: Handler,
     sessions: Arc<Sessions>,
     /// For clients that shake hands, and those of the era without handshakes.
     keeping: StreamableHttpService<Handler, Sessions>,
@@ -97,8 +99,12 @@ pub fn router(state: State) -> Router {
     keeping.session_store = Some(Arc::clone(&sessions) as Arc<dyn SessionStore>);
     let keeping = StreamableHttpService::new(make, Arc::clone(&sessions), keeping);
     let forgetting = settings(max_body).with_legacy_session_mode(false);
-    let forgetting = StreamableHttpService::new(move || Ok(handler.anew()), Arc::default(), forgetting);
-    let inner = Arc::new(Inner { sessions, keeping, forgetting, gate, max_body });
+    let make = {
+        let handler = handler.clone();
+        move || Ok(handler.anew())
+    };
+    let forgetting = StreamableHttpService::new(make, Arc::default(), forgetting);
+    let inner = Arc::new(Inner { handler, sessions, keeping, forgetting, gate, max_body });
     Router::new().route("/mcp", any(answer)).route("/mcp/{profile}", any(answer)).with_state(Served { inner })
 }
 
@@ -136,6 +142,12 @@ async fn answer(
         // The same words as rmcp's for a session that is not there: whose it is, a stranger does not learn.
         return (StatusCode::NOT_FOUND, "Not Found: Session not found").into_response();
     };
+    let handler = &served.inner.handler;
+    let enters_session = parts.headers.contains_key(SESSION_ID);
+    if let Some(call) = (!enters_session).then(|| Direct::of(handler, &parts, &message)).flatten() {
+        let door = handler.dispatcher.clone();
+        return commit::in_time(Box::pin(async move { call.answer(&door).await }), message).await;
+    }
     let request = Request::from_parts(parts, axum::body::Body::from(message.clone()));
     let answer = async move {
         match way {

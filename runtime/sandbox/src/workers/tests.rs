@@ -32,7 +32,7 @@ fn again(test: &str) -> Vec<String> {
 #[test]
 #[ignore = "run by other tests, as a process of its own"]
 fn be_a_worker() {
-    worker(std::io::stdin().as_fd().try_clone_to_owned().unwrap()).unwrap();
+    worker(std::io::stdin().as_fd().try_clone_to_owned().unwrap(), || ()).unwrap();
 }
 
 #[test]
