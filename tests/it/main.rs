@@ -4,6 +4,7 @@
 
 mod calls;
 mod cli;
+mod confirm;
 mod docs;
 mod egress;
 mod examples;

@@ -210,6 +210,9 @@ pub(crate) struct CallArgs {
     pub(crate) json: Option<String>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    /// Confirm the call, if its tool does nothing before a person has
+    #[arg(long)]
+    pub(crate) confirm: bool,
     /// Write the answer to this file: bytes as they are, and everything else as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

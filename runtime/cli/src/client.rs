@@ -126,7 +126,7 @@ impl Client {
 
     /// `POST` a document.
     pub(crate) fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        Ok(self.finish(self.send_json(path, body, Lowered::default())?)?.0)
+        Ok(self.finish(self.send_json(path, body, Lowered::default(), None)?)?.0)
     }
 
     /// `PUT` a document; what the server says to that.
@@ -181,8 +181,9 @@ impl Client {
         function: &str,
         arguments: &Value,
         lowered: Lowered,
+        confirmation: Option<&str>,
     ) -> Result<Called, Failure> {
-        let sent = self.send_json(&["api", module, function], arguments, lowered)?;
+        let sent = self.send_json(&["api", module, function], arguments, lowered, confirmation)?;
         let is_job = sent.as_ref().is_ok_and(|response| response.status() == StatusCode::ACCEPTED);
         let (value, report) = self.finish(sent)?;
         match value["queue_id"].as_str().filter(|_| is_job) {
@@ -257,10 +258,15 @@ impl Client {
         path: &[&str],
         body: &Value,
         limits: Lowered,
+        confirmation: Option<&str>,
     ) -> Result<Result<Response<Body>, ureq::Error>, Failure> {
         let request = self.agent.post(self.url(path)).header("accept", "application/json");
         let limits: Vec<_> = limits.iter().map(|(bound, most)| format!("{bound}={most}")).collect();
         let request = if limits.is_empty() { request } else { request.header("fumehood-limits", limits.join(", ")) };
+        let request = match confirmation {
+            Some(confirmation) => request.header("fumehood-confirm", confirmation),
+            None => request,
+        };
         let json = serde_json::to_vec(body).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
         let request = self.authorized(request).content_type("application/json");
         // The server refuses what is too large before it is sent; small bodies are not worth the wait.

@@ -32,7 +32,7 @@ impl Exit {
         match code {
             Code::ToolError => Self::ToolError,
             Code::NotFound | Code::Unavailable | Code::Gone | Code::StorageFull => Self::NotFound,
-            Code::Unauthenticated | Code::Forbidden | Code::Denied => Self::Denied,
+            Code::Unauthenticated | Code::Forbidden | Code::Denied | Code::Unconfirmed => Self::Denied,
             Code::Busy
             | Code::Deadline
             | Code::Memory
@@ -123,6 +123,11 @@ impl Failure {
     /// Whether the failure is known under `code`.
     pub(crate) fn is(&self, code: Code) -> bool {
         self.0.code == code.as_str()
+    }
+
+    /// What the server said of it beside its message.
+    pub(crate) fn detail(&self, name: &str) -> Option<&str> {
+        self.0.document.as_ref()?["details"][name].as_str()
     }
 
     /// Whether nobody answered at all.

@@ -46,6 +46,8 @@ pub struct Terms {
     pub listener: Option<Arc<dyn Listener>>,
     /// What its guest may know of whoever calls, where it describes its tools itself.
     pub context: CallContext,
+    /// That a person has confirmed it: what the refusal brought.
+    pub confirmation: Option<String>,
 }
 
 impl Dispatcher {
@@ -97,6 +99,10 @@ impl Dispatcher {
     ) -> Result<Answer, DispatchError> {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
+        // A tool that asks its user has begun, which it could not before it was confirmed.
+        if terms.context.resumption.as_ref().is_none_or(|resumption| resumption.state.is_none()) {
+            self.check_confirmed(principal, tool, &arguments, terms.confirmation.as_deref())?;
+        }
         let bounds =
             Bounds { configuration: ceiling, module: tool.limits, key: principal.limits.call, request: terms.lowered };
         let limits = bounds.lowest();

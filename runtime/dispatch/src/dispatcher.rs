@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use crate::{
     DispatchError,
+    confirm::Confirmations,
     error::shown,
     history::{HistoryConfig, Recorder},
     jobs::{JobsConfig, Queue},
@@ -106,6 +107,7 @@ pub(crate) struct Inner {
     pub(crate) permissions: Permissions,
     pub(crate) secrets: Secrets,
     pub(crate) seals: Seals,
+    pub(crate) confirmations: Confirmations,
     /// The host side of every capability.
     pub(crate) desk: Desk,
     pub(crate) witness: Arc<dyn Witness>,
@@ -143,6 +145,7 @@ impl Dispatcher {
             permissions,
             secrets,
             seals,
+            confirmations: Confirmations::default(),
             desk,
             witness,
             queue,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fumehood_model::{ByteSize, Code, Digest, JobId, JobState, ModuleName};
+use fumehood_model::{ByteSize, Code, Digest, JobId, JobState, ModuleName, ToolName};
 use fumehood_policy::{Forbidden, Grant, GrantError};
 use fumehood_registry::AdmitError;
 use fumehood_sandbox::SandboxError;
@@ -113,6 +113,18 @@ pub enum DispatchError {
         /// The bound.
         most: usize,
     },
+    /// A person must confirm the call first.
+    #[error(
+        "{tool} does nothing until a person has confirmed this call: nobody has, or too long ago, or for another call"
+    )]
+    Unconfirmed {
+        /// The tool.
+        tool: ToolName,
+        /// What is to come with the call when a person agrees. Not for whoever only wants it done.
+        token: String,
+        /// For how long.
+        within: Duration,
+    },
     /// There is no version that waits.
     #[error("no version of module {module} waits to be reviewed")]
     NothingPending {
@@ -221,6 +233,7 @@ impl DispatchError {
             Self::Submit(SubmitError::Full { .. }) => Code::Unavailable,
             Self::Submit(SubmitError::NameTaken { .. }) => Code::InvalidInput,
             Self::Gone { .. } => Code::Gone,
+            Self::Unconfirmed { .. } => Code::Unconfirmed,
             Self::BadKeyRequest { .. }
             | Self::BadSecret { .. }
             | Self::BadGrant(_)

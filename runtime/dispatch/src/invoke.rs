@@ -63,6 +63,11 @@ impl Onward {
         }
         Action::Call.check(&self.principal).map_err(|_| Refused::Denied)?;
         let tool = self.find(&tools).ok_or(Refused::NotFound)?;
+        if tool.requires_confirmation {
+            // Nobody can be asked from here.
+            tracing::warn!(tool.name = %tool.name, "A tool that must be confirmed could not be called by another");
+            return Err(Refused::Denied);
+        }
         let left = self.limits.fuel_units.saturating_sub(self.fuel_spent.load(Ordering::Relaxed));
         let limits = Limits { fuel_units: left.min(fuel_units), ..self.limits };
         let limits = limits.lowered_by(&tool.limits);

@@ -32,7 +32,7 @@ pub(crate) use execute::Executor;
 use watchers::Watchers;
 
 /// Arguments of at most this many bytes are checked where the request is answered; more are worth a thread of their own.
-const QUICK: usize = 64 << 10;
+pub(crate) const QUICK: usize = 64 << 10;
 
 /// Most bytes of answers that a job is given at a time.
 const MAX_ANSWERS: usize = 256 << 10;
@@ -135,6 +135,7 @@ impl Dispatcher {
         let queue = self.queue()?;
         let now = Timestamp::now();
         order.check(now)?;
+        self.check_confirmed(principal, tool, &arguments, order.confirmation.as_deref())?;
         let input = arguments.into_text();
         check_input(tool, &input).await?;
         let new = self.new_job(principal, tool, input, order, now)?;

@@ -6,6 +6,7 @@
 //! This crate knows nothing of HTTP, MCP or command lines.
 
 mod call;
+mod confirm;
 mod dispatcher;
 mod error;
 mod history;

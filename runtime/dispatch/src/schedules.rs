@@ -174,8 +174,16 @@ impl Dispatcher {
             is_repeatable: job.is_repeatable.unwrap_or_default(),
             tags: job.tags.clone(),
             idempotency_key: None,
+            confirmation: None,
         };
         order.check(slot)?;
+        if tool.requires_confirmation {
+            let what = format!(
+                "{} does nothing until a person has confirmed the call, and nobody is there when a schedule fires",
+                tool.name
+            );
+            return Err(DispatchError::BadOrder { what });
+        }
         Ok((tool, order))
     }
 

@@ -44,6 +44,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::TooLarge => 413,
         Code::UnsupportedMediaType => 415,
         Code::InvalidInput | Code::InvalidComponent | Code::ToolError => 422,
+        Code::Unconfirmed => 428,
         Code::Busy => 429,
         Code::Cancelled => 499,
         Code::Internal | Code::Interrupted => 500,
@@ -82,6 +83,7 @@ fn title_of(code: Code) -> &'static str {
         Code::QuotaExceeded => "The call used up a bound",
         Code::Gone => "The tool was removed",
         Code::Interrupted => "The server ended while the tool ran",
+        Code::Unconfirmed => "A person must confirm the call",
         Code::StorageFull => "The server has no room to keep anything",
         Code::Internal => "The server failed",
     }
@@ -235,6 +237,9 @@ impl From<DispatchError> for Problem {
         let retry_after = error.retry_after();
         let details = match &error {
             DispatchError::Input(InputError::Mistakes { mistakes }) => serde_json::to_value(mistakes).ok(),
+            DispatchError::Unconfirmed { token, within, .. } => {
+                Some(serde_json::json!({ "confirmation": token, "expires_in_s": within.as_secs() }))
+            }
             DispatchError::NotFound { near, .. } if !near.is_empty() => Some(serde_json::json!({ "near": near })),
             error => {
                 let lines = error.lines();

@@ -20,6 +20,9 @@ const USAGE: &str = "dev.fumehood/usage";
 /// The key under which a tool tells the hash of its definition.
 const DEFINITION: &str = "dev.fumehood/definition";
 
+/// The key under which a tool says that each call of it must be confirmed.
+const CONFIRMED: &str = "dev.fumehood/requiresConfirmation";
+
 /// The key under which failed results carry their stable code.
 const ERROR: &str = "dev.fumehood/error";
 
@@ -29,6 +32,9 @@ pub(crate) fn tool(name: &str, tool: &Tool) -> model::Tool {
     let mut listed = model::Tool::new(name, tool.description.clone(), Arc::clone(&tool.input_schema));
     let mut meta = MetaObject::new();
     meta.insert(DEFINITION.to_owned(), tool.definition.as_str().into());
+    if tool.requires_confirmation {
+        meta.insert(CONFIRMED.to_owned(), true.into());
+    }
     let Some(rich) = &tool.rich else {
         return listed.with_meta(meta).with_raw_output_schema(Arc::clone(&tool.output_schema));
     };
@@ -142,6 +148,15 @@ pub(crate) fn failed(code: Code, text: String) -> CallToolResult {
     result
 }
 
+/// What a model is told of a call that its user has not confirmed.
+pub(crate) fn unconfirmed(tool: &Tool, why: &str) -> CallToolResult {
+    let text = format!(
+        "{} was not run: a person must confirm each call of it, and {why}. Nothing was done. Do not try to get around this.",
+        tool.name
+    );
+    failed(Code::Unconfirmed, text)
+}
+
 /// Whom to ask about what the tool was denied.
 fn ask(denied: &[&str]) -> String {
     if denied.is_empty() {
@@ -212,6 +227,7 @@ pub(crate) fn refused(error: &DispatchError) -> Result<CallToolResult, ErrorData
         | Code::QuotaExceeded
         | Code::Gone
         | Code::Interrupted
+        | Code::Unconfirmed
         | Code::StorageFull => Ok(failed(code, told(error))),
     }
 }

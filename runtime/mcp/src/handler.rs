@@ -27,6 +27,7 @@ use rmcp::{
 use serde_json::Value;
 
 use crate::{
+    confirm::Said,
     convert,
     input::{self, Given, Step, rounds},
     listing::Turned,
@@ -111,7 +112,7 @@ impl Handler {
         &self,
         principal: &Principal,
         tool: &Arc<OurTool>,
-        Called { mut arguments, given, call }: Called,
+        Called { mut arguments, given, call, mut confirmation }: Called,
         patience: Option<Duration>,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -121,7 +122,9 @@ impl Handler {
             // Only a tool that can ask is called twice.
             let arguments = if call.is_some() { arguments.clone() } else { std::mem::take(&mut arguments) };
             let arguments = Arguments::Parsed(arguments);
-            let terms = Terms { via: Via::Mcp, listener: listener.clone(), context: told, ..Terms::default() };
+            let confirmation = confirmation.take();
+            let terms =
+                Terms { via: Via::Mcp, listener: listener.clone(), context: told, confirmation, ..Terms::default() };
             async move {
                 let called = match patience {
                     None => door.call(principal, tool, arguments, terms).await.map(Ended::Answered),
@@ -157,11 +160,12 @@ impl Handler {
         &self,
         principal: &Principal,
         tool: &Arc<OurTool>,
-        arguments: Arguments,
+        Called { arguments, confirmation, .. }: Called,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let door = &self.dispatcher;
-        let ticket = match door.submit(principal, tool, arguments, Order::default()).await {
+        let order = Order { confirmation, ..Order::default() };
+        let ticket = match door.submit(principal, tool, Arguments::Parsed(arguments), order).await {
             Ok(ticket) => ticket,
             Err(error) => return convert::refused(&error).map(Into::into),
         };
@@ -227,6 +231,8 @@ struct Called {
     given: Given,
     /// What tells it from every other, if its tool can ask.
     call: Option<String>,
+    /// That its user has confirmed it.
+    confirmation: Option<String>,
 }
 
 impl Handler {
@@ -343,9 +349,19 @@ impl ServerHandler for Handler {
             Err(mistaken) => return Ok((*mistaken).into()),
         };
         let arguments = Value::Object(arguments);
-        let given = Given { responses: request.input_responses, state: request.request_state };
+        let mut given = Given { responses: request.input_responses, state: request.request_state };
+        let mut confirmation = None;
+        if tool.requires_confirmation {
+            let said = Box::pin(self.confirmed(&principal, &tool, &arguments, &mut given, &context)).await?;
+            match said {
+                Step::Asks(asks) => return Ok(asks.into()),
+                Step::Done(Err(error)) => return convert::refused(&error).map(Into::into),
+                Step::Done(Ok(Said::No(why))) => return Ok(convert::unconfirmed(&tool, why).into()),
+                Step::Done(Ok(Said::Yes(token))) => confirmation = token,
+            }
+        }
         let call = tool.rich.as_ref().map(|_| format!("tools/call {} {} {arguments}", tool.name, tool.digest_text));
-        let called = Called { arguments, given, call };
+        let called = Called { arguments, given, call, confirmation };
         let tasks = knows_tasks(&context) && self.dispatcher.keeps_jobs();
         let way = match tool.rich.as_ref().map(|rich| rich.tasks) {
             Some(Tasks::Required) if tasks => Way::Wait(Some(GRACE)),
@@ -364,7 +380,7 @@ impl ServerHandler for Handler {
         // On the heap: rmcp moves the future of a request about, and these are large.
         let response = match way {
             Way::Wait(patience) => Box::pin(self.waited(&principal, &tool, called, patience, &context)).await,
-            Way::Queue => Box::pin(self.queued(&principal, &tool, Arguments::Parsed(called.arguments), &context)).await,
+            Way::Queue => Box::pin(self.queued(&principal, &tool, called, &context)).await,
         };
         match (response?, wanted) {
             (CallToolResponse::Complete(result), Some(wanted)) => {

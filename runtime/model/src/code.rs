@@ -55,6 +55,9 @@ pub enum Code {
     Gone,
     /// The server ended while the job ran, and running it twice might do harm.
     Interrupted,
+    /// A person must confirm the call first.
+    #[serde(rename = "confirmation_required")]
+    Unconfirmed,
     /// There is no room left to keep anything.
     StorageFull,
     /// We failed.
@@ -89,6 +92,7 @@ impl Code {
             Self::QuotaExceeded => "quota_exceeded",
             Self::Gone => "gone",
             Self::Interrupted => "interrupted",
+            Self::Unconfirmed => "confirmation_required",
             Self::StorageFull => "storage_full",
             Self::Internal => "internal",
         }

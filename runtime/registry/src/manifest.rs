@@ -106,6 +106,8 @@ pub struct FunctionNotes {
     pub mode: Option<Mode>,
     /// Whether running it twice does no more than running it once.
     pub is_idempotent: bool,
+    /// Whether it does nothing until a person has confirmed the call.
+    pub requires_confirmation: bool,
     /// The line where this stands.
     pub line: usize,
 }
@@ -251,7 +253,11 @@ fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, F
     for (name, _) in functions.iter().take(MAX_ENTRIES) {
         let line = reader.line(name.span().start);
         let Some(function) = reader.table(functions, name.get_ref()) else { continue };
-        reader.known(function, "functions.NAME.", &["description", "params", "mode", "idempotent"]);
+        reader.known(
+            function,
+            "functions.NAME.",
+            &["description", "params", "mode", "idempotent", "requires_confirmation"],
+        );
         let text = Text { most: MAX_DESCRIPTION, lines: true };
         let mut params = BTreeMap::new();
         if let Some(table) = reader.table(function, "params") {
@@ -265,7 +271,8 @@ fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, F
         let description = reader.text(function, "description", text);
         let mode = mode(reader, function);
         let is_idempotent = reader.boolean(function, "idempotent").unwrap_or_default();
-        let function = FunctionNotes { description, params, mode, is_idempotent, line };
+        let requires_confirmation = reader.boolean(function, "requires_confirmation").unwrap_or_default();
+        let function = FunctionNotes { description, params, mode, is_idempotent, requires_confirmation, line };
         notes.insert(name.get_ref().to_string(), function);
     }
     notes

@@ -117,6 +117,8 @@ pub struct Tool {
     pub mode: Mode,
     /// Whether running it twice does no more than running it once, as its author says.
     pub is_idempotent: bool,
+    /// Whether it does nothing until a person has confirmed the call, as its author says.
+    pub requires_confirmation: bool,
     /// What its component says of it, if that describes its tools itself.
     pub rich: Option<Arc<RichTool>>,
     /// A hash of everything that a model reads of it: its name, its description and its schemas. As long as it stays, whoever
@@ -272,6 +274,7 @@ impl Tool {
             turns: None,
             mode: Mode::default(),
             is_idempotent: false,
+            requires_confirmation: false,
             rich: None,
             definition: String::new(),
             param_notes: BTreeMap::new(),
@@ -330,6 +333,7 @@ impl Tool {
         }
         self.mode = notes.mode.unwrap_or(self.mode);
         self.is_idempotent = notes.is_idempotent;
+        self.requires_confirmation = notes.requires_confirmation;
         self.param_notes = notes.params.iter().map(|(name, text)| (json_name(name), text.clone())).collect();
         let mut schema = Object::clone(&self.input_schema);
         self.describe_params(&mut schema);

@@ -26,6 +26,7 @@ const LIMITS: HeaderName = HeaderName::from_static("fumehood-limits");
 const MAX_FUEL: HeaderName = HeaderName::from_static("fumehood-max-fuel");
 const MAX_MEMORY: HeaderName = HeaderName::from_static("fumehood-max-memory-bytes");
 const DEADLINE: HeaderName = HeaderName::from_static("fumehood-deadline-ms");
+const CONFIRM: HeaderName = HeaderName::from_static("fumehood-confirm");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// RFC 7240 §3: tells the caller that its preference was heard.
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -53,7 +54,8 @@ pub(crate) async fn call(
     let arguments = arguments(&headers, body, &tool).await?;
     let wait = waits(&headers);
     let (arguments, context) = asks::brought(door, &principal, &tool, arguments)?;
-    let terms = Terms { lowered, via: Via::Rest, context, ..Terms::default() };
+    let confirmation = confirmation(&headers);
+    let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation.clone(), ..Terms::default() };
     match door.mode(&tool) {
         _ if is_preferred(&headers, "respond-async") => {}
         Mode::Queue => {}
@@ -83,7 +85,7 @@ pub(crate) async fn call(
         let what = "the call is a job: answer what it asks at /api/v1/jobs/{id}/answers, not with `_input`";
         return Err(Problem::new(Code::Malformed, what));
     }
-    let order = Order { lowered, idempotency_key: idempotency_key(&headers)?, ..Order::default() };
+    let order = Order { lowered, idempotency_key: idempotency_key(&headers)?, confirmation, ..Order::default() };
     let ticket = door.submit(&principal, &tool, arguments, order).await?;
     let mut response = accepted(ticket.id);
     if let Some(patience) = wait {
@@ -96,6 +98,11 @@ pub(crate) async fn call(
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     }
     Ok(response)
+}
+
+/// That a person has confirmed the call.
+pub(crate) fn confirmation(headers: &HeaderMap) -> Option<String> {
+    headers.get(CONFIRM)?.to_str().ok().map(ToOwned::to_owned)
 }
 
 /// The arguments in a body, whether JSON or a form.

@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    calls::{JsonBody, MAX_WAIT},
+    calls::{JsonBody, MAX_WAIT, confirmation},
     results,
 };
 
@@ -206,6 +206,7 @@ pub(crate) async fn submit(
         is_repeatable: wanted.repeatable,
         tags: wanted.tags,
         idempotency_key: idempotency_key(&headers)?.or(wanted.idempotency_key),
+        confirmation: confirmation(&headers),
     };
     let input = wanted.input.unwrap_or_else(|| Value::Object(Object::new()));
     let ticket = door.submit(&principal, &tool, Arguments::Parsed(input), order).await?;

@@ -17,7 +17,7 @@ use crate::State;
 const COMMON: [Code; 5] = [Code::Malformed, Code::Unauthenticated, Code::Forbidden, Code::NotFound, Code::Internal];
 
 /// Failures that a call can meet beside these.
-const OF_CALLS: [Code; 14] = [
+const OF_CALLS: [Code; 15] = [
     Code::TooLarge,
     Code::UnsupportedMediaType,
     Code::InvalidInput,
@@ -32,6 +32,7 @@ const OF_CALLS: [Code; 14] = [
     Code::ResultTooLarge,
     Code::QuotaExceeded,
     Code::Denied,
+    Code::Unconfirmed,
 ];
 
 /// Failures that jobs can meet beside those of calls.

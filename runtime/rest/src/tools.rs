@@ -9,13 +9,14 @@ use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Mode, Terms, T
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, Digest, Outcome, Usage};
 use fumehood_value::Object;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     asks,
-    calls::{Bounds, JsonBody, parsed, used},
+    calls::{Bounds, JsonBody, confirmation, parsed, used},
 };
 
 /// Most tools on one page.
@@ -47,6 +48,8 @@ pub(crate) struct ToolEntry {
     mode: &'static str,
     /// Whether running it twice does no more than running it once.
     idempotent: bool,
+    /// Whether it does nothing until a person has confirmed the call.
+    requires_confirmation: bool,
     /// A hash of its name, its description and its schemas: it changes when what a model reads of the tool changes.
     definition: String,
     #[serde(flatten)]
@@ -210,6 +213,7 @@ pub(crate) async fn execute(
     Caller(principal): Caller,
     Path(name): Path<String>,
     Bounds(lowered): Bounds,
+    headers: HeaderMap,
     _: JsonBody,
     Sent(execution): Sent<Execution>,
 ) -> Result<Response, Problem> {
@@ -217,7 +221,7 @@ pub(crate) async fn execute(
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
     let (arguments, context) = asks::brought(&door, &principal, &tool, Arguments::Parsed(input))?;
     let again = tool.rich.is_some().then(|| arguments.clone());
-    let terms = Terms { lowered, via: Via::Rest, context, ..Terms::default() };
+    let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation(&headers), ..Terms::default() };
     let called = door.call(&principal, &tool, arguments, terms).await?;
     if let (Some(Aside::Asks(asks)), Some(Arguments::Parsed(arguments))) = (&called.aside, &again) {
         return asks::asked(&door, &principal, &tool, arguments, asks);
@@ -264,6 +268,7 @@ fn entry(tool: &Tool) -> ToolEntry {
             Mode::Auto => "auto",
         },
         idempotent: tool.is_idempotent,
+        requires_confirmation: tool.requires_confirmation,
         definition: tool.definition.clone(),
         schemas: Schemas::of(tool),
     }

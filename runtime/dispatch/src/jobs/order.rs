@@ -35,6 +35,8 @@ pub struct Order {
     pub tags: Vec<String>,
     /// What makes a second submission of the same job the first one.
     pub idempotency_key: Option<String>,
+    /// That a person has confirmed it: what the refusal brought.
+    pub confirmation: Option<String>,
 }
 
 impl Order {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     State,
-    calls::{Bounds, arguments},
+    calls::{Bounds, arguments, confirmation},
     jobs::{answer, idempotency_key, location},
 };
 
@@ -53,7 +53,12 @@ pub(crate) async fn queue(
         return if job.state.is_final() { answer(door, &principal, job).await } else { Ok(accepted(job.id)) };
     }
     let arguments = arguments(&headers, body, &tool).await?;
-    let order = Order { lowered, idempotency_key: idempotency_key(&headers)?, ..Order::default() };
+    let order = Order {
+        lowered,
+        idempotency_key: idempotency_key(&headers)?,
+        confirmation: confirmation(&headers),
+        ..Order::default()
+    };
     let ticket = door.submit(&principal, &tool, arguments, order).await?;
     Ok(accepted(ticket.id))
 }

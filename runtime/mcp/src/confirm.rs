@@ -1,0 +1,101 @@
+//! Tools whose calls a person must confirm: asked through the client, which shows the question to its user.
+//!
+//! What the door wants to see is not told to the client in the clear: it travels as sealed state, and the model that wants the
+//! call done never reads it.
+
+use fumehood_dispatch::{
+    Arguments, DispatchError, Terms, Tool, Via,
+    rich::{Aside, Asks, Question, Request, Resumption},
+};
+use fumehood_model::Principal;
+use rmcp::{ErrorData, RoleServer, service::RequestContext};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    handler::Handler,
+    input::{Given, Step, rounds},
+};
+
+/// The name of the question.
+const KEY: &str = "confirm";
+
+/// Longest part of the arguments that the question shows, in characters.
+const SHOWN: usize = 600;
+
+/// What a person has said.
+pub(crate) enum Said {
+    /// Yes; with what the door wants to see, unless the tool had begun before.
+    Yes(Option<String>),
+    /// No, or nobody could be asked.
+    No(&'static str),
+}
+
+impl Handler {
+    /// Have a call confirmed. What is `given` is taken if it answers that.
+    pub(crate) async fn confirmed(
+        &self,
+        principal: &Principal,
+        tool: &Tool,
+        arguments: &Value,
+        given: &mut Given,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Step<Result<Said, DispatchError>>, ErrorData> {
+        let door = &self.dispatcher;
+        let call = format!("confirm {} {} {arguments}", tool.name, tool.digest_text);
+        let answers = given.state.as_deref().map(|state| door.unseal(principal, &call, state).is_some());
+        if answers == Some(false) && tool.rich.is_some() {
+            // It answers what the tool itself has asked, which is looked at where that goes on.
+            return Ok(Step::Done(Ok(Said::Yes(None))));
+        }
+        // Answers to what nobody has asked are none.
+        let given = if answers == Some(true) { std::mem::take(given) } else { Given::default() };
+        let question = asks(tool, arguments);
+        rounds(door, principal, Some(&call), given, context, |told| {
+            let question = question.clone();
+            async move {
+                if let Some(Resumption { state: Some(token), responses }) = told.resumption {
+                    let token = String::from_utf8(token).ok().filter(|_| agrees(&responses));
+                    return Ok(Ok(
+                        Ok(token.map_or(Said::No("its user did not agree"), |token| Said::Yes(Some(token)))),
+                    ));
+                }
+                if !told.client.elicitation_form {
+                    return Ok(Ok(Ok(Said::No("this client cannot ask its user"))));
+                }
+                // Told by the door alone what it wants to see; the call does not take place without that.
+                let terms = Terms { via: Via::Mcp, ..Terms::default() };
+                match door.call(principal, tool, Arguments::Parsed(arguments.clone()), terms).await {
+                    Err(DispatchError::Unconfirmed { token, .. }) => {
+                        let state = Some(token.into_bytes());
+                        Ok(Err(Aside::Asks(Asks { requests: vec![question], state })))
+                    }
+                    Err(error) => Ok(Ok(Err(error))),
+                    Ok(_) => Err(ErrorData::internal_error("a call that must be confirmed was not stopped", None)),
+                }
+            }
+        })
+        .await
+    }
+}
+
+fn asks(tool: &Tool, arguments: &Value) -> Request {
+    let arguments = arguments.to_string();
+    let shown: String = arguments.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    let more = if arguments.chars().nth(SHOWN).is_some() { " …" } else { "" };
+    let message = format!("Run {} with {}{more}?", tool.name, shown.replace("\\\"", "\""));
+    let schema = json!({
+        "type": "object",
+        "properties": { "confirm": { "type": "boolean", "title": "Run it", "description": "Nothing is done without this." } },
+        "required": ["confirm"],
+    });
+    let Value::Object(schema) = schema else { unreachable!("it is written as an object") };
+    Request { key: KEY.to_owned(), question: Question::Form { message, schema } }
+}
+
+/// Whether the answer to the question is yes.
+fn agrees(responses: &[(String, Value)]) -> bool {
+    let answer = responses.iter().find(|(key, _)| key == KEY).map(|(_, answer)| answer);
+    let nothing = Value::Object(Map::new());
+    let answer = answer.unwrap_or(&nothing);
+    answer["action"] == "accept" && answer["content"]["confirm"] == true
+}

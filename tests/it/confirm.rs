@@ -1,0 +1,136 @@
+//! Tools that do nothing until a person has confirmed the call.
+
+use fumehood_tests::{Client, Finished, Mcp, Server, wat};
+use serde_json::{Value, json};
+
+const MANIFEST: &str = "[functions.add]\nrequires_confirmation = true\n";
+
+fn server() -> Server {
+    let server = Server::setup().start();
+    server.admin().upload_with("danger", &wat("add"), MANIFEST).expect(201);
+    server
+}
+
+fn two_and_40() -> Value {
+    json!({ "a": 2, "b": 40 })
+}
+
+/// The confirmation that a refusal brings.
+fn token(client: &Client, arguments: &Value) -> String {
+    let refused = client.call("danger/add", arguments).refused(428, "confirmation_required");
+    assert_eq!(refused.details["expires_in_s"], 600);
+    refused.details["confirmation"].as_str().unwrap().to_owned()
+}
+
+fn call(client: &Client, path: &str, arguments: &Value, token: &str) -> (u16, Value) {
+    let headers = [("content-type", "application/json"), ("fumehood-confirm", token)];
+    let answer = client.send("POST", path, &headers, arguments.to_string().as_bytes());
+    (answer.status, serde_json::from_str(&answer.text()).unwrap())
+}
+
+#[test]
+fn over_rest_a_confirmation_is_for_one_call_of_one_key_with_these_arguments() {
+    let server = server();
+    let admin = server.admin();
+    let path = "/api/danger/add";
+    let (given, other) = (token(admin, &two_and_40()), token(admin, &two_and_40()));
+    let (_, stranger) = admin.new_key("stranger", "call");
+
+    for (who, arguments, confirmation) in [
+        (admin, json!({ "a": 2, "b": 41 }), &*given),
+        (&stranger, two_and_40(), &given),
+        (admin, two_and_40(), "nonsense"),
+        (admin, two_and_40(), ""),
+    ] {
+        assert_eq!(call(who, path, &arguments, confirmation).0, 428, "{arguments} {confirmation}");
+    }
+    assert_eq!(call(admin, path, &json!({ "b": 40, "a": 2 }), &given).0, 428, "another text is another call");
+    assert_eq!(call(admin, path, &two_and_40(), &given), (200, json!(42)));
+    assert_eq!(call(admin, path, &two_and_40(), &given).0, 428, "used once, it is used up");
+    assert_eq!(call(admin, "/api/danger/add/queue", &two_and_40(), &other).0, 202);
+    // What cannot be done is not worth a question.
+    admin.call("danger/add", &json!({ "a": 2 })).refused(422, "invalid_input");
+}
+
+#[test]
+fn every_way_to_a_tool_stops_at_the_same_question() {
+    let server = server();
+    let admin = server.admin();
+    let refused = |path: &str, body: &Value| admin.post(path, body).refused(428, "confirmation_required");
+
+    refused("/api/danger/add", &two_and_40());
+    refused("/api/danger/add/queue", &two_and_40());
+    refused("/api/v1/tools/danger__add/execute", &json!({ "input": two_and_40() }));
+    refused("/api/v1/jobs", &json!({ "tool": "danger__add", "input": two_and_40() }));
+    let schedule = json!({ "cron": "* * * * *", "tool": "danger__add", "input": two_and_40() });
+    let body = schedule.to_string();
+    let headers = [("content-type", "application/json")];
+    let answer = admin.send("PUT", "/api/v1/schedules/nightly", &headers, body.as_bytes());
+    answer.refused(400, "malformed");
+    let tools = admin.get("/api/v1/tools").expect(200).to_string();
+    assert!(tools.contains(r#""requires_confirmation":true"#), "{tools}");
+}
+
+#[test]
+fn over_mcp_the_user_is_asked_through_the_client_and_no_means_no() {
+    let server = server();
+    let params = |arguments: Value| json!({ "name": "danger__add", "arguments": arguments });
+    let mcp = Mcp::modern(server.admin()).able(json!({ "elicitation": {} }));
+    let tools = mcp.tools();
+    assert_eq!(tools[0]["_meta"]["dev.fumehood/requiresConfirmation"], true, "{tools:?}");
+
+    // A client without a user to ask.
+    let refused = Mcp::modern(server.admin()).request("tools/call", params(two_and_40()));
+    assert_eq!(
+        (&refused["isError"], &refused["_meta"]["dev.fumehood/error"]),
+        (&json!(true), &json!("confirmation_required"))
+    );
+
+    let asked = mcp.request("tools/call", params(two_and_40()));
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    let message = asked["inputRequests"]["confirm"]["params"]["message"].as_str().unwrap();
+    assert_eq!(message, r#"Run danger__add with {"a":2,"b":40}?"#);
+    let back = |answer: Value, arguments: Value, state: &Value| {
+        let mut params = params(arguments);
+        params["inputResponses"] = json!({ "confirm": answer });
+        if !state.is_null() {
+            params["requestState"] = state.clone();
+        }
+        mcp.request("tools/call", params)
+    };
+    let yes = json!({ "action": "accept", "content": { "confirm": true } });
+    let state = &asked["requestState"];
+
+    for no in [
+        json!({ "action": "accept", "content": { "confirm": false } }),
+        json!({ "action": "decline" }),
+        json!({ "action": "cancel" }),
+    ] {
+        let declined = back(no, two_and_40(), state);
+        assert_eq!(declined["_meta"]["dev.fumehood/error"], "confirmation_required", "{declined}");
+    }
+    // An answer to what was never asked, or for other arguments, only brings the question.
+    for (arguments, state) in [(two_and_40(), &Value::Null), (json!({ "a": 2, "b": 41 }), state)] {
+        assert_eq!(back(yes.clone(), arguments, state)["resultType"], "input_required");
+    }
+    let done = back(yes.clone(), two_and_40(), state);
+    assert_eq!(done["structuredContent"]["result"], 42, "{done}");
+    let again = back(yes, two_and_40(), state);
+    assert_eq!(again["_meta"]["dev.fumehood/error"], "confirmation_required", "{again}");
+    // What would fail anyway is told at once.
+    let wrong = mcp.request("tools/call", params(json!({ "a": 2 })));
+    assert_eq!(wrong["_meta"]["dev.fumehood/error"], "invalid_input", "{wrong}");
+}
+
+#[test]
+fn on_the_command_line_a_script_says_beforehand_that_it_means_it() {
+    let server = server();
+    let call = ["call", "danger.add", "a:=2", "b:=40"];
+    let refused = Finished::of(&mut server.command(&call));
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--confirm"), "{}", refused.stderr);
+
+    let done = Finished::of(&mut server.command(&[&call[..], &["--confirm"]].concat()));
+
+    assert_eq!(done.ok(), "42\n");
+}
