@@ -26,6 +26,25 @@ list = "hybrid"
 [mcp.profiles.shaped]
 tools = ["types.*", "add.*"]
 shaped = true
+
+[mcp.profiles.told]
+tools = ["add.*", "conformance.greet"]
+
+[mcp.profiles.told.overrides."add.add"]
+name = "plus_40"
+description = "Adds forty."
+arguments = { b = 40 }
+
+[mcp.profiles.told.overrides."conformance.greet"]
+name = "tell"
+
+[mcp.profiles.told-search]
+list = "search"
+
+[mcp.profiles.told-search.overrides."add.add"]
+name = "plus_40"
+description = "Adds forty."
+arguments = { b = 40 }
 "#;
 
 fn server() -> Option<std::sync::Arc<Server>> {
@@ -278,4 +297,40 @@ fn the_definition_of_a_tool_has_a_hash_that_changes_when_what_it_says_changes() 
     let listed = Mcp::modern(server.admin()).tools();
     let tool = listed.iter().find(|tool| tool["name"] == "m__add").unwrap();
     assert_eq!(tool["_meta"]["dev.fumehood/definition"], changed);
+}
+
+#[test]
+fn an_operator_gives_a_tool_other_words_and_settles_its_arguments_at_one_address() {
+    let Some(server) = server() else { return };
+    let mcp = Mcp::modern(server.admin()).at("/mcp/told");
+
+    let tools = mcp.tools();
+
+    let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["plus_40", "tell"]);
+    assert_eq!(tools[0]["description"], "Adds forty.");
+    assert_eq!(tools[0]["inputSchema"]["properties"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(tools[0]["inputSchema"]["required"], json!(["a"]));
+    let definition = |tools: &[Value], name: &str| {
+        tools.iter().find(|tool| tool["name"] == name).unwrap()["_meta"]["dev.fumehood/definition"].clone()
+    };
+    let elsewhere = Mcp::modern(server.admin()).tools();
+    assert_ne!(definition(&tools, "plus_40"), definition(&elsewhere, "add__add"));
+    assert_eq!(mcp.call("plus_40", &json!({ "a": 2 }))["structuredContent"]["result"], 42);
+    let given = mcp.call("plus_40", &json!({ "a": 2, "b": 1 }));
+    assert_eq!(given["_meta"]["dev.fumehood/error"], "invalid_input", "{given}");
+    let missing = mcp.call("plus_40", &json!({}));
+    assert!(missing["content"][0]["text"].as_str().unwrap().contains("`a` is required"), "{missing}");
+    // Under its own name it is not here, and elsewhere it is what it was.
+    let hidden = mcp.refused("tools/call", json!({ "name": "add__add", "arguments": { "a": 2, "b": 40 } }));
+    assert_eq!(hidden["code"], -32602, "{hidden}");
+    let plain = Mcp::modern(server.admin()).call("add__add", &json!({ "a": 2, "b": 1 }));
+    assert_eq!(plain["structuredContent"]["result"], 3);
+    // Models that find tools read the same words.
+    let found = Mcp::modern(server.admin()).at("/mcp/told-search");
+    let described = found.call("describe_tool", &json!({ "name": "plus_40" }));
+    assert_eq!(described["structuredContent"]["description"], "Adds forty.", "{described}");
+    assert!(described["structuredContent"]["inputSchema"]["properties"].get("b").is_none(), "{described}");
+    let called = found.call("call_tool", &json!({ "name": "plus_40", "arguments": { "a": 1 } }));
+    assert_eq!(called["structuredContent"]["result"], 41, "{called}");
 }

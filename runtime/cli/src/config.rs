@@ -338,6 +338,10 @@ impl Loaded {
                 name.escape_debug()
             ));
         }
+        for (name, profile) in &mcp.profiles {
+            let wrong = profile.mistakes().into_iter();
+            mistakes.extend(wrong.map(|wrong| format!("{}: mcp.profiles.{name}.{wrong}", self.origin("mcp.profiles"))));
+        }
         mistakes
     }
 }

@@ -58,6 +58,11 @@ pub(crate) fn tool(name: &str, tool: &Tool) -> model::Tool {
     listed
 }
 
+/// Say which hash a listed tool's definition has.
+pub(crate) fn define(listed: &mut model::Tool, definition: &str) {
+    listed.meta.get_or_insert_with(MetaObject::new).insert(DEFINITION.to_owned(), definition.into());
+}
+
 /// The result of a call that took place.
 pub(crate) fn answered(answer: &Answer, tool: &Tool) -> CallToolResult {
     let mut result = match &answer.outcome {

@@ -96,7 +96,11 @@ impl Direct {
         }
         let catalogue = handler.catalogue(principal).ok()?;
         let tool = profile.tool(&catalogue, &name)?;
-        let waits = tool.rich.is_none() && !tool.requires_confirmation && handler.dispatcher.mode(tool) == Mode::Direct;
+        let is_settled = profile.told(tool).is_some_and(|told| !told.arguments.is_empty());
+        let waits = !is_settled
+            && tool.rich.is_none()
+            && !tool.requires_confirmation
+            && handler.dispatcher.mode(tool) == Mode::Direct;
         let (principal, arguments) = (principal.clone(), Arguments::Text(arguments));
         let is_modern = meta.version.is_some();
         waits.then(|| Self { id, principal, tool: Arc::clone(tool), arguments, is_modern })

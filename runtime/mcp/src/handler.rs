@@ -10,7 +10,7 @@ use fumehood_dispatch::{
     Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Offers, Order, Terms, Tool as OurTool,
     Update, Via, rich::Tasks,
 };
-use fumehood_model::{Job, JobState, Principal};
+use fumehood_model::{Code, Job, JobState, Principal};
 use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -301,7 +301,7 @@ impl ServerHandler for Handler {
             let named = profile.tools_after(&catalogue, &start);
             let more = named.len() > PAGE;
             let listed = |(name, tool): (&str, &Arc<OurTool>)| {
-                let listed = convert::tool(name, tool);
+                let listed = profile.listed(name, tool);
                 if profile.shaped { shaped::listed(listed) } else { listed }
             };
             (named.into_iter().take(PAGE).map(listed).collect::<Vec<_>>(), more)
@@ -344,6 +344,10 @@ impl ServerHandler for Handler {
             let what = format!("there is no tool `{}` here", request.name.escape_debug().take(100).collect::<String>());
             return Err(ErrorData::invalid_params(what, None));
         };
+        if let Err(name) = profile.settle(&tool, &mut arguments) {
+            let told = format!("`{}` is settled here: make the call without it", name.escape_debug());
+            return Ok(convert::failed(Code::InvalidInput, told).into());
+        }
         let wanted = match profile.shaped.then(|| shaped::take(&tool, &mut arguments)).transpose() {
             Ok(wanted) => wanted,
             Err(mistaken) => return Ok((*mistaken).into()),

@@ -17,6 +17,7 @@ mod handler;
 mod input;
 mod listing;
 mod offers;
+mod overrides;
 mod page;
 mod reports;
 mod sessions;
@@ -27,6 +28,7 @@ mod view;
 
 pub use card::card_router;
 pub use listing::List;
+pub use overrides::Override;
 pub use sessions::Config;
 pub use transport::{State, router, stdio};
 pub use view::Profile;

@@ -195,8 +195,8 @@ impl Act {
             return Ok(Turned::Call(tool, object(arguments, "arguments")?));
         }
         let described = json!({
-            "name": name, "description": tool.description,
-            "inputSchema": *tool.input_schema, "outputSchema": *tool.output_schema,
+            "name": name, "description": profile.description(tool),
+            "inputSchema": *profile.input_schema(tool), "outputSchema": *tool.output_schema,
         });
         Ok(Turned::Answer(answered(&described)))
     }
@@ -212,13 +212,13 @@ fn find(profile: &Profile, catalogue: &Catalogue, arguments: &JsonObject) -> Res
         .and_then(Value::as_u64)
         .map_or(MOST_FOUND, |limit| usize::try_from(limit).unwrap_or(MOST_FOUND).clamp(1, MOST_FOUND));
     let fits = |name: &str, tool: &OurTool| {
-        let text = format!("{name} {}", tool.description).to_lowercase();
+        let text = format!("{name} {}", profile.description(tool)).to_lowercase();
         category.is_none_or(|category| category == tool.module.as_str()) && words.iter().all(|word| text.contains(word))
     };
     let tools = profile.tools_after(catalogue, "");
     let found: Vec<_> = tools.iter().filter(|(name, tool)| fits(name, tool)).collect();
     let shown = found.iter().take(limit).map(|(name, tool)| {
-        let sentence = tool.description.lines().next().unwrap_or_default();
+        let sentence = profile.description(tool).lines().next().unwrap_or_default();
         json!({ "name": name, "description": sentence.chars().take(200).collect::<String>() })
     });
     let shown: Vec<_> = shown.collect();

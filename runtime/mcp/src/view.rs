@@ -6,7 +6,7 @@ use fumehood_dispatch::{Catalogue, Module, Tool, rich::Prompt};
 use fumehood_model::{ModuleName, ToolName};
 use serde::{Deserialize, Serialize};
 
-use crate::listing::List;
+use crate::{listing::List, overrides::Override};
 
 /// A choice of what is served, at an address of its own: `/mcp/{name}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Profile {
     pub tools: Vec<String>,
     /// What `tools/list` holds.
     pub list: List,
+    /// What is said of tools here, each as `module.function`, in the place of what its author says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, Override>,
     /// Whether callers may filter, project and cut answers.
     pub shaped: bool,
 }
@@ -49,10 +52,18 @@ pub(crate) type Named<'a> = (&'a str, &'a Arc<Tool>);
 impl Profile {
     /// What `/mcp` shows.
     pub(crate) const EVERYTHING: &'static Self =
-        &Self { module: None, tools: Vec::new(), list: List::Full, shaped: false };
+        &Self { module: None, tools: Vec::new(), list: List::Full, overrides: BTreeMap::new(), shaped: false };
 
     /// The tools whose names come after `name`, in the order of their names.
     pub(crate) fn tools_after<'a>(&'a self, catalogue: &'a Catalogue, name: &str) -> Vec<Named<'a>> {
+        if !self.overrides.is_empty() {
+            let tools = self.modules(catalogue).flat_map(|module| &module.tools).filter(|tool| self.shows(tool));
+            let named = tools.map(|tool| (self.name_of(tool), tool));
+            let named = named.filter(|(shown, tool)| *shown > name && !self.is_taken(shown, tool));
+            let mut named: Vec<_> = named.collect();
+            named.sort_unstable_by_key(|(name, _)| *name);
+            return named;
+        }
         let Some(module) = &self.module else {
             let tools = catalogue.tools_after(name).filter(|tool| self.shows(tool));
             return tools.map(|tool| (tool.name.as_str(), tool)).collect();
@@ -66,11 +77,29 @@ impl Profile {
 
     /// The tool that this address calls `name`.
     pub(crate) fn tool<'a>(&self, catalogue: &'a Catalogue, name: &str) -> Option<&'a Arc<Tool>> {
+        if let Some(named) = self.overrides.iter().find(|(_, told)| told.name.as_deref() == Some(name)) {
+            let (module, function) = named.0.rsplit_once('.')?;
+            let theirs = self.module.as_ref().is_none_or(|only| only.as_str() == module);
+            return catalogue.module(module).filter(|_| theirs)?.tool(function).filter(|tool| self.shows(tool));
+        }
         let tool = match &self.module {
             None => catalogue.tool(name),
             Some(module) => catalogue.module(module.as_str())?.tool(name),
         };
-        tool.filter(|tool| self.shows(tool))
+        // Under another name it is not here any more.
+        tool.filter(|tool| self.shows(tool) && self.told(tool).is_none_or(|told| told.name.is_none()))
+    }
+
+    /// What this address calls `tool`.
+    fn name_of<'a>(&'a self, tool: &'a Tool) -> &'a str {
+        let told = self.told(tool).and_then(|told| told.name.as_deref());
+        told.unwrap_or(if self.module.is_some() { &tool.function } else { tool.name.as_str() })
+    }
+
+    /// Whether another tool was given this name.
+    fn is_taken(&self, name: &str, tool: &Tool) -> bool {
+        let given = self.overrides.values().any(|told| told.name.as_deref() == Some(name));
+        given && self.told(tool).is_none_or(|told| told.name.as_deref() != Some(name))
     }
 
     /// The modules that are shown.
