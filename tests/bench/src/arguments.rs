@@ -94,6 +94,9 @@ pub(crate) struct Http {
     /// The servers to measure.
     #[arg(long, value_delimiter = ',', value_enum, default_value = "axum,rmcp,rest,mcp")]
     pub(crate) servers: Vec<Contender>,
+    /// A Python that has `fastmcp`.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub(crate) python: PathBuf,
     /// Measure MCP in the older protocol revision 2025-11-25 too.
     #[arg(long)]
     pub(crate) legacy: bool,
@@ -115,6 +118,10 @@ pub(crate) enum Contender {
     Inside,
     /// Fumehood over MCP.
     Mcp,
+    /// Fumehood over MCP, with every module trusted.
+    McpInside,
+    /// FastMCP with the same tool; needs `--python`.
+    Fastmcp,
 }
 
 /// How to measure cold calls.

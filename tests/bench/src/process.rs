@@ -119,12 +119,12 @@ pub(crate) fn allow_many_files() -> Result<()> {
 
 fn parse_cpu_ticks(stat: &str) -> Option<u64> {
     // proc_pid_stat(5): the second field is the name in brackets, which may contain both spaces and brackets. The
-    // first one after it is number 3; utime is number 14 and stime 15.
+    // first one after it is number 3; utime is number 14 and stime 15, and then the same of children that have ended: a
+    // worker that was replaced has worked all the same.
     let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let kernel: u64 = fields.next()?.parse().ok()?;
-    Some(user + kernel)
+    let fields: Vec<u64> =
+        after_name.split_whitespace().skip(11).take(4).map(str::parse).collect::<Result<_, _>>().ok()?;
+    (fields.len() == 4).then(|| fields.iter().sum())
 }
 
 fn parse_busy_ticks(stat: &str) -> Option<u64> {
@@ -151,7 +151,7 @@ mod tests {
     fn a_name_with_brackets_does_not_move_the_fields() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 9 9 20 0 1 0 1 1 1";
 
-        assert_eq!(parse_cpu_ticks(stat), Some(300));
+        assert_eq!(parse_cpu_ticks(stat), Some(318));
     }
 
     #[test]

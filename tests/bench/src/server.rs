@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -49,6 +50,13 @@ impl Server {
         let mut command = Command::new(program);
         command.arg(subcommand);
         Self::start(command, Duration::from_secs(10)).await
+    }
+
+    /// Start a server that is written in Python.
+    pub(crate) async fn start_python(python: &Path, file: &str) -> Result<Self> {
+        let mut command = Command::new(python);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+        Self::start(command, Duration::from_secs(30)).await
     }
 
     /// The id of the process.

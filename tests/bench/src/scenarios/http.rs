@@ -23,6 +23,8 @@ const RMCP_LEGACY: &str = "rmcp 2025-11-25";
 const REST: &str = "fumehood REST";
 const INSIDE: &str = "fumehood REST, inside";
 const MCP: &str = "fumehood MCP";
+const MCP_INSIDE: &str = "fumehood MCP, inside";
+const FASTMCP: &str = "FastMCP";
 const MCP_LEGACY: &str = "fumehood MCP 2025-11-25";
 
 /// Something to measure.
@@ -89,6 +91,7 @@ pub(crate) async fn run(settings: &Http) -> Result<()> {
 struct Servers {
     axum: Option<Server>,
     rmcp: Option<Server>,
+    fastmcp: Option<Server>,
     fumehood: Option<Fumehood>,
     inside: Option<(Fumehood, Home)>,
     candidates: Vec<Candidate>,
@@ -97,20 +100,30 @@ struct Servers {
 impl Servers {
     async fn start(settings: &Http, home: &Home) -> Result<Self> {
         let wanted = |contender| settings.servers.contains(&contender);
-        let mut servers = Self { axum: None, rmcp: None, fumehood: None, inside: None, candidates: Vec::new() };
+        let mut servers =
+            Self { axum: None, rmcp: None, fastmcp: None, fumehood: None, inside: None, candidates: Vec::new() };
         if wanted(Contender::Axum) {
             servers.add_axum(Server::start_baseline("serve-axum").await?);
         }
         if wanted(Contender::Rmcp) {
             servers.add_rmcp(Server::start_baseline("serve-rmcp").await?, settings.legacy);
         }
-        if wanted(Contender::Inside) {
+        if wanted(Contender::Fastmcp) {
+            servers.add_fastmcp(Server::start_python(&settings.python, "fastmcp_server.py").await?);
+        }
+        if wanted(Contender::Inside) || wanted(Contender::McpInside) {
             let home = Home::new()?;
             home.add(MODULE, &settings.product.calculator()?)?;
             let trusting = [("FUMEHOOD_ISOLATION__TRUSTED", "*".to_owned())];
             let inside = Fumehood::start(&settings.product.binary()?, &home, &trusting, PATIENCE).await?;
-            let target = inside.add(MODULE);
-            servers.candidates.push(Candidate { name: INSIDE, baseline: AXUM, pid: inside.pid(), target });
+            let pid = inside.pid();
+            if wanted(Contender::Inside) {
+                servers.candidates.push(Candidate { name: INSIDE, baseline: AXUM, pid, target: inside.add(MODULE) });
+            }
+            if wanted(Contender::McpInside) {
+                let target = request::add_over_mcp(inside.address(), Some(inside.key()), TOOL, Era::Modern);
+                servers.candidates.push(Candidate { name: MCP_INSIDE, baseline: RMCP, pid, target });
+            }
             servers.inside = Some((inside, home));
         }
         if wanted(Contender::Rest) || wanted(Contender::Mcp) {
@@ -138,6 +151,12 @@ impl Servers {
         self.rmcp = Some(server);
     }
 
+    fn add_fastmcp(&mut self, server: Server) {
+        let target = request::add_over_mcp(server.address(), None, "add", Era::Modern);
+        self.candidates.push(Candidate { name: FASTMCP, baseline: RMCP, pid: server.pid(), target });
+        self.fastmcp = Some(server);
+    }
+
     fn add_fumehood(&mut self, fumehood: Fumehood, settings: &Http) {
         let (pid, address) = (fumehood.pid(), fumehood.address());
         let over_mcp = |era| request::add_over_mcp(address, Some(fumehood.key()), TOOL, era);
@@ -156,7 +175,7 @@ impl Servers {
     }
 
     async fn stop(self) -> Result<()> {
-        for baseline in [self.axum, self.rmcp].into_iter().flatten() {
+        for baseline in [self.axum, self.rmcp, self.fastmcp].into_iter().flatten() {
             baseline.stop().await?;
         }
         if let Some(fumehood) = self.fumehood {
@@ -202,8 +221,20 @@ fn ratio(row: &Row, rows: &[Row]) -> Option<f64> {
 fn print(settings: &Http, rows: &[Row]) {
     let seconds = settings.duration.as_secs_f64();
     let title = format!("Load: medians of {} rounds of {seconds} s, loopback, every answer checked.", settings.rounds);
-    let header =
-        ["server", "conn", "req/s", "p50 µs", "p99 µs", "CPU µs", "load µs", "other", "RSS MiB", "PSS MiB", "ratio"];
+    let header = [
+        "server",
+        "conn",
+        "req/s",
+        "p50 µs",
+        "p99 µs",
+        "CPU µs",
+        "per CPU s",
+        "load µs",
+        "other",
+        "RSS MiB",
+        "PSS MiB",
+        "ratio",
+    ];
     print_table(&title, &header, &rows.iter().map(line).collect::<Vec<_>>());
     if rows.iter().any(|row| median(row.rounds.iter().map(|round| round.other_cores)) > QUIET_CORES) {
         println!("\nThe machine was not quiet (`other` above {QUIET_CORES} cores): trust the ratios, not the figures.");
@@ -221,6 +252,7 @@ fn line(row: &Row) -> Vec<String> {
         number(of(|round| round.p50_us)),
         number(of(|round| round.p99_us)),
         number(of(|round| round.server_cpu_us)),
+        number(1e6 / of(|round| round.server_cpu_us)),
         number(of(|round| round.load_cpu_us)),
         format!("{:.2}", of(|round| round.other_cores)),
         mebibytes(of(|round| round.memory.rss_bytes as f64)),
