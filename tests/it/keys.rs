@@ -151,8 +151,18 @@ fn the_first_key_is_shown_once_and_kept_for_its_owner_only() {
 
     let mode = |name: &str| fs::metadata(data.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("admin.key"), mode("secret"), mode("")), (0o600, 0o600, 0o700));
+    for file in ["fumehood.db", "fumehood.db-wal", "fumehood.db-shm"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
     server.says("shown only once");
     assert_eq!(server.log().matches(&key).count(), 1, "{}", server.log());
+    // What somebody has opened, as a directory that was there before, is closed when the server starts.
+    let setup = server.stop();
+    for (file, open) in [("", 0o755), ("fumehood.db", 0o644)] {
+        fs::set_permissions(data.join(file), fs::Permissions::from_mode(open)).unwrap();
+    }
+    let server = setup.start();
+    assert_eq!((mode(""), mode("fumehood.db")), (0o700, 0o600));
     let server = server.restart();
     server.says("Loaded 0 modules");
     assert_eq!(server.log().matches(&key).count(), 0, "{}", server.log());

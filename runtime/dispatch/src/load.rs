@@ -69,7 +69,9 @@ impl Dispatcher {
             }
         }
         for Problem { path, reason } in &problems {
-            tracing::warn!(path = %path.display(), "{} is not served: {reason}", path.display());
+            // Whoever names files writes no lines into the log.
+            let shown = path.to_string_lossy().escape_debug().to_string();
+            tracing::warn!(path = shown, "{shown} is not served: {reason}");
         }
         let tools: usize = modules.iter().map(|module| module.tools.len()).sum();
         tracing::info!(

@@ -74,6 +74,11 @@ impl Scan {
             if path.is_dir() {
                 self.folder(&path, &format!("{prefix}{}.", tidy(file_name)), depth + 1);
             } else if let Some(stem) = file_name.strip_suffix(".wasm") {
+                // A pipe would be waited for, for ever.
+                if !path.is_file() {
+                    self.problem(&path, "it is not a file that can be read".to_owned());
+                    continue;
+                }
                 self.file(&path, &format!("{prefix}{}", tidy(stem)), manifest.as_deref());
             }
         }
@@ -153,6 +158,18 @@ mod tests {
         assert_eq!(names, ["text-stats", "geo.maps.route"]);
         let paths: Vec<_> = problems.iter().map(|p| p.path.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(paths, ["a b.wasm", "jobs.wasm", "text-stats.wasm", "missing"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let pipe = root.path().join("pipe.wasm");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.path().join("link.wasm")).unwrap();
+
+        let (found, problems) = scan(&[root.path().to_owned()]);
+
+        assert_eq!((found.len(), problems.len()), (0, 2), "{problems:?}");
     }
 
     #[test]

@@ -141,8 +141,9 @@ async fn answered(
             let problem = Problem::stopped(&stopped.reason, &usage, &denied).set_by(set_by);
             match stopped.reason {
                 StopReason::ResultTooLarge { allowed } if takes_bytes => {
-                    let bytes = ByteSize(allowed.0 / 4 * 3);
-                    problem.adding(&format!(" of JSON, which is {bytes} of bytes")).into_response()
+                    // Its values take more on their way than its base64 does.
+                    let bytes = ByteSize(allowed.0 / 5 * 3);
+                    problem.adding(&format!(" of JSON, or {bytes} of bytes")).into_response()
                 }
                 _ => problem.into_response(),
             }

@@ -1,7 +1,7 @@
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Read},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -74,7 +74,16 @@ impl DataDirectory {
     ///
     /// When it cannot be opened or migrated.
     pub fn database(&self) -> Result<Database, StoreError> {
-        Database::open(&self.path.join(DATABASE), self.access)
+        let path = self.path.join(DATABASE);
+        if self.access == Access::Own {
+            // SQLite makes its files for everyone, and those beside the database as the database is.
+            let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+            made.map_err(StoreError::io("open", &path))?;
+            for beside in ["", "-wal", "-shm"] {
+                close_to_others(&self.path.join(format!("{DATABASE}{beside}")), 0o600)?;
+            }
+        }
+        Database::open(&path, self.access)
     }
 
     /// The bytes of components.
@@ -139,12 +148,22 @@ impl DataDirectory {
     }
 }
 
-/// Make `path` a directory that only its owner can enter.
+/// Make `path` a directory that only its owner can enter. One that was there, and that others could enter, is closed to them.
 pub(crate) fn private_directory(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
-        return Ok(());
+        return close_to_others(path, 0o700);
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("create directory", path))
+}
+
+/// Take from others what they may do with `path`, if it is there.
+fn close_to_others(path: &Path, mode: u32) -> Result<(), StoreError> {
+    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    tracing::warn!("{} was open to other users of this machine, and is not any more", path.display());
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(StoreError::io("close to other users", path))
 }
 
 /// How the names of files begin that are still being written.

@@ -22,7 +22,7 @@ use crate::{
 
 /// Host memory that the values of one input may take, in bytes.
 ///
-/// A component value is larger than its JSON (`1,` becomes 32 bytes), so the size of the request alone does not bound
+/// A component value is larger than its JSON (`1,` becomes 40 bytes), so the size of the request alone does not bound
 /// it. 512 MiB lets a request of the default 16 MiB through even when it is one long base64 text.
 pub const MAX_VALUE_BYTES: usize = 512 << 20;
 

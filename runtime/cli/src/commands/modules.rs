@@ -35,7 +35,11 @@ fn list(session: &Session<'_>, client: &Client) -> anyhow::Result<()> {
     }
     for problem in items("problems") {
         let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or("?");
-        session.output.talk(&format!("warning: {} is not served: {}", text("path"), text("reason")));
+        session.output.talk(&format!(
+            "warning: {} is not served: {}",
+            text("path").escape_debug(),
+            text("reason").escape_debug()
+        ));
     }
     Ok(())
 }
