@@ -112,6 +112,8 @@ impl Input {
                 Ok(0) => return Ok(None),
                 Ok(read) => self.bytes.extend_from_slice(&self.buffer[..read]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (self.idle)(),
+                // A signal that the whole group of processes got ends a wait that has a time.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
