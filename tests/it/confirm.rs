@@ -1,6 +1,6 @@
 //! Tools that do nothing until a person has confirmed the call.
 
-use fumehood_tests::{Client, Finished, Mcp, Server, wat};
+use fumehood_tests::{Client, Finished, Mcp, Server, eventually, wat};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "[functions.add]\nrequires_confirmation = true\n";
@@ -133,4 +133,34 @@ fn on_the_command_line_a_script_says_beforehand_that_it_means_it() {
     let done = Finished::of(&mut server.command(&[&call[..], &["--confirm"]].concat()));
 
     assert_eq!(done.ok(), "42\n");
+}
+
+#[test]
+fn a_confirmed_job_that_failed_is_not_tried_again_without_another_yes() {
+    let server = server();
+    let admin = server.admin();
+    let body =
+        json!({ "tool": "danger__add", "input": two_and_40(), "limits": { "fuel_units": 1 }, "max_attempts": 1 });
+    let given = admin.post("/api/v1/jobs", &body).refused(428, "confirmation_required");
+    let (status, job) = call(admin, "/api/v1/jobs", &body, given.details["confirmation"].as_str().unwrap());
+    assert_eq!(status, 202, "{job}");
+    let path = format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());
+    eventually("it has failed", || admin.get(&path).expect(200)["state"] == "failed");
+
+    let refused = admin.post(&format!("{path}/retry"), &json!({})).refused(400, "malformed");
+
+    assert!(refused.message.contains("submit it anew"), "{}", refused.message);
+}
+
+#[test]
+fn the_openapi_document_tells_of_the_header_where_it_is_wanted() {
+    let server = server();
+    server.admin().upload("safe", &wat("add")).expect(201);
+    let document = server.admin().get("/openapi.json").expect(200);
+    let names = |path: &str| document["paths"][path]["post"]["parameters"].to_string().contains("Fumehood-Confirm");
+
+    assert_eq!(
+        ["/api/danger/add", "/api/danger/add/queue", "/api/safe/add", "/api/safe/add/queue"].map(names),
+        [true, true, false, false]
+    );
 }

@@ -237,6 +237,12 @@ impl Dispatcher {
         if !before.state.is_dead_letter() {
             return Err(DispatchError::NotRetryable { id: before.id, state: before.state });
         }
+        let current = self.inner.registry.current();
+        let tool = current.module(before.tool.module.as_str()).and_then(|module| module.tool(&before.tool.function));
+        if tool.is_some_and(|tool| tool.requires_confirmation) {
+            let what = format!("job {id} was confirmed for once: submit it anew, so that a person can confirm that");
+            return Err(DispatchError::BadOrder { what });
+        }
         let retried = patiently(self.queue()?.store.retry(before.id, Timestamp::now())).await?;
         let job = retried.ok_or_else(|| no_job(id))?;
         tracing::info!(job.id = %job.id, key.id = %principal.key, "Job {} is tried again for {}", job.id, principal.name);

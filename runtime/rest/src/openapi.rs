@@ -236,8 +236,25 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
     if tool.documented {
         operation["description"] = tool.description.clone().into();
     }
+    if tool.requires_confirmation {
+        add_parameter(&mut operation, confirmation());
+    }
     add_problems(&mut operation, COMMON.iter().chain(&OF_CALLS));
     operation
+}
+
+fn add_parameter(operation: &mut Value, parameter: Value) {
+    if let Some(parameters) = operation["parameters"].as_array_mut() {
+        parameters.push(parameter);
+    }
+}
+
+/// The header that says that a person agrees.
+fn confirmation() -> Value {
+    json!({
+        "name": "Fumehood-Confirm", "in": "header", "required": false, "schema": { "type": "string" },
+        "description": "That a person has confirmed this call: `details.confirmation` of the 428 with which it was answered before.",
+    })
 }
 
 /// The description of one tool as a job: the same arguments, or the id of a job that was submitted here.
@@ -247,6 +264,7 @@ fn queue_operation(tool: &Tool, direct: &Value) -> Value {
         "tags": direct["tags"],
         "operationId": format!("{}_queue", tool.name),
         "summary": format!("{}, as a job", tool.signature),
+        "parameters": if tool.requires_confirmation { json!([confirmation()]) } else { json!([]) },
         "description": "With arguments: submits a job. With `queue_id` alone: the same while it has not ended, then what a direct call would have answered.",
         "requestBody": {
             "required": true,
@@ -325,7 +343,7 @@ fn problem_schema() -> Value {
             "detail": { "type": "string" },
             "error": { "type": "string", "description": "The stable code." },
             "message": { "type": "string" },
-            "details": { "description": "For `invalid_input` an array of `{pointer, message}`; for `tool_error` an object with the tool's own `error`." },
+            "details": { "description": "For `invalid_input` an array of `{pointer, message}`; for `tool_error` an object with the tool's own `error`; for `confirmation_required` one with `confirmation` and `expires_in_s`." },
             "timestamp": { "type": "string", "format": "date-time" },
             "request_id": { "type": "string" },
         },

@@ -38,6 +38,10 @@ impl DataDirectory {
     /// When another process owns it, or it cannot be made or read.
     pub fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
         private_directory(path)?;
+        if access == Access::Own && is_open_to_others(path) {
+            let path = path.display();
+            tracing::warn!("Other users of this machine can enter the data directory {path}: chmod 700 {path}");
+        }
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -80,7 +84,7 @@ impl DataDirectory {
             let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
             made.map_err(StoreError::io("open", &path))?;
             for beside in ["", "-wal", "-shm"] {
-                close_to_others(&self.path.join(format!("{DATABASE}{beside}")), 0o600)?;
+                close_to_others(&self.path.join(format!("{DATABASE}{beside}")))?;
             }
         }
         Database::open(&path, self.access)
@@ -148,22 +152,25 @@ impl DataDirectory {
     }
 }
 
-/// Make `path` a directory that only its owner can enter. One that was there, and that others could enter, is closed to them.
+/// Make `path` a directory that only its owner can enter. One that was there stays as it is: it may be another's as well.
 pub(crate) fn private_directory(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
-        return close_to_others(path, 0o700);
+        return Ok(());
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("create directory", path))
 }
 
-/// Take from others what they may do with `path`, if it is there.
-fn close_to_others(path: &Path, mode: u32) -> Result<(), StoreError> {
-    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
-    if metadata.permissions().mode() & 0o077 == 0 {
+/// Take from others what they may do with the file `path`, if it is there.
+fn close_to_others(path: &Path) -> Result<(), StoreError> {
+    if !path.is_file() || !is_open_to_others(path) {
         return Ok(());
     }
     tracing::warn!("{} was open to other users of this machine, and is not any more", path.display());
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(StoreError::io("close to other users", path))
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(StoreError::io("close to other users", path))
+}
+
+fn is_open_to_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
 /// How the names of files begin that are still being written.
