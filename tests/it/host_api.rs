@@ -165,7 +165,10 @@ fn a_bucket_is_bounded_in_bytes_keys_and_time() {
     assert_eq!(error(&set_bytes("b", 1)), json!("the bucket is full"));
     assert_eq!(set_bytes("a", 1).value(), Value::Null);
     assert_eq!(set_bytes("b", 1).value(), Value::Null);
-    assert_eq!(error(&set_bytes("c", 1)), json!("the bucket is full"));
+    let full = set_bytes("c", 1);
+    assert_eq!(error(&full), json!("the bucket is full"));
+    let reached = json!([{ "limit": "keyvalue", "allowed": "bytes=1KiB,keys=2" }]);
+    assert_eq!(full.refused(422, "tool_error").details["reached"], reached);
     let invalid = json!("a key has 1 to 256 bytes, and a value at most 256 KiB");
     assert_eq!(error(&set_bytes("a", (256 << 10) + 1)), invalid);
     assert_eq!(error(&call(admin, "get", &at(&"k".repeat(257), None))), invalid);

@@ -10,8 +10,9 @@ use std::{
     time::Instant,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fumehood_tests::{Client, Finished, Server, bombs, eventually, fumehood, guest, wat, zoo::Guest};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde_json::{Value, json};
 
@@ -293,6 +294,33 @@ fn a_caller_that_goes_away_frees_its_worker() {
     }
 
     assert_eq!(add(server.admin()), json!(42));
+}
+
+/// Thirteen megabytes are half a gigabyte of values. A worker that has no room for them says so, and nobody is blamed.
+#[test]
+fn a_worker_without_memory_for_the_arguments_of_a_call_goes_on() {
+    let Some(component) = guest("files") else { return };
+    let server = Server::setup().set("isolation.workers", 2).guest("files", &component).start();
+    let size = |bytes: usize| {
+        let arguments = json!({ "bytes": STANDARD.encode(vec![b'x'; bytes]) });
+        server.admin().call("files/size", &arguments)
+    };
+    assert_eq!(size(1_000).value(), json!(1_000));
+    let before = workers(&server);
+    for pid in &before {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let data = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
+        let held: u64 = data.trim().trim_end_matches(" kB").parse().unwrap();
+        let most = Some((held << 10) + (200 << 20));
+        let pid = Pid::from_raw(pid.cast_signed());
+        prlimit(pid, Resource::Data, Rlimit { current: most, maximum: most }).unwrap();
+    }
+
+    let refused = size(11_000_000).refused(503, "unavailable");
+
+    assert!(refused.message.starts_with("there is no memory for arguments of this size now"), "{}", refused.message);
+    assert_eq!(size(1_000).value(), json!(1_000));
+    assert_eq!(workers(&server), before);
 }
 
 #[test]

@@ -39,6 +39,13 @@ impl Case {
         client.call_with(&format!("{}/{}", self.module, self.function), headers, &self.arguments)
     }
 
+    /// The operator reads of what was refused, once a minute.
+    fn check_log(&self, server: &Server) {
+        let line = format!("A call of {} was refused more: it had reached its bound of ", self.module);
+        let told = |line: &str| line.contains(&format!("limit=\"{}\"", self.bound.key()));
+        eventually("the server's log tells of it", || server.log().lines().filter(|l| l.contains(&line)).any(told));
+    }
+
     fn check(&self, server: &Server, answer: &Answer, who: &str) {
         let bound = self.bound;
         match &self.beyond {
@@ -50,6 +57,10 @@ impl Case {
             Beyond::Told(what) => {
                 let error = answer.refused(422, "tool_error").details["error"].to_string();
                 assert!(error.contains(what), "{bound}, set by {who}: {error}");
+                let reached = answer.refused(422, "tool_error").details["reached"].clone();
+                let told = json!([{ "limit": bound.key(), "allowed": self.most, "used": self.most, "set_by": who }]);
+                assert_eq!(reached, told, "{bound}");
+                self.check_log(server);
             }
             Beyond::Answers(what) => {
                 assert!(answer.value().to_string().contains(what), "{bound}, set by {who}: {}", answer.text());

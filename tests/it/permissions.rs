@@ -736,3 +736,23 @@ fn a_denial_tells_the_operator_the_command_and_the_caller_only_whom_to_ask() {
     assert_eq!(run("m.needed-secret-length").failed(4), format!("error: {needs}\n{hint}"));
     assert_eq!(run("m.secret-length").failed(1), format!("error: not-granted\n{hint}"));
 }
+
+#[test]
+fn whoever_pushes_a_component_is_told_which_manifest_counts_and_two_inside_it_are_refused() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let push = |name: &str, component: &[u8]| {
+        let path = folder.path().join(name).with_extension("wasm");
+        fs::write(&path, component).unwrap();
+        Finished::of(&mut server.command(&["push", path.to_str().unwrap()]))
+    };
+    let limits = "[limits]\nmemory = '1 GiB'\nfuel_units = 5000\n";
+
+    let once = push("once", &stamped(&wat("add"), limits));
+    let twice = push("twice", &stamped(&stamped(&wat("add"), ONE), ONE));
+
+    assert_eq!(once.stderr, "module once is served, with the tool.toml that it holds\n");
+    let module = server.admin().get("/api/v1/modules/once").value();
+    assert_eq!(module["limits"], json!({ "fuel_units": 5_000 }), "a bound above that of the server is not in force");
+    assert!(twice.stderr.contains("it holds two sections `fumehood:tool.toml`: keep one"), "{}", twice.stderr);
+}

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use fumehood_model::ModuleName;
+use fumehood_model::{Bound, ModuleName, Reached};
 use fumehood_policy::{Grant, Limits};
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     told::Piece,
 };
 
-/// Most different denials that are remembered of one call.
+/// Most different denials, and bounds reached, that are remembered of one call.
 const MAX_DENIALS: usize = 16;
 
 /// The services behind the capabilities, one of each for a server. Cloning is cheap.
@@ -70,15 +70,32 @@ pub struct About {
 /// What a call from outside and all that tools call for it have used of the bounds that they have in common. Clones count
 /// together.
 #[derive(Debug, Clone, Default)]
-pub struct Together {
-    http_requests: Arc<AtomicU64>,
+pub struct Together(Arc<Common>);
+
+#[derive(Debug, Default)]
+struct Common {
+    http_requests: AtomicU64,
+    reached: Mutex<Vec<Reached>>,
 }
 
 impl Together {
     /// Count one more request to the outside; false when there were `most`.
     pub(crate) fn request(&self, most: u64) -> bool {
         let more = |made: u64| (made < most).then_some(made + 1);
-        self.http_requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        self.0.http_requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn reach(&self, reached: Reached) {
+        let mut known = self.0.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_DENIALS && !known.contains(&reached) {
+            known.push(reached);
+        }
+    }
+
+    /// The bounds that refused a guest something, each once.
+    #[must_use]
+    pub fn reached(&self) -> Vec<Reached> {
+        self.0.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -101,8 +118,8 @@ pub trait Witness: Send + Sync {
     /// A guest of `module` needed a secret that it is granted and that nobody has set.
     fn secret_not_set(&self, module: &ModuleName, secret: &str);
 
-    /// A guest of `module` was refused room because a quota was used up: `what` names the quota and what it is of.
-    fn spent(&self, module: &ModuleName, what: &str);
+    /// A guest of `module` was refused something because it had `reached` a bound; `place` says of what it is, for a quota.
+    fn reached(&self, module: &ModuleName, reached: &Reached, place: &str);
 }
 
 /// Calls other tools for a guest, as whoever called the guest.
@@ -145,9 +162,19 @@ impl Visit {
         self.about.witness.secret_not_set(&self.about.module, secret);
     }
 
-    /// Say that a quota was used up.
-    pub(crate) fn spent(&self, what: &str) {
-        self.about.witness.spent(&self.about.module, what);
+    /// Say that the quota of `place`, `of` such a kind, was used up: `allowed`, as grants are written.
+    pub(crate) fn spent(&self, of: &str, allowed: String, place: &str) {
+        self.reach(Reached::Quota { of: of.to_owned(), allowed }, place);
+    }
+
+    /// Say that a bound of the call refused the guest something.
+    pub(crate) fn bounded(&self, bound: Bound) {
+        self.reach(Reached::Bound { bound, allowed: self.about.limits.get(bound) }, "");
+    }
+
+    fn reach(&self, reached: Reached, place: &str) {
+        self.about.witness.reached(&self.about.module, &reached, place);
+        self.about.together.reach(reached);
     }
 
     /// Remember that the guest was handed the value of a secret, or may be by who was sent it.
@@ -201,6 +228,12 @@ impl Visit {
         [granted, &self.secrets()].concat()
     }
 
+    /// What it has used together with the calls that it is part of.
+    #[must_use]
+    pub fn together(&self) -> &Together {
+        &self.about.together
+    }
+
     /// What the call was refused, each once.
     #[must_use]
     pub fn denied(&self) -> Vec<Grant> {
@@ -222,10 +255,22 @@ impl Host for Visit {
     fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
         Box::pin(async move {
             match ask {
-                Ask::Http(request) => Reply::Http(self.desk.http.send(self, &self.desk.secrets, request).await),
+                Ask::Http(request) => {
+                    let answer = self.desk.http.send(self, &self.desk.secrets, request).await;
+                    if let Some(bound) = answer.as_ref().err().and_then(|refused| refused.bound()) {
+                        self.bounded(bound);
+                    }
+                    Reply::Http(answer)
+                }
                 Ask::KeyValue(request) => Reply::KeyValue(self.desk.keyvalue.answer(self, request).await),
                 Ask::Secret(request) => Reply::Secret(self.desk.secrets.answer(self, request).await),
-                Ask::Invoke(request) => Reply::Invoke(invoke::answer(self, request).await),
+                Ask::Invoke(request) => {
+                    let answer = invoke::answer(self, request).await;
+                    if let Err(invoke::Refused::TooDeep) = answer {
+                        self.bounded(Bound::InvokeDepth);
+                    }
+                    Reply::Invoke(answer)
+                }
                 Ask::Progress(progress) => {
                     self.progress(progress).await;
                     Reply::Progress
@@ -238,9 +283,13 @@ impl Host for Visit {
                 Ask::Resumed => Reply::Resumed(job::resumed(self)),
                 Ask::Spent(exhausted) => {
                     // The text is made of the grants: what a guest side says may be anything.
-                    if let Some(what) = exhausted.named(&self.about.grants) {
-                        self.spent(&what);
+                    if let Some((of, allowed)) = exhausted.quota(&self.about.grants) {
+                        self.spent(of, allowed, exhausted.at());
                     }
+                    Reply::Progress
+                }
+                Ask::BodyTooLarge => {
+                    self.bounded(Bound::HttpBody);
                     Reply::Progress
                 }
             }

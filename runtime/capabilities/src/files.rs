@@ -137,11 +137,16 @@ pub struct Exhausted {
 }
 
 impl Exhausted {
-    /// The quota in the words of the grant that sets it; nothing if none of `grants` does.
-    pub(crate) fn named(&self, grants: &[Grant]) -> Option<String> {
-        let quota = grants.iter().find_map(|grant| match grant {
-            Grant::Files(files) if files.at == self.at => Some(files.quota),
-            Grant::Scratch(scratch) if self.at == SCRATCH => Some(scratch.quota),
+    /// Where the guest sees the folder.
+    pub(crate) fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// The kind of the grant that sets the quota, and the quota in its words; nothing if none of `grants` does.
+    pub(crate) fn quota(&self, grants: &[Grant]) -> Option<(&'static str, String)> {
+        let (kind, quota) = grants.iter().find_map(|grant| match grant {
+            Grant::Files(files) if files.at == self.at => Some((grant.kind(), files.quota)),
+            Grant::Scratch(scratch) if self.at == SCRATCH => Some((grant.kind(), scratch.quota)),
             _ => None,
         })?;
         // As grants are written, without spaces.
@@ -149,7 +154,7 @@ impl Exhausted {
             Part::Bytes => format!("bytes={}", quota.bytes).replace(' ', ""),
             Part::Files => format!("files={}", quota.count),
         };
-        Some(format!("{part} of {}", self.at))
+        Some((kind, part))
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Ask {
     Resumed,
     /// Tell the operator that the quota of a folder was used up.
     Spent(files::Exhausted),
+    /// Tell that the body of a request was larger than allowed.
+    BodyTooLarge,
 }
 
 /// What the host side says to an [`Ask`]; always of the same kind.
@@ -41,7 +43,7 @@ pub enum Reply {
     Secret(Result<secrets::Response, secrets::Refused>),
     /// To [`Ask::Invoke`].
     Invoke(Result<invoke::Response, invoke::Refused>),
-    /// To [`Ask::Progress`] and [`Ask::Spent`]: that it was heard.
+    /// To [`Ask::Progress`], [`Ask::Spent`] and [`Ask::BodyTooLarge`]: that it was heard.
     Progress,
     /// To [`Ask::Told`].
     Told,
@@ -77,7 +79,7 @@ impl Nothing {
             Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Denied)),
             Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Denied)),
             Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Denied)),
-            Ask::Progress(_) | Ask::Spent(_) => Reply::Progress,
+            Ask::Progress(_) | Ask::Spent(_) | Ask::BodyTooLarge => Reply::Progress,
             Ask::Told(_) => Reply::Told,
             Ask::Checkpoint(_) => Reply::Checkpoint(Err(job::Refused::NotAJob)),
             Ask::Resumed => Reply::Resumed(None),

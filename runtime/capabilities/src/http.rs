@@ -20,6 +20,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use fumehood_model::Bound;
 use serde::{Deserialize, Serialize};
 
 pub use egress::{Config, Egress, SetupError};
@@ -123,4 +124,15 @@ pub enum Refused {
     TooMany,
     /// The credential that belongs to the grant is not there.
     NoCredential,
+}
+
+impl Refused {
+    /// The bound of the call that it stands for, if it is one.
+    pub(crate) fn bound(self) -> Option<Bound> {
+        match self {
+            Self::TooMany => Some(Bound::HttpRequests),
+            Self::BodyTooLarge | Self::ResponseTooLarge => Some(Bound::HttpBody),
+            _ => None,
+        }
+    }
 }

@@ -261,7 +261,7 @@ impl Buckets {
         if done.as_ref().is_err_and(|refused| *refused == Refused::Full) {
             let Quota { bytes, count } = quota;
             let size = bytes.to_string().replace(' ', "");
-            visit.spent(&format!("bytes={size},keys={count} of bucket {name_of_bucket}"));
+            visit.spent(grant.kind(), format!("bytes={size},keys={count}"), &format!("bucket {name_of_bucket}"));
         }
         done
     }

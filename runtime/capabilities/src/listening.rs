@@ -169,7 +169,7 @@ mod tests {
 
         fn secret_not_set(&self, _: &fumehood_model::ModuleName, _: &str) {}
 
-        fn spent(&self, _: &fumehood_model::ModuleName, _: &str) {}
+        fn reached(&self, _: &fumehood_model::ModuleName, _: &fumehood_model::Reached, _: &str) {}
     }
 
     impl Invoke for Nobody {

@@ -176,6 +176,7 @@ fn unfit(error: InputError) -> Failure {
     let code = match &error {
         InputError::Malformed { .. } => Code::Malformed,
         InputError::TooLarge { .. } => Code::TooLarge,
+        InputError::NoMemory => Code::Unavailable,
         _ => Code::InvalidInput,
     };
     match error {

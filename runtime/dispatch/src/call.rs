@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use fumehood_capabilities::{Listener, Together};
-use fumehood_model::{Outcome, Principal, Usage};
+use fumehood_model::{Outcome, Principal, Reached, Usage};
 use fumehood_policy::{Action, Limits, Lowered};
 use fumehood_registry::{
     Tool,
@@ -31,6 +31,8 @@ pub struct Answer {
     pub aside: Option<Aside>,
     /// Kinds of things (`http`, `secret`, …) that the tool tried to reach and was not granted, each once.
     pub denied: Vec<&'static str>,
+    /// Bounds that refused the tool something while it went on, each once, and who has set them.
+    pub reached: Vec<(Reached, Option<&'static str>)>,
     /// Who has set the bound that it hit: `configuration`, `module`, `key` or `request`. Nothing if it hit none.
     pub set_by: Option<&'static str>,
 }
@@ -113,17 +115,22 @@ impl Dispatcher {
         let together = Together::default();
         let Terms { listener, context, .. } = terms;
         let run = Run { principal, tool, arguments, limits, deadline, depth: 0, together, listener, context };
-        let Ran { finished: Finished { outcome, mut usage, .. }, aside, denied } = self.run(run, (place, turn)).await?;
+        let Ran { finished: Finished { outcome, mut usage, .. }, aside, denied, reached } =
+            self.run(run, (place, turn)).await?;
         usage.duration_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(
             tool.name = %tool.name, key.id = %principal.key, outcome = word(&outcome), usage.fuel_units,
             usage.memory_bytes, usage.duration_us, "Call of {} ended", tool.name
         );
         let set_by = match &outcome {
-            Outcome::Stopped(stopped) => bounds.set_by(&stopped.reason),
+            Outcome::Stopped(stopped) => stopped.reason.limit().and_then(|limit| bounds.set_by(limit)),
             Outcome::Value(_) | Outcome::ToolError(_) => None,
         };
-        Ok(Answer { outcome, usage, aside, denied, set_by })
+        let reached = reached.into_iter().map(|reached| {
+            let set_by = reached.limit().and_then(|limit| bounds.set_by(limit));
+            (reached, set_by)
+        });
+        Ok(Answer { outcome, usage, aside, denied, reached: reached.collect(), set_by })
     }
 }
 

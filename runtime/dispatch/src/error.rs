@@ -211,6 +211,7 @@ impl DispatchError {
             Self::Forbidden(_) => Code::Forbidden,
             Self::NotFound { .. } => Code::NotFound,
             Self::Input(InputError::Malformed { .. }) => Code::Malformed,
+            Self::Input(InputError::NoMemory) => Code::Unavailable,
             Self::Input(InputError::TooLarge { .. }) | Self::ComponentTooLarge { .. } => Code::TooLarge,
             Self::Input(_) => Code::InvalidInput,
             Self::Refused(Refused::ShareUsed { .. }) => Code::Busy,

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use fumehood_model::StopReason;
+use fumehood_model::Bound;
 use fumehood_policy::{Limits, Lowered};
 use fumehood_registry::Tool;
 
@@ -24,9 +24,8 @@ impl Bounds {
         self.configuration.lowered_by(&self.module.and(self.key).and(self.request))
     }
 
-    /// Who has set the bound that `reason` tells of: `configuration`, `module`, `key` or `request`.
-    pub(crate) fn set_by(&self, reason: &StopReason) -> Option<&'static str> {
-        let (bound, allowed) = reason.limit()?;
+    /// Who has set `bound` to what it allows: `configuration`, `module`, `key` or `request`.
+    pub(crate) fn set_by(&self, (bound, allowed): (Bound, u64)) -> Option<&'static str> {
         // Of two that are equal the first has set it: the other did not lower it.
         if self.configuration.get(bound) == allowed {
             return Some("configuration");
@@ -48,10 +47,6 @@ impl Dispatcher {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use fumehood_model::Bound;
-
     use super::*;
 
     #[test]
@@ -65,12 +60,12 @@ mod tests {
         };
         let limits = bounds.lowest();
 
-        assert_eq!(bounds.set_by(&StopReason::Fuel { allowed: limits.fuel_units }), Some("key"));
-        assert_eq!(bounds.set_by(&StopReason::Deadline { allowed: limits.deadline() }), Some("configuration"));
-        assert_eq!(bounds.set_by(&StopReason::Memory { allowed: limits.memory }), Some("module"));
-        assert_eq!(bounds.set_by(&StopReason::Random { allowed: limits.random }), Some("request"));
-        assert_eq!(bounds.set_by(&StopReason::ResultTooLarge { allowed: limits.result }), Some("configuration"));
-        assert_eq!(bounds.set_by(&StopReason::Deadline { allowed: Duration::from_secs(2) }), None);
-        assert_eq!(bounds.set_by(&StopReason::Cancelled), None);
+        let set_by = |bound| bounds.set_by((bound, limits.get(bound)));
+        assert_eq!(set_by(Bound::FuelUnits), Some("key"));
+        assert_eq!(set_by(Bound::DeadlineMs), Some("configuration"));
+        assert_eq!(set_by(Bound::Memory), Some("module"));
+        assert_eq!(set_by(Bound::Random), Some("request"));
+        assert_eq!(set_by(Bound::Result), Some("configuration"));
+        assert_eq!(bounds.set_by((Bound::DeadlineMs, 2_000)), None);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use fumehood_capabilities::{About, Granted, Listener, Together};
-use fumehood_model::{ByteSize, Outcome, Principal, StopReason, Stopped};
+use fumehood_model::{ByteSize, Outcome, Principal, Reached, StopReason, Stopped};
 use fumehood_policy::{Grant, Limits};
 use fumehood_registry::{
     Told, Tool,
@@ -49,6 +49,8 @@ pub(crate) struct Ran {
     pub(crate) aside: Option<Aside>,
     /// What kinds of things it was denied.
     pub(crate) denied: Vec<&'static str>,
+    /// Which bounds refused it something.
+    pub(crate) reached: Vec<Reached>,
 }
 
 impl Dispatcher {
@@ -101,11 +103,14 @@ impl Dispatcher {
         let mut denied: Vec<_> = visit.denied().iter().map(Grant::kind).collect();
         denied.sort_unstable();
         denied.dedup();
-        if let Outcome::Stopped(Stopped { reason: StopReason::Trap { .. } }) = &finished.outcome
-            && let [what, ..] = denied[..]
-        {
+        let reached = visit.together().reached();
+        if let Outcome::Stopped(Stopped { reason: reason @ StopReason::Trap { .. } }) = &mut finished.outcome {
             // Most tools crash when they are refused what they cannot do without.
-            finished.outcome = Outcome::Stopped(Stopped { reason: StopReason::Denied { what: what.to_owned() } });
+            if let [what, ..] = denied[..] {
+                *reason = StopReason::Denied { what: what.to_owned() };
+            } else if let [reached, ..] = &reached[..] {
+                *reason = StopReason::Refused { reached: reached.clone() };
+            }
         }
         let Told { outcome, aside, fault } = tool.from_guest(finished.outcome);
         finished.outcome = outcome;
@@ -117,7 +122,7 @@ impl Dispatcher {
         }
         finished.said.faults.extend(fault);
         said::log(tool, &finished, &visit.secrets());
-        Ok(Ran { finished, aside, denied })
+        Ok(Ran { finished, aside, denied, reached })
     }
 
     /// A folder for this call alone, if it is granted one.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fumehood_capabilities::Witness;
-use fumehood_model::{ModuleName, Timestamp};
+use fumehood_model::{ModuleName, Reached, Timestamp};
 use fumehood_policy::{Grant, HttpGrant};
 use fumehood_store::Observation;
 
@@ -194,9 +194,21 @@ impl Witness for Ledger {
         }
     }
 
-    fn spent(&self, module: &ModuleName, what: &str) {
-        if self.may_say(module, "a quota") {
-            tracing::warn!(module.name = %module, "{module} used up {what}");
+    fn reached(&self, module: &ModuleName, reached: &Reached, place: &str) {
+        match reached {
+            Reached::Bound { bound, allowed } => {
+                if self.may_say(module, bound.key()) {
+                    tracing::warn!(
+                        module.name = %module, limit = bound.key(), allowed,
+                        "A call of {module} was refused more: it had reached its {reached}"
+                    );
+                }
+            }
+            Reached::Quota { allowed, .. } => {
+                if self.may_say(module, "a quota") {
+                    tracing::warn!(module.name = %module, "{module} used up {allowed} of {place}");
+                }
+            }
         }
     }
 }

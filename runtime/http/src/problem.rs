@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use fumehood_dispatch::DispatchError;
-use fumehood_model::{Code, StopReason, Timestamp, Usage};
+use fumehood_dispatch::{Answer, DispatchError};
+use fumehood_model::{Code, Reached, StopReason, Timestamp, Usage};
 use fumehood_value::InputError;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -25,6 +25,20 @@ pub struct Problem {
 fn ask(details: &mut serde_json::Value, denied: &[&str]) {
     details["denied"] = denied.into();
     details["ask"] = "an administrator of this server can review what this tool may reach".into();
+}
+
+/// A bound that refused a tool something, and who has set it.
+fn told(reached: &Reached, set_by: Option<&str>) -> Value {
+    match reached {
+        Reached::Bound { bound, allowed } => {
+            let mut told = serde_json::json!({ "limit": bound.key(), "allowed": allowed, "used": allowed });
+            if let Some(who) = set_by {
+                told["set_by"] = who.into();
+            }
+            told
+        }
+        Reached::Quota { of, allowed } => serde_json::json!({ "limit": of, "allowed": allowed }),
+    }
 }
 
 /// The HTTP status of each code.
@@ -110,22 +124,31 @@ impl Problem {
         Self { details: Some(details), ..self }
     }
 
-    /// The tool's own error. What it was `denied` may be why, and the caller is told whom to ask.
+    /// The tool's own error.
     #[must_use]
-    pub fn tool_error(error: &Value, denied: &[&str]) -> Self {
+    pub fn tool_error(error: &Value) -> Self {
         let message = match error {
             Value::String(text) => text.chars().take(1_000).collect(),
             _ => "the tool answered with an error, see details".to_owned(),
         };
-        let mut details = serde_json::json!({ "error": error });
-        if !denied.is_empty() {
-            ask(&mut details, denied);
-        }
-        Self::new(Code::ToolError, message).with_details(details)
+        Self::new(Code::ToolError, message).with_details(serde_json::json!({ "error": error }))
     }
 
-    /// A call that the sandbox ended: which bound it hit, what it allows and what was used, or what kinds of things it
-    /// was `denied`.
+    /// The same with what may be why: what the tool was denied, and whom to ask; and the bounds that it had reached.
+    #[must_use]
+    pub fn on_the_way(mut self, answer: &Answer) -> Self {
+        let details = self.details.get_or_insert_with(|| serde_json::json!({}));
+        if !answer.denied.is_empty() {
+            ask(details, &answer.denied);
+        }
+        if !answer.reached.is_empty() {
+            details["reached"] = answer.reached.iter().map(|(reached, set_by)| told(reached, *set_by)).collect();
+        }
+        self
+    }
+
+    /// A call that the sandbox ended: which bound it hit, what it allows, what was used and who has set it, or what kinds
+    /// of things it was denied.
     #[must_use]
     pub fn stopped(reason: &StopReason, usage: &Usage, denied: &[&str]) -> Self {
         let problem = Self::new(reason.code(), reason.to_string());
@@ -133,6 +156,9 @@ impl Problem {
             let mut details = serde_json::json!({});
             ask(&mut details, denied);
             return problem.with_details(details);
+        }
+        if let StopReason::Refused { reached: reached @ Reached::Quota { .. } } = reason {
+            return problem.with_details(told(reached, None));
         }
         let Some((limit, allowed)) = reason.limit() else { return problem };
         let mut details = serde_json::json!({ "limit": limit.key(), "allowed": allowed });

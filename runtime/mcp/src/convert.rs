@@ -68,7 +68,7 @@ pub(crate) fn answered(answer: &Answer, tool: &Tool) -> CallToolResult {
     let mut result = match &answer.outcome {
         Outcome::Value(json) | Outcome::ToolError(json) if tool.rich.is_some() => described(json),
         Outcome::Value(json) => succeeded(json, tool.wraps_answer),
-        Outcome::ToolError(json) => failed(Code::ToolError, error_text(json) + &ask(&answer.denied)),
+        Outcome::ToolError(json) => failed(Code::ToolError, error_text(json) + &asides(answer)),
         Outcome::Stopped(stopped) => failed(stopped.reason.code(), advice(&stopped.reason)),
     };
     add_usage(&mut result, answer.usage, &tool.digest_text);
@@ -162,12 +162,17 @@ pub(crate) fn unconfirmed(tool: &Tool, why: &str) -> CallToolResult {
     failed(Code::Unconfirmed, text)
 }
 
-/// Whom to ask about what the tool was denied.
-fn ask(denied: &[&str]) -> String {
-    if denied.is_empty() {
-        return String::new();
+/// Whom to ask about what the tool was denied, and which bounds it had reached: either may be why it failed.
+fn asides(answer: &Answer) -> String {
+    let mut text = String::new();
+    if !answer.denied.is_empty() {
+        let denied = answer.denied.join(", ");
+        text += &format!("\n(This tool was denied {denied}; an administrator of this server can review it.)");
     }
-    format!("\n(This tool was denied {}; an administrator of this server can review it.)", denied.join(", "))
+    for (reached, _) in &answer.reached {
+        text += &format!("\n(This tool had reached its {reached}.)");
+    }
+    text
 }
 
 /// A text as it is, anything else as JSON.
@@ -190,7 +195,8 @@ pub(crate) fn advice(reason: &StopReason) -> String {
         | StopReason::HostBytes { .. }
         | StopReason::Handles { .. }
         | StopReason::HostMemory { .. }
-        | StopReason::Random { .. } => "Ask for less at a time, or ask an administrator to raise the limit.",
+        | StopReason::Random { .. }
+        | StopReason::Refused { .. } => "Ask for less at a time, or ask an administrator to raise the limit.",
         StopReason::ResultTooLarge { .. } => "Ask for a smaller part of the answer.",
         StopReason::Trap { .. } => "The same call will most likely fail again; its author can tell why.",
         StopReason::Denied { .. } => "An administrator can review what this tool may reach.",

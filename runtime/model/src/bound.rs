@@ -7,7 +7,8 @@ use crate::ByteSize;
 /// What of a call is bounded.
 ///
 /// The configuration sets every bound; a module, a key and a call may each lower it, and none can raise it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// Executed instructions, in the engine's units.
     FuelUnits,

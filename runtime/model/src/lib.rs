@@ -27,7 +27,7 @@ pub use code::Code;
 pub use digest::{Digest, DigestError};
 pub use job::{Asked, Failure, Job, JobId, JobIdError, JobOutcome, JobState, JobTool, Priority, Progress};
 pub use name::{ModuleName, NameError, ToolName};
-pub use outcome::{Captured, Crash, Outcome, StopReason, Stopped, Usage};
+pub use outcome::{Captured, Crash, Outcome, Reached, StopReason, Stopped, Usage};
 pub use principal::{KeyId, KeyLimits, Principal, Role};
 pub use size::ByteSize;
 pub use timestamp::{Timestamp, TimestampError};

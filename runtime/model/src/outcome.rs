@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bound, ByteSize, Code};
+use crate::{Bound, ByteSize, Code, Unit};
 
 /// How a call of a tool ended.
 ///
@@ -65,6 +65,12 @@ pub enum StopReason {
     Denied {
         /// What kind of thing it tried to reach: `http`, `secret`, never where or which.
         what: String,
+    },
+    /// The tool failed after it had reached a bound that does not end a call.
+    #[error("the tool crashed after it had reached its {reached}")]
+    Refused {
+        /// What refused it something.
+        reached: Reached,
     },
     /// Calls of the host.
     #[error("the call was stopped after calling its host {allowed} times")]
@@ -167,7 +173,8 @@ impl StopReason {
             | Self::HostBytes { .. }
             | Self::Handles { .. }
             | Self::HostMemory { .. }
-            | Self::Random { .. } => Code::QuotaExceeded,
+            | Self::Random { .. }
+            | Self::Refused { .. } => Code::QuotaExceeded,
         }
     }
 
@@ -185,6 +192,7 @@ impl StopReason {
             Self::HostMemory { allowed } => (Bound::HostMemory, allowed.0),
             Self::Random { allowed } => (Bound::Random, allowed.0),
             Self::TableElements { allowed } => (Bound::TableElements, *allowed),
+            Self::Refused { reached } => return reached.limit(),
             Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => return None,
         })
     }
@@ -194,14 +202,61 @@ impl StopReason {
     pub fn used(&self, usage: &Usage) -> Option<u64> {
         match self {
             Self::Deadline { .. } => Some(usage.duration_us / 1_000),
-            Self::Memory { .. } => Some(usage.memory_bytes),
+            // Tables are counted in what was used, and have a bound of their own.
+            Self::Memory { allowed } => Some(usage.memory_bytes.min(allowed.0)),
             Self::Fuel { allowed }
             | Self::TableElements { allowed }
             | Self::HostCalls { allowed }
-            | Self::Handles { allowed } => Some(*allowed),
-            Self::HostBytes { allowed } | Self::HostMemory { allowed } | Self::Random { allowed } => Some(allowed.0),
-            Self::ResultTooLarge { .. } | Self::Trap { .. } | Self::Denied { .. } | Self::Cancelled => None,
+            | Self::Handles { allowed }
+            | Self::Refused { reached: Reached::Bound { allowed, .. } } => Some(*allowed),
+            Self::HostBytes { allowed }
+            | Self::HostMemory { allowed }
+            | Self::Random { allowed }
+            | Self::ResultTooLarge { allowed } => Some(allowed.0),
+            Self::Refused { reached: Reached::Quota { .. } }
+            | Self::Trap { .. }
+            | Self::Denied { .. }
+            | Self::Cancelled => None,
         }
+    }
+}
+
+/// A bound that refused a tool something while its call went on: the tool was told, and may have coped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Reached {
+    /// A bound of the call.
+    #[error("bound of {}", shown(*bound, *allowed))]
+    Bound {
+        /// Which one.
+        bound: Bound,
+        /// What it allows.
+        allowed: u64,
+    },
+    /// The quota of something that lasts.
+    #[error("quota of {allowed} for {of}")]
+    Quota {
+        /// What kind of thing it is of: `keyvalue`, `files`, `scratch`.
+        of: String,
+        /// What it allows, as grants are written: `bytes=4KiB`.
+        allowed: String,
+    },
+}
+
+impl Reached {
+    /// The bound and what it allows, if it is one of the call.
+    #[must_use]
+    pub fn limit(&self) -> Option<(Bound, u64)> {
+        match self {
+            Self::Bound { bound, allowed } => Some((*bound, *allowed)),
+            Self::Quota { .. } => None,
+        }
+    }
+}
+
+fn shown(bound: Bound, allowed: u64) -> String {
+    match bound.unit() {
+        Unit::Bytes => format!("{} for {}", ByteSize(allowed), bound.key()),
+        Unit::Count => format!("{allowed} for {}", bound.key()),
     }
 }
 

@@ -114,10 +114,18 @@ impl Limits {
         BoundNote::new(
             Bound::HttpRequests,
             "requests to the outside, its own and of tools that it calls",
-            "the guest gets an error",
+            "the guest gets an error; the caller reads `details.reached`",
         ),
-        BoundNote::new(Bound::HttpBody, "each of a request to the outside and its answer", "the guest gets an error"),
-        BoundNote::new(Bound::InvokeDepth, "tools that call tools that call tools", "the guest gets an error"),
+        BoundNote::new(
+            Bound::HttpBody,
+            "each of a request to the outside and its answer",
+            "the guest gets an error; the caller reads `details.reached`",
+        ),
+        BoundNote::new(
+            Bound::InvokeDepth,
+            "tools that call tools that call tools",
+            "the guest gets an error; the caller reads `details.reached`",
+        ),
     ];
 
     /// What `bound` allows.
@@ -150,6 +158,13 @@ impl Limits {
             *own = (*own).min(most);
         }
         self
+    }
+
+    /// Those of `lowered` that lower anything here.
+    #[must_use]
+    pub fn in_force(&self, lowered: &Lowered) -> Lowered {
+        let lower = lowered.iter().filter(|(bound, most)| *most < self.get(*bound));
+        lower.fold(Lowered::default(), |lower, (bound, most)| lower.with(bound, most))
     }
 
     fn get_mut(&mut self, bound: Bound) -> &mut u64 {

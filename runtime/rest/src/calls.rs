@@ -128,17 +128,19 @@ async fn answered(
     headers: &HeaderMap,
     called: Answer,
 ) -> Result<Response, Problem> {
-    let Answer { outcome, usage, denied, set_by, .. } = called;
+    let Answer { usage, set_by, .. } = called;
     let takes_bytes = tool.rich.is_none() && tool.plan.answers_bytes();
-    let mut response = match outcome {
+    let mut response = match &called.outcome {
         Outcome::Value(json) if is_preferred(headers, "return=minimal") => {
-            results::kept(&state.dispatcher.keep_result(principal, tool.bare(json)).await?)
+            results::kept(&state.dispatcher.keep_result(principal, tool.bare(json.clone())).await?)
         }
-        Outcome::Value(json) if takes_bytes && is_accepted(headers, OCTETS) => download(tool, &json),
-        Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], tool.bare(json)).into_response(),
-        Outcome::ToolError(json) => Problem::tool_error(&parsed(&tool.bare(json)), &denied).into_response(),
+        Outcome::Value(json) if takes_bytes && is_accepted(headers, OCTETS) => download(tool, json),
+        Outcome::Value(json) => ([(header::CONTENT_TYPE, JSON)], tool.bare(json.clone())).into_response(),
+        Outcome::ToolError(json) => {
+            Problem::tool_error(&parsed(&tool.bare(json.clone()))).on_the_way(&called).into_response()
+        }
         Outcome::Stopped(stopped) => {
-            let problem = Problem::stopped(&stopped.reason, &usage, &denied).set_by(set_by);
+            let problem = Problem::stopped(&stopped.reason, &usage, &called.denied).set_by(set_by);
             match stopped.reason {
                 StopReason::ResultTooLarge { allowed } if takes_bytes => {
                     // Its values take more on their way than its base64 does.

@@ -100,7 +100,9 @@ pub(crate) struct ModuleDetail {
     /// What its author says of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    /// Bounds on each of its calls, by their keys in the configuration; the lower one holds.
+    /// Whether the component holds a `tool.toml`, which counts where none was sent beside it.
+    holds_manifest: bool,
+    /// Bounds on each of its calls that are lower than those of the server, by their keys in the configuration.
     #[serde(skip_serializing_if = "Lowered::is_none")]
     #[schema(value_type = Option<Object>)]
     limits: Lowered,
@@ -311,6 +313,7 @@ pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
             .collect(),
         version: module.manifest.version.clone(),
         description: module.manifest.description.clone(),
-        limits: module.manifest.limits,
+        holds_manifest: module.interface.manifest.is_some(),
+        limits: door.limits().in_force(&module.manifest.limits),
     }
 }

@@ -163,7 +163,7 @@ fn terms() -> Terms {
 }
 
 fn told(told: Result<Value, Aside>) -> Result<Json<Value>, Problem> {
-    told.map(Json).map_err(|aside| Problem::tool_error(&aside.sentence().into(), &[]))
+    told.map(Json).map_err(|aside| Problem::tool_error(&aside.sentence().into()))
 }
 
 fn prompt(module: &Module, prompt: &Prompt) -> PromptEntry {

@@ -226,15 +226,19 @@ pub(crate) async fn execute(
     if let (Some(Aside::Asks(asks)), Some(Arguments::Parsed(arguments))) = (&called.aside, &again) {
         return asks::asked(&door, &principal, &tool, arguments, asks);
     }
-    let Answer { outcome, usage, denied, set_by, .. } = called;
-    let mut response = match outcome {
+    let Answer { usage, set_by, .. } = called;
+    let mut response = match &called.outcome {
         Outcome::Value(json) => {
-            let result = parsed(&tool.bare(json));
+            let result = parsed(&tool.bare(json.clone()));
             Json(Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() })
                 .into_response()
         }
-        Outcome::ToolError(json) => Problem::tool_error(&parsed(&tool.bare(json)), &denied).into_response(),
-        Outcome::Stopped(stopped) => Problem::stopped(&stopped.reason, &usage, &denied).set_by(set_by).into_response(),
+        Outcome::ToolError(json) => {
+            Problem::tool_error(&parsed(&tool.bare(json.clone()))).on_the_way(&called).into_response()
+        }
+        Outcome::Stopped(stopped) => {
+            Problem::stopped(&stopped.reason, &usage, &called.denied).set_by(set_by).into_response()
+        }
     };
     used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)

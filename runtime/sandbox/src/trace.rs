@@ -10,10 +10,10 @@ const MAX_FRAMES: usize = 32;
 /// Most characters of one frame: names of generic functions are long, and a guest may call a function anything.
 const MAX_FRAME: usize = 240;
 
-/// Longest text that is made of a backtrace before it is cut into frames.
+/// Longest text that is made of a frame before it is cut.
 ///
 /// The guest chooses its names, up to a hundred thousand bytes each, so writing stops here.
-const MAX_TEXT: usize = 64 << 10;
+const MAX_TEXT: usize = 4 << 10;
 
 /// The functions that were running when `error` happened, innermost first, one a line.
 ///
@@ -27,8 +27,9 @@ pub(crate) fn frames(error: &wasmtime::Error) -> Option<String> {
     if count == 0 {
         return None;
     }
-    let lines = if has_line_breaks(backtrace) { raw(backtrace) } else { demangled(backtrace) };
-    let mut text = lines.iter().take(MAX_FRAMES).map(|line| cut(line)).collect::<Vec<_>>().join("\n");
+    let lines = backtrace.frames().iter().take(MAX_FRAMES).enumerate();
+    let lines: Vec<_> = lines.map(|(index, frame)| format!("{index}: {}", shown(frame))).collect();
+    let mut text = lines.iter().map(|line| cut(line)).collect::<Vec<_>>().join("\n");
     if count > MAX_FRAMES {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n… and {} more", count - MAX_FRAMES);
@@ -36,29 +37,29 @@ pub(crate) fn frames(error: &wasmtime::Error) -> Option<String> {
     Some(text)
 }
 
-/// Whether a name would look like several frames.
-fn has_line_breaks(backtrace: &WasmBacktrace) -> bool {
-    let broken = |name: Option<&str>| name.is_some_and(|name| name.contains(char::is_control));
-    backtrace.frames().iter().any(|frame| broken(frame.func_name()) || broken(frame.module().name()))
-}
-
-/// The frames as wasmtime writes them: that is where names are demangled.
-fn demangled(backtrace: &WasmBacktrace) -> Vec<String> {
+/// Module and function of a frame, demangled where the name is a mangled one.
+fn shown(frame: &wasmtime::FrameInfo) -> String {
     let mut text = Bounded(String::new());
     // What does not fit is cut off.
-    let _ = write!(text, "{backtrace}");
-    let frames = text.0.lines().map(str::trim_start);
-    frames.filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned).collect()
+    let _ = match (frame.module().name(), frame.func_name()) {
+        (Some(module), Some(name)) => write!(text, "{module}!").and_then(|()| demangle(&mut text, name)),
+        (None, Some(name)) => demangle(&mut text, name),
+        (_, None) => write!(text, "<wasm function {}>", frame.func_index()),
+    };
+    text.0
 }
 
-/// The frames with their names as the guest has them.
-fn raw(backtrace: &WasmBacktrace) -> Vec<String> {
-    let frames = backtrace.frames().iter().enumerate().take(MAX_FRAMES);
-    let name = |frame: &wasmtime::FrameInfo| {
-        let name = frame.func_name().map(|name| name.chars().take(MAX_FRAME).collect());
-        name.unwrap_or_else(|| format!("<wasm function {}>", frame.func_index()))
-    };
-    frames.map(|(index, frame)| format!("{index}: {}", name(frame))).collect()
+fn demangle(text: &mut Bounded, name: &str) -> fmt::Result {
+    if let Ok(name) = rustc_demangle::try_demangle(name) {
+        return write!(text, "{name:#}");
+    }
+    if name.len() <= MAX_TEXT
+        && let Ok(name) = cpp_demangle::Symbol::new(name)
+        && let Ok(name) = name.demangle()
+    {
+        return text.write_str(&name);
+    }
+    text.write_str(name)
 }
 
 /// `line` escaped, and no longer than a frame may be.
@@ -120,6 +121,14 @@ mod tests {
 
         let functions: Vec<_> = text.lines().map(|line| line.rsplit('!').next().unwrap()).collect();
         assert_eq!(functions, ["inner", "middle", "run"], "{text}");
+    }
+
+    #[test]
+    fn one_name_that_forges_a_line_leaves_the_others_demangled() {
+        let text = trapped_in("_ZN4core9panicking5panic17h0123456789abcdefE\n");
+
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.lines().nth(2).unwrap().starts_with("2: "), "{text}");
     }
 
     #[test]

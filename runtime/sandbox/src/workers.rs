@@ -291,7 +291,9 @@ fn bounds(settings: &Settings) -> Bounds {
 
 fn setup(config: &Config, settings: &Settings, openings: Vec<Opening>) -> Setup {
     let calls = u64::from(config.concurrent_calls);
-    let max_bytes = calls.saturating_mul(config.max_memory.0 + VALUE_MEMORY).saturating_add(BASE_MEMORY);
+    // A place that was used may stay writable, though nothing of it stays in memory.
+    let places = u64::from(config.places()).saturating_mul(config.max_memory.0);
+    let max_bytes = calls.saturating_mul(VALUE_MEMORY).saturating_add(places).saturating_add(BASE_MEMORY);
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     Setup {
         places: config.places(),

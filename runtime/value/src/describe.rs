@@ -204,7 +204,12 @@ impl Outline {
                         offset: section.data_offset(),
                         what: "its tool.toml is not UTF-8 text".to_owned(),
                     })?;
-                    manifest = Some(text.to_owned());
+                    if manifest.replace(text.to_owned()).is_some() {
+                        return Err(DescribeError::Invalid {
+                            offset: section.data_offset(),
+                            what: format!("it holds two sections `{MANIFEST_SECTION}`: keep one"),
+                        });
+                    }
                 }
                 _ => {}
             }

@@ -98,10 +98,10 @@ impl Plan {
         D::Error: fmt::Display,
     {
         let mut cx =
-            Context { plan: self, path: Vec::new(), mistakes: Vec::new(), budget: MAX_VALUE_BYTES, spent: false };
+            Context { plan: self, path: Vec::new(), mistakes: Vec::new(), budget: MAX_VALUE_BYTES, ended: None };
         let lowered = deserializer.deserialize_any(Root { cx: &mut cx });
-        if cx.spent {
-            return Err(InputError::TooLarge { most_bytes: MAX_VALUE_BYTES });
+        if let Some(error) = cx.ended {
+            return Err(error);
         }
         let values = lowered.map_err(|error| InputError::Malformed { what: error.to_string() })?;
         if !cx.mistakes.is_empty() {
@@ -125,7 +125,8 @@ struct Context<'p> {
     path: Vec<Step<'p>>,
     mistakes: Vec<Mistake>,
     budget: usize,
-    spent: bool,
+    /// Why nothing more is read.
+    ended: Option<InputError>,
 }
 
 impl<'p> Context<'p> {
@@ -166,10 +167,20 @@ impl<'p> Context<'p> {
                 Ok(())
             }
             None => {
-                self.spent = true;
+                self.ended = Some(InputError::TooLarge { most_bytes: MAX_VALUE_BYTES });
                 Err(E::custom("too large"))
             }
         }
+    }
+
+    /// Make room in `values` for as many more. A few megabytes of text may be hundreds of megabytes of values, and a process that has
+    /// no room for them is not to end.
+    fn reserve<E: serde::de::Error>(&mut self, values: &mut Vec<Val>, more: usize) -> Result<(), E> {
+        let done = if values.is_empty() { values.try_reserve_exact(more) } else { values.try_reserve(more) };
+        done.map_err(|_| {
+            self.ended = Some(InputError::NoMemory);
+            E::custom("no memory")
+        })
     }
 
     fn node(&self, id: NodeId) -> &'p Node {
@@ -444,7 +455,12 @@ impl<'p> Seed<'_, 'p> {
                 let encoded = payload_of_data_url(&text);
                 cx.spend(encoded.len() / 4 * 3 * size_of::<Val>())?;
                 match BASE64.decode(encoded) {
-                    Ok(bytes) => Ok(Val::List(bytes.into_iter().map(Val::U8).collect())),
+                    Ok(bytes) => {
+                        let mut values = Vec::new();
+                        cx.reserve(&mut values, bytes.len())?;
+                        values.extend(bytes.into_iter().map(Val::U8));
+                        Ok(Val::List(values))
+                    }
                     Err(error) => {
                         cx.mistake(format!("expected bytes in base64: {}", error.to_string().to_lowercase()));
                         Ok(NOTHING)
@@ -488,6 +504,7 @@ impl<'p> Seed<'_, 'p> {
             cx.path.pop();
             let Some(value) = value else { return Ok(Val::List(values)) };
             cx.spend(size_of::<Val>())?;
+            cx.reserve(&mut values, 1)?;
             values.push(value);
         }
     }

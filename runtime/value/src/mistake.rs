@@ -34,6 +34,9 @@ pub enum InputError {
         /// The bound.
         most_bytes: usize,
     },
+    /// There is no room for the arguments beside those of other calls.
+    #[error("there is no memory for arguments of this size now: try again in a while, or send less at a time")]
+    NoMemory,
 }
 
 fn summary(mistakes: &[Mistake]) -> String {

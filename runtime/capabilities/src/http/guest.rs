@@ -135,7 +135,13 @@ impl WasiHttpHooks for Sender {
         let (most, deadline) = (self.most, self.deadline);
         let answer = async move {
             let mut share = waiting.ok_or(Error::ConnectionLimitReached)?;
-            let body = collect(body, most, &mut share).await?;
+            let body = match collect(body, most, &mut share).await {
+                Err(too_large @ Error::HttpRequestBodySize(_)) => {
+                    host.ask(Ask::BodyTooLarge).await;
+                    return Err(too_large);
+                }
+                body => body?,
+            };
             let request = request_of(&parts, body, options.unwrap_or_default());
             let turn = turns.acquire().await;
             let reply = host.ask(Ask::Http(request)).await;

@@ -36,6 +36,9 @@ impl LimitArgs {
 
 fn limit(text: &str) -> Result<(Bound, u64), String> {
     let (name, most) = text.split_once('=').ok_or("write it as log=4KiB")?;
+    if name.trim() == "concurrent_calls" {
+        return Err("it bounds no single call: a key takes it as --concurrent-calls".to_owned());
+    }
     let bound: Bound = name.trim().parse()?;
     Ok((bound, bound.parse(most.trim())?))
 }

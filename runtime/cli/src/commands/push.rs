@@ -53,6 +53,10 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
         session.output.data(&module, || review::changes(&module["changed"]))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let along = match (&form, &module["holds_manifest"]) {
+        (None, Value::Bool(true)) => "with the tool.toml that it holds".to_owned(),
+        _ => along,
+    };
     session.output.talk(&format!("module {name} is served, {along}"));
     if !module["changed"].is_null() {
         session.output.talk(&format!(

@@ -24,6 +24,7 @@ const FIRST_TOKEN: u64 = 1;
 
 /// What a caller gets that does not want to wait for ever.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and moved once")]
 pub enum Called {
     /// The call has ended.
     Answered(Answer),

@@ -167,7 +167,7 @@ fn failure(job: &Job) -> Option<Problem> {
             let error = parsed(&Bytes::copy_from_slice(json.as_bytes()));
             // A tool that its component describes itself answers with content blocks.
             let text = error["content"][0]["text"].as_str().filter(|_| error["isError"] == true);
-            Some(Problem::tool_error(&text.map_or_else(|| error.clone(), Value::from), &[]))
+            Some(Problem::tool_error(&text.map_or_else(|| error.clone(), Value::from)))
         }
         Some(JobOutcome::Ended(Outcome::Stopped(stopped))) => {
             Some(Problem::stopped(&stopped.reason, &job.usage.unwrap_or_default(), &[]))

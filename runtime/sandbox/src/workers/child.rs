@@ -184,7 +184,7 @@ fn refusal(what: &Ask) -> Reply {
         Ask::KeyValue(_) => Reply::KeyValue(Err(keyvalue::Refused::Failed)),
         Ask::Secret(_) => Reply::Secret(Err(secrets::Refused::Failed)),
         Ask::Invoke(_) => Reply::Invoke(Err(invoke::Refused::Unavailable)),
-        Ask::Progress(_) | Ask::Spent(_) => Reply::Progress,
+        Ask::Progress(_) | Ask::Spent(_) | Ask::BodyTooLarge => Reply::Progress,
         Ask::Told(_) => Reply::Told,
         Ask::Checkpoint(_) => Reply::Checkpoint(Err(job::Refused::Unavailable)),
         Ask::Resumed => Reply::Resumed(None),

@@ -136,7 +136,7 @@ impl Witness for Notes {
 
     fn secret_not_set(&self, _: &ModuleName, _: &str) {}
 
-    fn spent(&self, _: &ModuleName, _: &str) {}
+    fn reached(&self, _: &ModuleName, _: &fumehood_model::Reached, _: &str) {}
 }
 
 struct NoTools;
