@@ -37,4 +37,4 @@ pub use server::{Server, Setup};
 pub use shared::Shared;
 pub use values::Values;
 pub use wait::{eventually, until};
-pub use wire::{connect, exchange, read_answer};
+pub use wire::{connect, exchange, read_answer, read_until};

@@ -54,6 +54,12 @@ impl Mcp {
         }
     }
 
+    /// Its session, if it keeps one.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
     /// The same at another address.
     #[must_use]
     pub fn at(self, path: &str) -> Self {

@@ -36,6 +36,22 @@ pub fn exchange(address: &str, request: &[u8]) -> Answer {
     read_answer(&mut stream)
 }
 
+/// Read until `text` has come; everything that came until then.
+///
+/// # Panics
+///
+/// When the stream ends before.
+pub fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).expect("the server goes on");
+        assert_ne!(count, 0, "the stream ended before {text}: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    seen
+}
+
 /// Read one answer with a length from a connection that stays open.
 ///
 /// # Panics

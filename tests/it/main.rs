@@ -20,6 +20,7 @@ mod keys;
 mod limits;
 mod loading;
 mod mcp;
+mod mcp_resources;
 mod mcp_transport;
 mod permissions;
 mod prebuilt;

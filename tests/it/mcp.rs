@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fumehood_tests::{Mcp, Server, connect, eventually, guest, wat};
+use fumehood_tests::{Mcp, Server, connect, eventually, guest, read_until, wat};
 use serde_json::{Value, json};
 
 fn names(mcp: &Mcp) -> Vec<String> {
@@ -146,7 +146,7 @@ fn the_server_says_who_it_is_and_that_its_tools_change() {
 }
 
 /// Send a request of the modern era over a connection of its own, without waiting for its answer.
-fn begin(server: &Server, method: &str, params: &Value) -> TcpStream {
+pub(crate) fn begin(server: &Server, method: &str, params: &Value) -> TcpStream {
     let mut params = params.clone();
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -163,17 +163,6 @@ fn begin(server: &Server, method: &str, params: &Value) -> TcpStream {
     let mut stream = connect(server.address());
     stream.write_all(head.as_bytes()).unwrap();
     stream
-}
-
-/// Read until `text` has come.
-fn read_until(stream: &mut TcpStream, text: &str) {
-    let mut seen = String::new();
-    while !seen.contains(text) {
-        let mut bytes = [0; 4096];
-        let count = stream.read(&mut bytes).unwrap();
-        assert_ne!(count, 0, "the stream ended before {text}: {seen}");
-        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
-    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! How MCP travels: answers that take long, and sessions of the eras that shake hands.
 
 use std::{
-    io::{Read, Write},
+    io::Write,
     net::TcpStream,
     time::{Duration, Instant},
 };
 
-use fumehood_tests::{Answer, Client, Mcp, Server, Setup, connect, eventually, wat};
+use fumehood_tests::{Answer, Client, Mcp, Server, Setup, connect, eventually, read_until, wat};
 use serde_json::{Value, json};
 
 const LEGACY: &str = "2025-11-25";
@@ -48,18 +48,6 @@ fn begin(server: &Server, version: &str, session: Option<&str>, message: &Value)
     let length = body.len();
     stream.write_all(format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}").as_bytes()).unwrap();
     stream
-}
-
-/// Read until `text` has come; all that came.
-fn read_until(stream: &mut TcpStream, text: &str) -> String {
-    let mut seen = String::new();
-    while !seen.contains(text) {
-        let mut bytes = [0; 4096];
-        let count = stream.read(&mut bytes).unwrap();
-        assert_ne!(count, 0, "the stream ended before {text}: {seen}");
-        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
-    }
-    seen
 }
 
 /// Send a message of the older eras.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use fumehood_dispatch::{
-    Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Offers, Order, Terms, Tool as OurTool,
-    Update, Via, rich::Tasks,
+    Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Offers, Order, OwnResource, Terms,
+    Tool as OurTool, Update, Via, rich::Tasks,
 };
 use fumehood_model::{Code, Job, JobState, Principal};
 use http::request::Parts;
@@ -34,7 +34,9 @@ use crate::{
     offers,
     page::{self, PAGE},
     reports::{Reports, Wanted},
-    shaped, tasks,
+    shaped,
+    subscriptions::{self, Followed},
+    tasks,
     transport::ProfileName,
     view::{Profile, Profiles},
 };
@@ -61,12 +63,26 @@ pub(crate) struct Handler {
     pub(crate) logs: Arc<Mutex<Option<LoggingLevel>>>,
     /// Whether a client of the older eras hears of changes already.
     pub(crate) hears: Arc<AtomicBool>,
+    /// What a client of the older eras follows.
+    pub(crate) followed: Followed,
 }
 
 impl Handler {
+    /// For a client that is always `principal`, or whose requests say who sends them.
+    pub(crate) fn new(dispatcher: Dispatcher, principal: Option<Principal>, profiles: Profiles) -> Self {
+        Self {
+            dispatcher,
+            principal,
+            profiles,
+            logs: Arc::default(),
+            hears: Arc::default(),
+            followed: Followed::default(),
+        }
+    }
+
     /// The same for another client.
     pub(crate) fn anew(&self) -> Self {
-        Self { logs: Arc::default(), hears: Arc::default(), ..self.clone() }
+        Self { logs: Arc::default(), hears: Arc::default(), followed: Followed::default(), ..self.clone() }
     }
 
     pub(crate) fn profile(&self, context: &RequestContext<RoleServer>) -> Result<&Profile, ErrorData> {
@@ -427,7 +443,9 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourcesResult, ErrorData> {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let (catalogue, after) = (self.catalogue(&principal)?, page::start(request)?);
+        let own = profile.shows_all().then(OwnResource::system);
         let mut resources: Vec<_> = profile.modules(&catalogue).flat_map(|module| &module.resources).collect();
+        resources.extend(&own);
         resources.sort_by(|a, b| a.uri.cmp(&b.uri));
         // Of two modules that have the same, the first one answers.
         resources.dedup_by(|a, b| a.uri == b.uri);
@@ -448,7 +466,9 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let (catalogue, after) = (self.catalogue(&principal)?, page::start(request)?);
+        let own = OwnResource::templates();
         let mut templates: Vec<_> = profile.modules(&catalogue).flat_map(|module| &module.templates).collect();
+        templates.extend(own.iter().filter(|own| offers::is_shown(profile, own)));
         templates.sort_by(|a, b| a.uri_template.cmp(&b.uri_template));
         templates.dedup_by(|a, b| a.uri_template == b.uri_template);
         templates.retain(|template| template.uri_template > after);
@@ -490,12 +510,20 @@ impl ServerHandler for Handler {
         Ok(())
     }
 
-    /// Resources of modules never change while a module stays as it is: whoever subscribes hears nothing, truly.
-    async fn subscribe(&self, _: SubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        Ok(())
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        Box::pin(self.follow(request, context)).await
     }
 
-    async fn unsubscribe(&self, _: UnsubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.followed.end(&request.uri);
         Ok(())
     }
 
@@ -539,15 +567,24 @@ impl ServerHandler for Handler {
         accepted.tools_list_changed = requested.tools_list_changed;
         accepted.prompts_list_changed = requested.prompts_list_changed;
         accepted.resources_list_changed = requested.resources_list_changed;
+        accepted.resource_subscriptions.clone_from(&requested.resource_subscriptions);
         Some(accepted)
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let mut changes = self.dispatcher.changes();
         let mut before = self.dispatcher.offers();
+        let principal = self.principal(context.request_context())?;
+        let followed = context.accepted().resource_subscriptions.as_deref().unwrap_or_default();
+        let mut moves = subscriptions::changes(&self.dispatcher, &principal, followed);
         loop {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),
+                Some(uri) = moves.next() => {
+                    if context.sink().notify_resource_updated(uri).await.is_err() {
+                        return Ok(());
+                    }
+                }
                 changed = changes.changed() => {
                     let (sink, offers) = (context.sink(), self.dispatcher.offers());
                     // What is not in the filter of this client is not sent.

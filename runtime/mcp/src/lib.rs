@@ -22,6 +22,7 @@ mod page;
 mod reports;
 mod sessions;
 mod shaped;
+mod subscriptions;
 mod tasks;
 mod transport;
 mod view;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use fumehood_dispatch::{
-    Catalogue, DispatchError, Module, Terms, Via,
+    Catalogue, DispatchError, Module, OwnResource, Terms, Via,
     rich::{Aside, CallContext, Prompt, Resource, Template},
 };
-use fumehood_model::Code;
+use fumehood_model::{Code, Principal};
 use rmcp::{
     ErrorData, RoleServer,
     model::{
@@ -57,6 +57,16 @@ pub(crate) fn template(template: &Template) -> model::ResourceTemplate {
     shown.description.clone_from(&template.description);
     shown.mime_type.clone_from(&template.mime_type);
     shown
+}
+
+/// Whether a template of the server is shown at this address.
+pub(crate) fn is_shown(profile: &Profile, template: &Template) -> bool {
+    OwnResource::at(&template.uri_template).is_some_and(|own| profile.shows_own(own))
+}
+
+fn is_own(profile: &Profile, uri_template: &str) -> bool {
+    let mut templates = OwnResource::templates().into_iter();
+    templates.any(|own| own.uri_template == uri_template && is_shown(profile, &own))
 }
 
 pub(crate) fn icons(icons: &[Value]) -> Option<Vec<Icon>> {
@@ -112,6 +122,9 @@ impl Handler {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let catalogue = self.catalogue(&principal)?;
         let uri = &request.uri;
+        if let Some(own) = OwnResource::at(uri) {
+            return self.own_contents(&principal, profile, uri, own).await;
+        }
         let missing = || ErrorData::resource_not_found("there is no such resource", Some(json!({ "uri": uri })));
         let module = Module::with_resource(profile.modules(&catalogue).collect::<Vec<_>>().into_iter(), uri)
             .ok_or_else(missing)?;
@@ -131,6 +144,27 @@ impl Handler {
         })
     }
 
+    async fn own_contents(
+        &self,
+        principal: &Principal,
+        profile: &Profile,
+        uri: &str,
+        own: OwnResource<'_>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let missing = || ErrorData::resource_not_found("there is no such resource", Some(json!({ "uri": uri })));
+        if !profile.shows_own(own) {
+            return Err(missing());
+        }
+        let told = self.dispatcher.own_resource(principal, uri, own).await;
+        let told = told.map_err(|error| match error.code() {
+            Code::NotFound => missing(),
+            _ => convert::refused(&error).err().unwrap_or_else(|| ErrorData::internal_error(error.to_string(), None)),
+        })?;
+        let mut result = typed::<ReadResourceResult>(told)?;
+        result.result_type = Some(ResultType::COMPLETE);
+        Ok(result.into())
+    }
+
     pub(crate) async fn completion(
         &self,
         request: CompleteRequestParams,
@@ -142,6 +176,11 @@ impl Handler {
             Reference::Prompt(prompt) => {
                 let (module, prompt) = find_prompt(&catalogue, profile, &prompt.name)?;
                 (module, json!({ "tag": "prompt", "val": prompt.name }))
+            }
+            Reference::Resource(resource) if is_own(profile, &resource.uri) => {
+                let argument = &request.argument;
+                let told = self.dispatcher.complete_own(&principal, &resource.uri, &argument.name, &argument.value);
+                return typed(told.map_err(|error| ErrorData::invalid_request(error.to_string(), None))?);
             }
             Reference::Resource(resource) => {
                 let has = |module: &&Arc<Module>| {

@@ -89,7 +89,7 @@ impl FromRef<Served> for Gate {
 pub fn router(state: State) -> Router {
     let State { dispatcher, gate, max_body, database, config } = state;
     let profiles = Profiles::new(config.profiles.clone());
-    let handler = Handler { dispatcher, principal: None, profiles, logs: Arc::default(), hears: Arc::default() };
+    let handler = Handler::new(dispatcher, None, profiles);
     let sessions = Arc::new(Sessions::new(database, config));
     let make = {
         let handler = handler.clone();
@@ -196,13 +196,7 @@ fn is_modern(headers: &HeaderMap) -> bool {
 ///
 /// When the client does not open the conversation as the protocol asks.
 pub async fn stdio(dispatcher: Dispatcher, principal: Principal) -> Result<(), ServerInitializeError> {
-    let handler = Handler {
-        dispatcher,
-        principal: Some(principal),
-        profiles: Profiles::default(),
-        logs: Arc::default(),
-        hears: Arc::default(),
-    };
+    let handler = Handler::new(dispatcher, Some(principal), Profiles::default());
     let running = handler.serve(rmcp::transport::stdio()).await?;
     // A client that goes away ends the conversation; nothing is left to report.
     let _ = running.waiting().await;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use fumehood_dispatch::{Catalogue, Module, Tool, rich::Prompt};
+use fumehood_dispatch::{Catalogue, Module, OwnResource, Tool, rich::Prompt};
 use fumehood_model::{ModuleName, ToolName};
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,16 @@ impl Profile {
                 self.tools.is_empty() || self.tools.iter().any(names)
             },
         )
+    }
+
+    /// Whether resources of the server are shown: where the operator chose what is shown, only those that are the caller's own.
+    pub(crate) fn shows_own(&self, own: OwnResource<'_>) -> bool {
+        own.is_callers() || self.shows_all()
+    }
+
+    /// Whether nothing is left out.
+    pub(crate) fn shows_all(&self) -> bool {
+        self.module.is_none() && self.tools.is_empty()
     }
 
     /// All prompts with their modules, in the order of their names.

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State as Shared};
 use fumehood_dispatch::{
-    Dispatcher, Module, Terms, Via,
+    Dispatcher, Module, OwnResource, Terms, Via,
     rich::{Aside, Prompt, Resource, Template},
 };
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
@@ -59,7 +59,9 @@ pub(crate) struct ResourceList {
 /// A resource.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ResourceEntry {
-    module: String,
+    /// Absent for those of the server itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<String>,
     uri: String,
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +78,9 @@ pub(crate) struct ResourceEntry {
 /// Resources whose URIs look alike.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TemplateEntry {
-    module: String,
+    /// Absent for those of the server itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<String>,
     #[schema(example = "notes://{year}/{name}")]
     uri_template: String,
     name: String,
@@ -128,7 +132,7 @@ pub(crate) async fn messages(
 
 /// List all resources and templates.
 #[utoipa::path(get, path = "/api/v1/resources", tag = "resources", operation_id = "listResources", responses(
-    (status = 200, description = "All resources, by module", body = ResourceList),
+    (status = 200, description = "All resources: by module, then those of the server", body = ResourceList),
 ))]
 pub(crate) async fn resources(
     Shared(door): Shared<Dispatcher>,
@@ -137,9 +141,11 @@ pub(crate) async fn resources(
     let catalogue = door.catalogue(&principal)?;
     let mut list = ResourceList { resources: Vec::new(), templates: Vec::new() };
     for module in catalogue.modules() {
-        list.resources.extend(module.resources.iter().map(|entry| resource(module, entry)));
-        list.templates.extend(module.templates.iter().map(|entry| template(module, entry)));
+        list.resources.extend(module.resources.iter().map(|entry| resource(Some(module), entry)));
+        list.templates.extend(module.templates.iter().map(|entry| template(Some(module), entry)));
     }
+    list.resources.push(resource(None, &OwnResource::system()));
+    list.templates.extend(OwnResource::templates().iter().map(|entry| template(None, entry)));
     Ok(Json(list))
 }
 
@@ -151,6 +157,9 @@ pub(crate) async fn read(
     Caller(principal): Caller,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Problem> {
+    if let Some(own) = OwnResource::at(&wanted.uri) {
+        return Ok(Json(door.own_resource(&principal, &wanted.uri, own).await?));
+    }
     let catalogue = door.catalogue(&principal)?;
     let modules: Vec<_> = catalogue.modules().collect();
     let module = Module::with_resource(modules.iter().copied(), &wanted.uri);
@@ -177,12 +186,20 @@ fn prompt(module: &Module, prompt: &Prompt) -> PromptEntry {
     PromptEntry { module: module.name.to_string(), name, title, description, arguments }
 }
 
-fn resource(module: &Module, resource: &Resource) -> ResourceEntry {
+fn resource(module: Option<&Module>, resource: &Resource) -> ResourceEntry {
     let Resource { uri, name, title, description, mime_type, size, .. } = resource.clone();
-    ResourceEntry { module: module.name.to_string(), uri, name, title, description, mime_type, size }
+    ResourceEntry {
+        module: module.map(|module| module.name.to_string()),
+        uri,
+        name,
+        title,
+        description,
+        mime_type,
+        size,
+    }
 }
 
-fn template(module: &Module, template: &Template) -> TemplateEntry {
+fn template(module: Option<&Module>, template: &Template) -> TemplateEntry {
     let Template { uri_template, name, description, mime_type, .. } = template.clone();
-    TemplateEntry { module: module.name.to_string(), uri_template, name, description, mime_type }
+    TemplateEntry { module: module.map(|module| module.name.to_string()), uri_template, name, description, mime_type }
 }

@@ -49,6 +49,14 @@ impl Update {
     }
 }
 
+impl Update {
+    /// Whether nothing more comes after it.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Self::Now(job) if job.state.is_final())
+    }
+}
+
 impl Dispatcher {
     /// Follow a job from what came after version `after`.
     ///
