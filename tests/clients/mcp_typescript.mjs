@@ -1,4 +1,4 @@
-// MCP through both TypeScript clients, in both eras, over HTTP and stdio. What the servers are: see mcp_python.py.
+// MCP through both TypeScript clients, in both eras, over HTTP and stdio. What the servers are: see checks.py.
 
 import fs from "node:fs";
 import * as v2 from "@modelcontextprotocol/client";

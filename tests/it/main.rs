@@ -24,6 +24,7 @@ mod mcp_resources;
 mod mcp_transport;
 mod permissions;
 mod prebuilt;
+mod prompts;
 mod rich;
 mod sandbox;
 mod schedules;

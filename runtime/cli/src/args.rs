@@ -160,6 +160,9 @@ pub(crate) struct ApisArgs {
     /// A folder with components to serve; may be given several times [default: apis]
     #[arg(long = "apis-dir", value_name = "DIR")]
     pub(crate) apis_dirs: Vec<String>,
+    /// A folder with files of prompts to serve; may be given several times [default: prompts]
+    #[arg(long = "prompts-dir", value_name = "DIR")]
+    pub(crate) prompts_dirs: Vec<String>,
 }
 
 /// `serve`.
@@ -462,8 +465,13 @@ impl Args {
         if let Some(listen) = listen {
             set("--listen", "server.listen", json!(listen));
         }
-        if let Some(apis) = apis.filter(|apis| !apis.apis_dirs.is_empty()) {
-            set("--apis-dir", "server.apis_dir", json!(apis.apis_dirs));
+        if let Some(ApisArgs { apis_dirs, prompts_dirs }) = apis {
+            if !apis_dirs.is_empty() {
+                set("--apis-dir", "server.apis_dir", json!(apis_dirs));
+            }
+            if !prompts_dirs.is_empty() {
+                set("--prompts-dir", "server.prompts_dir", json!(prompts_dirs));
+            }
         }
         if let Command::Serve(ServeArgs { no_auth: true, .. }) = &self.command {
             set("--no-auth", "server.auth", json!(false));

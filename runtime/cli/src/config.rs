@@ -54,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     /// Folders whose components are served.
     pub(crate) apis_dir: Vec<PathBuf>,
+    /// Folders whose files hold prompts for everybody.
+    pub(crate) prompts_dir: Vec<PathBuf>,
     /// Whether callers need a key.
     pub(crate) auth: bool,
     /// The largest request body; components have their own bound.
@@ -177,6 +179,7 @@ impl Default for Server {
             // For who has neither XDG_DATA_HOME nor HOME; see `data_dir`.
             data_dir: PathBuf::from(".fumehood"),
             apis_dir: vec![PathBuf::from("apis")],
+            prompts_dir: vec![PathBuf::from("prompts")],
             auth: true,
             max_body: ByteSize::mib(16),
             header_timeout_s: 10,
@@ -399,6 +402,9 @@ fn fill_in(config: &mut Config, origins: &BTreeMap<String, Origin>, environment:
     // Nobody misses a folder that nobody named.
     if is_default("server.apis_dir") {
         config.server.apis_dir.retain(|folder| folder.exists());
+    }
+    if is_default("server.prompts_dir") {
+        config.server.prompts_dir.retain(|folder| folder.exists());
     }
     let shares = Concurrency::with_shares(config.concurrency.calls, config.concurrency.waiting);
     if is_default("concurrency.per_key") {

@@ -1,4 +1,7 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use fumehood_capabilities::{Desk, Witness, http::Egress, keyvalue::Buckets, secrets::Safe};
 use fumehood_model::{ByteSize, KeyId, Principal};
@@ -35,6 +38,8 @@ pub struct Config {
     pub max_component: ByteSize,
     /// Folders that are scanned for components.
     pub apis_dirs: Vec<PathBuf>,
+    /// Folders whose files hold prompts for everybody.
+    pub prompts_dirs: Vec<PathBuf>,
     /// Whether modules and keys can be changed here.
     pub read_only: bool,
     /// Modules that run inside the server.
@@ -114,6 +119,8 @@ pub(crate) struct Inner {
     pub(crate) queue: Option<Queue>,
     pub(crate) schedules: Option<Arc<dyn Schedules>>,
     pub(crate) history: Recorder,
+    /// Set when the folders of prompts are followed.
+    pub(crate) prompts: OnceLock<()>,
     pub(crate) ready: watch::Sender<bool>,
     /// Components that are being installed, and how often: nobody may let go of them meanwhile.
     pub(crate) pinned: Pins,
@@ -151,6 +158,7 @@ impl Dispatcher {
             queue,
             schedules: records.map(|records| records.schedules),
             history,
+            prompts: OnceLock::new(),
             ready: watch::Sender::new(false),
             pinned: Pins::default(),
             letting_go: tokio::sync::Mutex::default(),

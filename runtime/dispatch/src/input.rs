@@ -7,9 +7,10 @@ use std::{
 };
 
 use fumehood_model::{Outcome, Principal, Timestamp};
+use fumehood_policy::Action;
 use fumehood_registry::{
     Module, Tool,
-    rich::{self, Aside},
+    rich::{self, Aside, Prompt, Resource},
 };
 use fumehood_value::Arguments;
 use serde_json::{Value, json};
@@ -33,9 +34,17 @@ impl Dispatcher {
     #[must_use]
     pub fn offers(&self) -> Offers {
         let (mut prompts, mut resources) = (DefaultHasher::new(), DefaultHasher::new());
-        for module in self.inner.registry.current().modules() {
-            // What a module offers comes from its component alone.
+        let catalogue = self.inner.registry.current();
+        let hash = |prompt: &Prompt, prompts: &mut DefaultHasher| {
+            (&prompt.name, &prompt.title, &prompt.description, &prompt.said).hash(prompts);
+            prompt.arguments.iter().for_each(|argument| (&argument.name, argument.required).hash(prompts));
+        };
+        catalogue.library().prompts().for_each(|prompt| hash(prompt, &mut prompts));
+        for module in catalogue.modules() {
+            // What a module offers comes from its component and from what its author wrote beside it.
             let offered = (&module.name, module.digest);
+            module.manifest.prompts.iter().for_each(|prompt| hash(prompt, &mut prompts));
+            module.manifest.resources.iter().for_each(|resource| (&resource.uri, &resource.text).hash(&mut resources));
             if !module.prompts.is_empty() {
                 offered.hash(&mut prompts);
             }
@@ -46,7 +55,7 @@ impl Dispatcher {
         Offers { prompts: prompts.finish(), resources: resources.finish() }
     }
 
-    /// The messages of the prompt `name` of `module`: the object of a result of `prompts/get`.
+    /// The messages of `prompt`, which is of `module` or of nobody: the object of a result of `prompts/get`.
     ///
     /// # Errors
     ///
@@ -54,13 +63,18 @@ impl Dispatcher {
     pub async fn prompt(
         &self,
         principal: &Principal,
-        module: &Module,
-        name: &str,
+        module: Option<&Module>,
+        prompt: &Prompt,
         arguments: &[(String, String)],
         terms: Terms,
     ) -> Result<Result<Value, Aside>, DispatchError> {
+        if let Some(written) = prompt.written(arguments) {
+            Action::Call.check(principal)?;
+            return Ok(written.map_err(Aside::Refused));
+        }
+        let (name, answering) = (&prompt.name, module.and_then(|module| module.answers.get_prompt.as_ref()));
         let arguments = json!({ "name": name, "arguments": arguments, "context": terms.context.to_json() });
-        self.ask(principal, module.answers.get_prompt.as_ref(), arguments, terms, rich::messages).await
+        self.ask(principal, answering, arguments, terms, rich::messages).await
     }
 
     /// What is in the resource `uri` of `module`: the object of a result of `resources/read`.
@@ -75,6 +89,10 @@ impl Dispatcher {
         uri: &str,
         terms: Terms,
     ) -> Result<Result<Value, Aside>, DispatchError> {
+        if let Some(written) = module.resources.iter().find(|known| known.uri == uri).and_then(Resource::written) {
+            Action::Call.check(principal)?;
+            return Ok(Ok(written));
+        }
         let arguments = json!({ "uri": uri, "context": terms.context.to_json() });
         self.ask(principal, module.answers.read_resource.as_ref(), arguments, terms, rich::read).await
     }

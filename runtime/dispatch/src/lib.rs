@@ -20,6 +20,7 @@ mod load;
 mod patience;
 mod permissions;
 mod pin;
+mod prompts;
 mod resources;
 mod results;
 mod run;

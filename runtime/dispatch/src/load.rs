@@ -83,6 +83,7 @@ impl Dispatcher {
         );
         modules.iter().for_each(|module| self.tell_of_missing(module));
         self.inner.registry.replace(modules, problems);
+        self.start_prompts().await;
         self.inner.ready.send_replace(true);
         Ok(())
     }

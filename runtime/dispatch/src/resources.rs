@@ -70,6 +70,7 @@ impl<'a> OwnResource<'a> {
             size: None,
             icons: Vec::new(),
             annotations: None,
+            text: None,
         }
     }
 

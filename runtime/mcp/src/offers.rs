@@ -98,11 +98,12 @@ impl Handler {
         let (module, prompt) = find_prompt(&catalogue, profile, &request.name)?;
         let arguments = prompt.filled(request.arguments.unwrap_or_default());
         let arguments = arguments.map_err(|what| ErrorData::invalid_params(what, None))?;
-        let call = format!("prompts/get {}.{} {} {}", module.name, prompt.name, module.digest, json!(arguments));
+        let whose = module.as_ref().map(|module| format!("{} {}", module.name, module.digest)).unwrap_or_default();
+        let call = format!("prompts/get {whose} {} {}", prompt.name, json!(arguments));
         let given = Given { responses: request.input_responses, state: request.request_state };
         let step = rounds(&self.dispatcher, &principal, Some(&call), given, &context, |told| {
-            let (module, arguments, principal, name) = (&module, &arguments, &principal, &prompt.name);
-            async move { told_of(self.dispatcher.prompt(principal, module, name, arguments, terms(told)).await) }
+            let (module, arguments, principal, prompt) = (module.as_deref(), &arguments, &principal, &prompt);
+            async move { told_of(self.dispatcher.prompt(principal, module, prompt, arguments, terms(told)).await) }
         });
         Ok(match step.await? {
             Step::Done(result) => {
@@ -175,6 +176,10 @@ impl Handler {
         let (module, subject) = match &request.r#ref {
             Reference::Prompt(prompt) => {
                 let (module, prompt) = find_prompt(&catalogue, profile, &prompt.name)?;
+                let argument = &request.argument;
+                let Some(module) = module.filter(|_| prompt.said.is_none()) else {
+                    return typed(prompt.completed(&argument.name, &argument.value));
+                };
                 (module, json!({ "tag": "prompt", "val": prompt.name }))
             }
             Reference::Resource(resource) if is_own(profile, &resource.uri) => {
@@ -212,10 +217,12 @@ fn terms(context: CallContext) -> Terms {
     Terms { via: Via::Mcp, context, ..Terms::default() }
 }
 
-fn find_prompt(catalogue: &Catalogue, profile: &Profile, name: &str) -> Result<(Arc<Module>, Prompt), ErrorData> {
+type Found = (Option<Arc<Module>>, Prompt);
+
+fn find_prompt(catalogue: &Catalogue, profile: &Profile, name: &str) -> Result<Found, ErrorData> {
     let found = profile.prompts(catalogue).into_iter().find(|(known, ..)| known == name);
     let (_, module, prompt) = found.ok_or_else(|| ErrorData::invalid_params("there is no such prompt", None))?;
-    Ok((Arc::clone(module), prompt.clone()))
+    Ok((module.cloned(), prompt.clone()))
 }
 
 /// What a module told, or why it was not asked.

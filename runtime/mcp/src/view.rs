@@ -124,12 +124,19 @@ impl Profile {
     }
 
     /// All prompts with their modules, in the order of their names.
-    pub(crate) fn prompts<'a>(&'a self, catalogue: &'a Catalogue) -> Vec<(String, &'a Arc<Module>, &'a Prompt)> {
+    pub(crate) fn prompts<'a>(
+        &'a self,
+        catalogue: &'a Catalogue,
+    ) -> Vec<(String, Option<&'a Arc<Module>>, &'a Prompt)> {
         let of = |module: &'a Arc<Module>| {
-            module.prompts.iter().map(move |prompt| (self.prompt_name(module, prompt), module, prompt))
+            module.prompts.iter().map(move |prompt| (self.prompt_name(module, prompt), Some(module), prompt))
         };
-        let mut prompts: Vec<_> = self.modules(catalogue).flat_map(of).collect();
-        prompts.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        let shelved = self.shows_all().then(|| catalogue.library().prompts()).into_iter().flatten();
+        let shelved = shelved.map(|prompt| (prompt.name.clone(), None, prompt));
+        let mut prompts: Vec<_> = shelved.chain(self.modules(catalogue).flat_map(of)).collect();
+        // Of two with the same name the operator's own is taken.
+        prompts.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        prompts.dedup_by(|(a, ..), (b, ..)| a == b);
         prompts
     }
 

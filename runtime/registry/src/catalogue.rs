@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 use fumehood_model::{ModuleName, ToolName};
 use tokio::sync::watch;
 
-use crate::{Module, Problem, Tool, near::near};
+use crate::{Library, Module, Problem, Tool, near::near};
 
 /// All modules and tools at one moment.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub struct Catalogue {
     modules: BTreeMap<ModuleName, Arc<Module>>,
     tools: BTreeMap<ToolName, Arc<Tool>>,
     problems: Vec<Problem>,
+    library: Arc<Library>,
     generation: u64,
 }
 
@@ -45,6 +46,12 @@ impl Catalogue {
     #[must_use]
     pub fn tool(&self, name: &str) -> Option<&Arc<Tool>> {
         self.tools.get(name)
+    }
+
+    /// The prompts that belong to no module.
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// Files that could not be served.
@@ -122,8 +129,8 @@ impl Registry {
     /// them are, nothing has changed.
     pub fn replace(&self, modules: Vec<Module>, problems: Vec<Problem>) {
         self.change(|catalogue| {
-            let generation = catalogue.generation;
-            let old = std::mem::replace(catalogue, Catalogue { problems, generation, ..Catalogue::default() });
+            let (generation, library) = (catalogue.generation, Arc::clone(&catalogue.library));
+            let old = std::mem::replace(catalogue, Catalogue { problems, library, generation, ..Catalogue::default() });
             for module in modules {
                 let same = old.modules.get(&module.name).filter(|old| old.is_same(&module));
                 catalogue.insert(same.map_or_else(|| Arc::new(module), Arc::clone));
@@ -146,6 +153,15 @@ impl Registry {
         self.change(|catalogue| catalogue.take(name))
     }
 
+    /// Put all prompts that belong to no module in place of what there was; whether they are others.
+    pub fn shelve(&self, library: Library) -> bool {
+        self.change(|catalogue| {
+            let is_new = !catalogue.library.is_same(&library);
+            catalogue.library = Arc::new(library);
+            is_new
+        })
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Catalogue) -> T) -> T {
         let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.inner.current.load();
@@ -153,6 +169,7 @@ impl Registry {
             modules: old.modules.clone(),
             tools: old.tools.clone(),
             problems: old.problems.clone(),
+            library: Arc::clone(&old.library),
             generation: old.generation,
         };
         let output = change(&mut catalogue);
@@ -174,6 +191,7 @@ impl Catalogue {
         self.modules.len() == other.modules.len()
             && self.modules.values().zip(other.modules.values()).all(same)
             && self.problems == other.problems
+            && self.library.is_same(&other.library)
     }
 
     fn insert(&mut self, module: Arc<Module>) {

@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod error;
+mod library;
 mod manifest;
 mod module;
 mod near;
@@ -16,6 +17,7 @@ mod scan;
 
 pub use catalogue::{Catalogue, Registry};
 pub use error::AdmitError;
+pub use library::Library;
 pub use manifest::{
     Example, Expected, FunctionNotes, MAX_MANIFEST_BYTES, MAX_REASON, Manifest, ManifestError, ManifestMistake, Mode,
     Wish,

@@ -17,6 +17,8 @@ use toml::de::DeTable;
 
 use reader::{Reader, Text};
 
+use crate::rich::{Prompt, Resource, WrittenPrompt, WrittenResource};
+
 /// Largest manifest: a thousand lines, of which a person reads ten.
 pub const MAX_MANIFEST_BYTES: usize = 64 << 10;
 
@@ -42,7 +44,7 @@ const MAX_ENTRIES: usize = 1_000;
 const MAX_EXAMPLES: usize = 200;
 
 /// The keys at the top.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "name",
     "version",
     "description",
@@ -54,6 +56,8 @@ const KEYS: [&str; 11] = [
     "permissions",
     "examples",
     "example",
+    "prompts",
+    "resources",
 ];
 
 /// What the author of a module says of it.
@@ -81,6 +85,10 @@ pub struct Manifest {
     pub permissions: Vec<Wish>,
     /// Calls and what comes of them.
     pub examples: Vec<Example>,
+    /// Its prompts.
+    pub prompts: Vec<Prompt>,
+    /// Its resources.
+    pub resources: Vec<Resource>,
 }
 
 /// How functions are meant to be called.
@@ -216,7 +224,26 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifes
         functions: functions(reader, table),
         permissions: permissions(reader, table),
         examples: examples(reader, table, values),
+        prompts: written(reader, table, "prompts", WrittenPrompt::checked),
+        resources: written(reader, table, "resources", WrittenResource::checked),
     }
+}
+
+/// Prompts or resources, each as it is written and then `checked`.
+fn written<W: serde::de::DeserializeOwned, T>(
+    reader: &mut Reader<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+    checked: impl Fn(W) -> Result<T, String>,
+) -> Vec<T> {
+    let mut read = Vec::new();
+    for (entry, start) in reader.tables(table, key, MAX_ENTRIES) {
+        match reader.typed(entry, start).and_then(&checked) {
+            Ok(entry) => read.push(entry),
+            Err(what) => reader.mistake(start, what),
+        }
+    }
+    read
 }
 
 fn mode(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Mode> {

@@ -10,7 +10,7 @@ use fumehood_value::{Function, Interface, LOCAL, Object, Plan};
 use crate::{
     AdmitError, FunctionNotes, Manifest, Mode,
     near::near,
-    rich::{Described, Prompt, Resource, RichTool, Tasks, Template},
+    rich::{Described, Prompt, Resource, RichTool, Tasks, Template, unique},
 };
 
 pub use rich::Told;
@@ -166,7 +166,12 @@ impl Module {
             }
             tools.push(Arc::new(tool.pinned()));
         }
-        let Described { tools: rich, prompts, resources, templates } = described;
+        let Described { tools: rich, mut prompts, mut resources, templates } = described;
+        prompts.extend(manifest.prompts.iter().cloned());
+        resources.extend(manifest.resources.iter().cloned());
+        unique("prompt", prompts.iter().map(|prompt| &prompt.name))
+            .and_then(|()| unique("resource", resources.iter().map(|resource| &resource.uri)))
+            .map_err(|what| AdmitError::SelfDescription { module: name.clone(), what })?;
         if let Some(call_tool) = interface.self_description("tools", "call-tool") {
             tools.extend(rich.into_iter().map(|rich| Arc::new(made(call_tool).described(&name, rich).pinned())));
         }

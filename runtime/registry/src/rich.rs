@@ -6,7 +6,11 @@
 mod answer;
 mod context;
 mod listing;
+mod written;
 
 pub use answer::{Aside, Asks, Question, Request, messages, read, renamed, suggestions, tool_result};
 pub use context::{CallContext, Capabilities, Resumption, Trace};
+pub(crate) use listing::unique;
 pub use listing::{Argument, Described, Hints, Prompt, Resource, RichTool, Tasks, Template};
+pub use written::{Line, Role};
+pub(crate) use written::{WrittenPrompt, WrittenResource};

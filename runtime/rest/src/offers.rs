@@ -20,7 +20,9 @@ pub(crate) struct PromptList {
 /// A prompt.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PromptEntry {
-    module: String,
+    /// Absent for those that belong to no module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<String>,
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
@@ -36,6 +38,9 @@ pub(crate) struct ArgumentEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     required: bool,
+    /// What alone it may be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    values: Vec<String>,
 }
 
 /// What a prompt is filled with.
@@ -101,15 +106,16 @@ pub(crate) struct Wanted {
 
 /// List all prompts.
 #[utoipa::path(get, path = "/api/v1/prompts", tag = "prompts", operation_id = "listPrompts", responses(
-    (status = 200, description = "All prompts, by module", body = PromptList),
+    (status = 200, description = "All prompts: those of no module, then by module", body = PromptList),
 ))]
 pub(crate) async fn prompts(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
 ) -> Result<Json<PromptList>, Problem> {
     let catalogue = door.catalogue(&principal)?;
-    let of = |module: &Module| module.prompts.iter().map(|entry| prompt(module, entry)).collect::<Vec<_>>();
-    Ok(Json(PromptList { prompts: catalogue.modules().flat_map(|module| of(module)).collect() }))
+    let shelved = catalogue.library().prompts().map(|entry| prompt(None, entry));
+    let of = |module: &Module| module.prompts.iter().map(|entry| prompt(Some(module), entry)).collect::<Vec<_>>();
+    Ok(Json(PromptList { prompts: shelved.chain(catalogue.modules().flat_map(|module| of(module))).collect() }))
 }
 
 /// The messages of a prompt, as `prompts/get` of MCP answers them.
@@ -127,7 +133,25 @@ pub(crate) async fn messages(
     let prompt = module.prompts.iter().find(|prompt| prompt.name == name);
     let prompt = prompt.ok_or_else(|| Problem::new(Code::NotFound, "the module has no such prompt"))?;
     let arguments = prompt.filled(filling.arguments).map_err(|what| Problem::new(Code::InvalidInput, what))?;
-    told(door.prompt(&principal, &module, &name, &arguments, terms()).await?)
+    told(door.prompt(&principal, Some(&*module), prompt, &arguments, terms()).await?)
+}
+
+/// The messages of a prompt that belongs to no module.
+#[utoipa::path(post, path = "/api/v1/prompts/{name}", tag = "prompts", operation_id = "getSharedPrompt",
+    params(("name" = String, Path, description = "The prompt")),
+    request_body = Filling,
+    responses((status = 200, description = "Its messages, with `description` and `messages`", body = Object)))]
+pub(crate) async fn shared_messages(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+    Sent(filling): Sent<Filling>,
+) -> Result<Json<Value>, Problem> {
+    let catalogue = door.catalogue(&principal)?;
+    let prompt = catalogue.library().prompt(&name);
+    let prompt = prompt.ok_or_else(|| Problem::new(Code::NotFound, "there is no such prompt"))?;
+    let arguments = prompt.filled(filling.arguments).map_err(|what| Problem::new(Code::InvalidInput, what))?;
+    told(door.prompt(&principal, None, prompt, &arguments, terms()).await?)
 }
 
 /// List all resources and templates.
@@ -175,15 +199,16 @@ fn told(told: Result<Value, Aside>) -> Result<Json<Value>, Problem> {
     told.map(Json).map_err(|aside| Problem::tool_error(&aside.sentence().into()))
 }
 
-fn prompt(module: &Module, prompt: &Prompt) -> PromptEntry {
+fn prompt(module: Option<&Module>, prompt: &Prompt) -> PromptEntry {
     let Prompt { name, title, description, arguments, .. } = prompt.clone();
     let argument = |argument: fumehood_dispatch::rich::Argument| ArgumentEntry {
         name: argument.name,
         description: argument.description,
         required: argument.required,
+        values: argument.values,
     };
     let arguments = arguments.into_iter().map(argument).collect();
-    PromptEntry { module: module.name.to_string(), name, title, description, arguments }
+    PromptEntry { module: module.map(|module| module.name.to_string()), name, title, description, arguments }
 }
 
 fn resource(module: Option<&Module>, resource: &Resource) -> ResourceEntry {

@@ -55,6 +55,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(tools::execute))
         .routes(routes!(offers::prompts))
         .routes(routes!(offers::messages))
+        .routes(routes!(offers::shared_messages))
         .routes(routes!(offers::resources))
         .routes(routes!(offers::read))
         .routes(routes!(results::fetch, results::forget))

@@ -32,6 +32,11 @@ pub(super) fn checked(grant: Grant, config: &Config) -> Result<Grant, DispatchEr
     if files.access == FileAccess::ReadWrite && config.apis_dirs.iter().any(|dir| overlaps(&real, dir)) {
         return Err(refused("the server takes components from there: a guest that writes to it would install modules"));
     }
+    if files.access == FileAccess::ReadWrite && config.prompts_dirs.iter().any(|dir| overlaps(&real, dir)) {
+        return Err(refused(
+            "the server takes prompts from there: a guest that writes to it would speak to every model",
+        ));
+    }
     files.folder = Some(real);
     let checked = Grant::Files(files.clone());
     if checked.to_string().parse().as_ref() != Ok(&checked) {
@@ -66,7 +71,7 @@ mod tests {
     fn folders_of_the_server_are_never_given_away_under_any_name() {
         let root = tempfile::tempdir().unwrap();
         let place = |name: &str| root.path().join(name);
-        for name in ["data", "data/components", "apis", "srv", "a,b"] {
+        for name in ["data", "data/components", "apis", "prompts", "srv", "a,b"] {
             fs::create_dir(place(name)).unwrap();
         }
         fs::write(place("file"), "").unwrap();
@@ -77,6 +82,7 @@ mod tests {
             limits: Limits::default(),
             max_component: ByteSize::mib(1),
             apis_dirs: vec![place("apis")],
+            prompts_dirs: vec![place("prompts")],
             read_only: false,
             data_dir: place("data"),
             on_new_permissions: OnNewPermissions::Serve,
@@ -100,6 +106,7 @@ mod tests {
         assert_eq!(why(check("comma", "read")), "its real name holds a comma or what is no text");
         assert!(why(check("apis", "read-write")).starts_with("the server takes components from there"));
         assert!(check("apis", "read").is_ok());
+        assert!(why(check("prompts", "read-write")).starts_with("the server takes prompts from there"));
         assert!(check("srv", "read-write").is_ok());
     }
 
@@ -109,6 +116,7 @@ mod tests {
             limits: Limits::default(),
             max_component: ByteSize::mib(1),
             apis_dirs: Vec::new(),
+            prompts_dirs: Vec::new(),
             read_only: false,
             data_dir: "/data".into(),
             on_new_permissions: OnNewPermissions::Serve,

@@ -3,7 +3,7 @@
 use fumehood_model::ByteSize;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeTable, DeValue, ValueDeserializer},
 };
 
 use super::ManifestMistake;
@@ -170,6 +170,12 @@ impl<'t> Reader<'t> {
             }
         }
         tables
+    }
+
+    /// A table, which begins at `start`, as what it is to be; or what is wrong with it.
+    pub(super) fn typed<T: serde::de::DeserializeOwned>(&self, table: &DeTable<'_>, start: usize) -> Result<T, String> {
+        let value = Spanned::new(start..start, DeValue::Table(table.clone()));
+        T::deserialize(ValueDeserializer::from(value)).map_err(|error| shown(error.message()))
     }
 
     fn checked(&mut self, value: &Spanned<DeValue<'_>>, key: &str, allowed: Text) -> Option<String> {

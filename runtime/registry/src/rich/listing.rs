@@ -1,10 +1,12 @@
 //! What a component says that it has.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use fumehood_value::{Declared, Object};
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::written::Line;
 
 /// Most tools, prompts, resources and templates of one module, each.
 const MAX_ENTRIES: usize = 1_000;
@@ -101,7 +103,7 @@ pub enum Tasks {
 }
 
 /// One prompt.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Prompt {
     /// The name that its author gave it.
     pub name: String,
@@ -113,10 +115,13 @@ pub struct Prompt {
     pub arguments: Vec<Argument>,
     /// Pictures.
     pub icons: Vec<Value>,
+    /// Its messages, if they are written down and nobody has to be asked.
+    #[serde(skip)]
+    pub said: Option<Arc<[Line]>>,
 }
 
 /// What can be filled into a prompt.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Argument {
     /// Its name.
     pub name: String,
@@ -124,10 +129,13 @@ pub struct Argument {
     pub description: Option<String>,
     /// Whether the prompt needs it.
     pub required: bool,
+    /// What alone it may be; anything, if there are none.
+    #[serde(skip)]
+    pub values: Vec<String>,
 }
 
 /// One resource with a fixed URI.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Resource {
     /// Where it is.
     pub uri: String,
@@ -146,6 +154,9 @@ pub struct Resource {
     pub icons: Vec<Value>,
     /// How a client may use it.
     pub annotations: Option<Value>,
+    /// What is in it, if that is written down and nobody has to be asked.
+    #[serde(skip)]
+    pub text: Option<Arc<str>>,
 }
 
 /// Resources whose URIs look alike.
@@ -233,10 +244,13 @@ impl Prompt {
             return Err(format!("the prompt needs the argument `{}`", argument.name));
         }
         let text = |(name, value): (String, Value)| {
-            if !self.arguments.iter().any(|argument| argument.name == name) {
+            let Some(argument) = self.arguments.iter().find(|argument| argument.name == name) else {
                 return Err(format!("the prompt has no argument `{}`", shown(&name)));
-            }
+            };
             match value {
+                Value::String(text) if !argument.values.is_empty() && !argument.values.contains(&text) => {
+                    Err(format!("the argument `{name}` must be one of {}", argument.values.join(", ")))
+                }
                 Value::String(text) => Ok((name, text)),
                 _ => Err(format!("the argument `{name}` must be a text")),
             }
@@ -283,7 +297,7 @@ fn tool(listed: ListedTool) -> Result<RichTool, String> {
     Ok(RichTool { name, title, description, input, output, hints, icons, meta, tasks, wants_headers })
 }
 
-fn prompt(prompt: &Prompt) -> Result<(), String> {
+pub(super) fn prompt(prompt: &Prompt) -> Result<(), String> {
     let wrong = |what: String| format!("the prompt `{}`: {what}", shown(&prompt.name));
     check_name(&prompt.name).map_err(&wrong)?;
     text("title", prompt.title.as_deref(), MAX_TITLE).map_err(&wrong)?;
@@ -300,7 +314,7 @@ fn prompt(prompt: &Prompt) -> Result<(), String> {
     Ok(())
 }
 
-fn resource(resource: &Resource) -> Result<(), String> {
+pub(super) fn resource(resource: &Resource) -> Result<(), String> {
     let wrong = |what: String| format!("the resource `{}`: {what}", shown(&resource.uri));
     check_uri(&resource.uri).map_err(&wrong)?;
     text("name", Some(&resource.name), MAX_TITLE).map_err(&wrong)?;
@@ -373,7 +387,7 @@ fn parse_meta(text: &str) -> Result<Object, String> {
     }
 }
 
-fn text(what: &str, text: Option<&str>, most: usize) -> Result<(), String> {
+pub(super) fn text(what: &str, text: Option<&str>, most: usize) -> Result<(), String> {
     let Some(text) = text else { return Ok(()) };
     if text.chars().nth(most).is_some() {
         return Err(format!("its {what} has more than {most} characters"));
@@ -384,7 +398,7 @@ fn text(what: &str, text: Option<&str>, most: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
+pub(crate) fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
     let mut seen = HashSet::new();
     for name in names {
         if !seen.insert(name) {
@@ -394,7 +408,7 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(),
     Ok(())
 }
 
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(MAX_NAME).flat_map(char::escape_debug).collect()
 }
 

@@ -1,0 +1,74 @@
+//! Prompts that belong to no module: read from folders, and again when files in them change.
+
+use std::{path::PathBuf, time::Duration};
+
+use fumehood_registry::{Library, Problem};
+use notify::{RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::Dispatcher;
+
+/// How long files may go on changing until they are read: editors write in several steps.
+const SETTLE: Duration = Duration::from_millis(150);
+
+/// How often the folders are read although nothing was heard: not every file system tells.
+const LOOK: Duration = Duration::from_secs(10);
+
+impl Dispatcher {
+    /// Read the prompts of the folders, and go on reading them for as long as this process lives. Only the first time counts.
+    pub(crate) async fn start_prompts(&self) {
+        let folders = &self.inner.config.prompts_dirs;
+        if folders.is_empty() || self.inner.prompts.set(()).is_err() {
+            return;
+        }
+        let problems = self.read_prompts(Vec::new()).await;
+        tokio::spawn(self.clone().follow_prompts(folders.clone(), problems));
+    }
+
+    async fn follow_prompts(self, folders: Vec<PathBuf>, mut problems: Vec<Problem>) {
+        let (told, mut heard) = mpsc::channel(1);
+        let tell = move |event: notify::Result<notify::Event>| {
+            // Reading is told too, and is no change.
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                let _ = told.try_send(());
+            }
+        };
+        let watcher = notify::recommended_watcher(tell).and_then(|mut watcher| {
+            folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
+            Ok(watcher)
+        });
+        if let Err(error) = &watcher {
+            tracing::info!(%error, "Folders of prompts are read every {} s: changes are not told here: {error}", LOOK.as_secs());
+        }
+        loop {
+            // Without a watcher nothing is told any more, and only the clock counts.
+            match tokio::time::timeout(LOOK, heard.recv()).await {
+                Ok(Some(())) => tokio::time::sleep(SETTLE).await,
+                Ok(None) => tokio::time::sleep(LOOK).await,
+                Err(_) => {}
+            }
+            while heard.try_recv().is_ok() {}
+            problems = self.read_prompts(problems).await;
+        }
+    }
+
+    /// Put what the folders hold into the catalogue; what is wrong with them, which is logged if it was not known.
+    async fn read_prompts(&self, known: Vec<Problem>) -> Vec<Problem> {
+        let (registry, folders) = (self.inner.registry.clone(), self.inner.config.prompts_dirs.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let before = registry.snapshot();
+            let (library, problems) = Library::read(&folders, before.library());
+            let count = library.prompts().len();
+            (registry.shelve(library), count, problems)
+        });
+        let Ok((is_new, count, problems)) = read.await else { return known };
+        if is_new {
+            tracing::info!(prompts = count, "Loaded {count} prompts");
+        }
+        for Problem { path, reason } in problems.iter().filter(|problem| !known.contains(problem)) {
+            let (path, reason) = (path.to_string_lossy().escape_debug().to_string(), reason.escape_debug().to_string());
+            tracing::warn!(path, "{path} is not used as it is: {reason}");
+        }
+        problems
+    }
+}
