@@ -5,6 +5,7 @@
 mod calls;
 mod cli;
 mod confirm;
+mod definitions;
 mod docs;
 mod egress;
 mod examples;

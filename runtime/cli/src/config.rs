@@ -14,7 +14,7 @@ use std::{
 use fumehood_capabilities::http::Config as Egress;
 use fumehood_mcp::Config as Mcp;
 use fumehood_model::{ByteSize, Code};
-use fumehood_policy::{Limits, OnNewPermissions, Trusted};
+use fumehood_policy::{Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Flag, Origin};
@@ -136,6 +136,8 @@ pub(crate) struct Components {
     pub(crate) loaded: usize,
     /// Whether a new version that asks for more is served without it, or held back until it is reviewed.
     pub(crate) on_new_permissions: OnNewPermissions,
+    /// What becomes of a new version whose tools say something else of themselves.
+    pub(crate) on_changed_definitions: OnChangedDefinitions,
 }
 
 /// `[isolation]`: where components run.
@@ -240,6 +242,7 @@ impl Default for Components {
             compile_memory: ByteSize::gib(1),
             loaded: 256,
             on_new_permissions: OnNewPermissions::Serve,
+            on_changed_definitions: OnChangedDefinitions::Flag,
         }
     }
 }

@@ -70,6 +70,7 @@ impl House {
             trusted: config.isolation.trusted.clone(),
             data_dir: directory.path().to_owned(),
             on_new_permissions: config.components.on_new_permissions,
+            on_changed_definitions: config.components.on_changed_definitions,
             scratch: Some(directory.scratch()?),
             results: match access {
                 Access::Own => Some(directory.results()?),

@@ -5,7 +5,7 @@ use std::{
 
 use fumehood_capabilities::{Desk, Witness, http::Egress, keyvalue::Buckets, secrets::Safe};
 use fumehood_model::{ByteSize, KeyId, Principal};
-use fumehood_policy::{Action, Limits, OnNewPermissions, Trusted};
+use fumehood_policy::{Action, Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
@@ -48,6 +48,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// What becomes of a new version that asks for more.
     pub on_new_permissions: OnNewPermissions,
+    /// What becomes of a new version whose tools say something else of themselves.
+    pub on_changed_definitions: OnChangedDefinitions,
     /// Where calls have folders for themselves.
     pub scratch: Option<Scratch>,
     /// Where results are kept for their callers; nowhere in a process that only reads from its data directory.

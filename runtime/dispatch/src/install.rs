@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
-use fumehood_policy::{Action, OnNewPermissions};
+use fumehood_policy::{Action, OnChangedDefinitions, OnNewPermissions};
 use fumehood_registry::{AdmitError, Manifest, Module, Origin};
 use fumehood_scheduler::Kind;
 use fumehood_store::{ModuleRow, PendingRow};
@@ -62,6 +62,16 @@ struct Kept {
     size_bytes: u64,
     manifest: Option<String>,
     digest: Digest,
+}
+
+/// What a reviewer has to look at, in a few words.
+fn told(changed: &Changed) -> String {
+    let asks = (!changed.added.is_empty()).then(|| "asks for more".to_owned());
+    let says = (!changed.redefined.is_empty()).then(|| {
+        let redefined: Vec<_> = changed.redefined.iter().take(10).map(|name| shown(name)).collect();
+        format!("says something else of {}", redefined.join(", "))
+    });
+    asks.into_iter().chain(says).collect::<Vec<_>>().join(" and ")
 }
 
 impl Dispatcher {
@@ -160,7 +170,13 @@ impl Dispatcher {
         let mut changed =
             base.as_ref().map(|base| Changed::between(base, &module.manifest.permissions)).unwrap_or_default();
         changed.added = self.ungranted(name, &changed.added);
-        let holds = self.inner.config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty();
+        let config = &self.inner.config;
+        let defined = before.as_ref().and_then(|row| row.defined_before.clone());
+        let defined = defined.or_else(|| serving.as_deref().map(Module::definitions));
+        let defined = defined.filter(|_| config.on_changed_definitions != OnChangedDefinitions::Serve);
+        changed.redefined = defined.as_ref().map(|defined| module.redefined_since(defined)).unwrap_or_default();
+        let holds = config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty()
+            || config.on_changed_definitions == OnChangedDefinitions::Hold && !changed.redefined.is_empty();
         if let Some(row) = before.clone().filter(|_| holds) {
             let by = principal.name.to_string();
             let pending = Some(PendingRow { digest, size_bytes, manifest, by, at });
@@ -168,7 +184,7 @@ impl Dispatcher {
             let dropped = self.inner.permissions.waiting().insert(name.clone(), module);
             tracing::info!(
                 module.name = %name, component.digest = %digest, key.id = %principal.key,
-                "A version of module {name} that asks for more waits to be reviewed: fumehood review {name}"
+                "A version of module {name} that {} waits to be reviewed: fumehood review {name}", told(&changed)
             );
             if let Some(dropped) = dropped {
                 self.forget_unused(dropped.digest).await;
@@ -183,9 +199,17 @@ impl Dispatcher {
             installed_at: at,
             manifest,
             asked_before: base.filter(|_| !changed.added.is_empty()),
+            defined_before: defined.filter(|_| !changed.redefined.is_empty()),
             pending: None,
         };
+        let module = module.compared_with(row.defined_before.as_ref());
         self.put_row(row).await?;
+        if !changed.redefined.is_empty() {
+            tracing::warn!(
+                module.name = %name, component.digest = %digest, key.id = %principal.key,
+                "The new version of module {name} {}, and is served: fumehood review {name}", told(&changed)
+            );
+        }
         let dropped = self.inner.permissions.waiting().remove(name);
         tracing::info!(
             module.name = %name, component.digest = %digest, key.id = %principal.key, "Module {name} installed by {}", principal.name

@@ -88,11 +88,13 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn stored(&self, row: ModuleRow) -> Result<Module, DispatchError> {
+    /// The module of a stored row.
+    pub(crate) async fn stored(&self, row: ModuleRow) -> Result<Module, DispatchError> {
         let interface = self.inner.sandbox.describe(&row.digest).await?;
         let origin = Origin::Upload { by: row.installed_by, at: row.installed_at };
         let manifest = manifest(SENT, row.manifest.as_deref(), interface.manifest.as_deref())?;
-        Ok(Module::new(row.name, row.digest, row.size_bytes, origin, interface, manifest)?)
+        let module = Module::new(row.name, row.digest, row.size_bytes, origin, interface, manifest)?;
+        Ok(module.compared_with(row.defined_before.as_ref()))
     }
 
     /// The version of a stored module that waits to be reviewed.
@@ -106,6 +108,7 @@ impl Dispatcher {
             installed_at: pending.at,
             manifest: pending.manifest,
             asked_before: None,
+            defined_before: None,
             pending: None,
         };
         self.stored(row).await.map(Some)

@@ -157,6 +157,8 @@ pub struct Changed {
     pub added: Vec<Wish>,
     /// What was asked for and is not any more.
     pub removed: Vec<String>,
+    /// Functions that were there before and say something else of themselves now.
+    pub redefined: Vec<String>,
 }
 
 /// What came of approving.
@@ -179,7 +181,16 @@ impl Changed {
         Self {
             added: now.iter().filter(is_new).cloned().collect(),
             removed: old.iter().filter(is_gone).map(ToString::to_string).collect(),
+            redefined: Vec::new(),
         }
+    }
+}
+
+impl Changed {
+    /// Whether nobody has to look at it.
+    #[must_use]
+    pub fn is_harmless(&self) -> bool {
+        self.added.is_empty() && self.redefined.is_empty()
     }
 }
 
@@ -300,11 +311,22 @@ impl Dispatcher {
                 let now: Vec<_> = waiting.asks.iter().map(|asked| asked.wish.clone()).collect();
                 Changed::between(&asked_by(serving, row), &now)
             }
-            (None, Some(before)) => Changed::between(&before, &serving?.manifest.permissions),
-            (None, None) => return None,
+            (None, Some(before)) => {
+                serving.map(|serving| Changed::between(&before, &serving.manifest.permissions)).unwrap_or_default()
+            }
+            (None, None) => Changed::default(),
         };
         changed.added = self.ungranted(module, &changed.added);
-        (waiting.is_some() || !changed.added.is_empty()).then_some(changed)
+        let defined = row.and_then(|row| row.defined_before.clone());
+        changed.redefined = match self.inner.permissions.waiting().get(module) {
+            Some(waiting) => {
+                let defined = defined.or_else(|| serving.map(Module::definitions));
+                defined.map(|defined| waiting.redefined_since(&defined))
+            }
+            None => serving.zip(defined).map(|(serving, defined)| serving.redefined_since(&defined)),
+        }
+        .unwrap_or_default();
+        (waiting.is_some() || !changed.is_harmless()).then_some(changed)
     }
 
     /// The component of the version of a module that waits to be reviewed.
@@ -467,7 +489,7 @@ impl Dispatcher {
         }
         rows.iter().for_each(log_granted);
         self.load_grants().await?;
-        if let (Some(waited), Some(before)) = (waited, before) {
+        if let (Some(waited), Some(before)) = (waited, before.clone()) {
             let served = self.inner.permissions.waiting().remove(&module);
             served.map(|served| self.inner.registry.insert(served));
             tracing::info!(
@@ -475,6 +497,10 @@ impl Dispatcher {
                 "The waiting version of module {module} approved by {}", principal.name
             );
             self.forget_unused(before.digest).await;
+        } else if let Some(row) = before.filter(|row| row.defined_before.is_some()) {
+            // Its tools say what somebody has seen by now.
+            let seen = self.stored(as_reviewed(row)).await?;
+            self.inner.registry.insert(seen);
         }
         let module = self.module(principal, name)?;
         Ok(Approved { module, granted, left })
@@ -699,7 +725,9 @@ pub(crate) fn asked_by(serving: Option<&Module>, row: Option<&ModuleRow>) -> Vec
 
 /// A stored module once its newest version was reviewed: the one that waited, or the one that is served already.
 fn as_reviewed(row: ModuleRow) -> ModuleRow {
-    let Some(waited) = row.pending else { return ModuleRow { asked_before: None, ..row } };
+    let Some(waited) = row.pending else {
+        return ModuleRow { asked_before: None, defined_before: None, ..row };
+    };
     ModuleRow {
         name: row.name,
         digest: waited.digest,
@@ -708,6 +736,7 @@ fn as_reviewed(row: ModuleRow) -> ModuleRow {
         installed_at: waited.at,
         manifest: waited.manifest,
         asked_before: None,
+        defined_before: None,
         pending: None,
     }
 }

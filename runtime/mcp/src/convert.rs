@@ -23,6 +23,9 @@ const DEFINITION: &str = "dev.fumehood/definition";
 /// The key under which a tool says that each call of it must be confirmed.
 const CONFIRMED: &str = "dev.fumehood/requiresConfirmation";
 
+/// The key under which a tool says that it tells something else of itself than when it was reviewed.
+const REDEFINED: &str = "dev.fumehood/redefined";
+
 /// The key under which failed results carry their stable code.
 const ERROR: &str = "dev.fumehood/error";
 
@@ -34,6 +37,9 @@ pub(crate) fn tool(name: &str, tool: &Tool) -> model::Tool {
     meta.insert(DEFINITION.to_owned(), tool.definition.as_str().into());
     if tool.requires_confirmation {
         meta.insert(CONFIRMED.to_owned(), true.into());
+    }
+    if tool.is_redefined {
+        meta.insert(REDEFINED.to_owned(), true.into());
     }
     let Some(rich) = &tool.rich else {
         return listed.with_meta(meta).with_raw_output_schema(Arc::clone(&tool.output_schema));

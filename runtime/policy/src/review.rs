@@ -10,3 +10,17 @@ pub enum OnNewPermissions {
     /// It waits until an administrator has reviewed it; the version before it is served until then.
     Hold,
 }
+
+/// What becomes of a new version of a module whose tools say something else of themselves: another description, another
+/// schema, other hints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnChangedDefinitions {
+    /// It is served, and nobody is told.
+    Serve,
+    /// It is served, and who lists such a tool is told until an administrator has reviewed it.
+    #[default]
+    Flag,
+    /// It waits until an administrator has reviewed it; the version before it is served until then.
+    Hold,
+}

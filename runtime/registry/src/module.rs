@@ -124,6 +124,8 @@ pub struct Tool {
     /// A hash of everything that a model reads of it: its name, its description and its schemas. As long as it stays, whoever
     /// approved the tool has seen what it says.
     pub definition: String,
+    /// Whether it says something else than when its module was reviewed.
+    pub is_redefined: bool,
     param_notes: BTreeMap<String, String>,
 }
 
@@ -212,6 +214,38 @@ impl Module {
         })
     }
 
+    /// The hash of what each of its tools says of itself, by function.
+    #[must_use]
+    pub fn definitions(&self) -> BTreeMap<String, String> {
+        self.tools.iter().map(|tool| (tool.function.clone(), tool.definition.clone())).collect()
+    }
+
+    /// Its tools that were there `before` and say something else now, by function.
+    #[must_use]
+    pub fn redefined_since(&self, before: &BTreeMap<String, String>) -> Vec<String> {
+        let is_other = |tool: &&Arc<Tool>| before.get(&tool.function).is_some_and(|before| *before != tool.definition);
+        self.tools.iter().filter(is_other).map(|tool| tool.function.clone()).collect()
+    }
+
+    /// The same, whose tools know which of them say something else than `before`.
+    #[must_use]
+    pub fn compared_with(mut self, before: Option<&BTreeMap<String, String>>) -> Self {
+        let redefined = before.map(|before| self.redefined_since(before)).unwrap_or_default();
+        for tool in &mut self.tools {
+            if redefined.contains(&tool.function)
+                // Nobody else has it yet.
+                && let Some(tool) = Arc::get_mut(tool)
+            {
+                tool.is_redefined = true;
+            }
+        }
+        self
+    }
+
+    fn redefined(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().filter(|tool| tool.is_redefined).map(|tool| tool.function.as_str())
+    }
+
     /// Whether `other` would be served just as this is.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -220,6 +254,7 @@ impl Module {
             && self.digest == other.digest
             && self.origin == other.origin
             && self.manifest == other.manifest
+            && self.redefined().eq(other.redefined())
     }
 
     /// The tool for the function called `function`.
@@ -239,7 +274,7 @@ impl Module {
         })
     }
 
-    /// What somebody has seen who has reviewed it: the component, and what is asked for it.
+    /// What somebody has seen who has reviewed it: the component, what is asked for it, and what its tools say.
     #[must_use]
     pub fn revision(&self) -> Digest {
         let mut seen = self.digest.to_string();
@@ -247,6 +282,9 @@ impl Module {
             // No permission holds the end of a line.
             seen.push('\n');
             seen.push_str(&asked);
+        }
+        for (function, definition) in self.definitions() {
+            seen.push_str(&format!("\n{function}\t{definition}"));
         }
         Digest::of(seen.as_bytes())
     }
@@ -280,6 +318,7 @@ impl Tool {
             mode: Mode::default(),
             is_idempotent: false,
             requires_confirmation: false,
+            is_redefined: false,
             rich: None,
             definition: String::new(),
             param_notes: BTreeMap::new(),

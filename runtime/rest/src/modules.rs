@@ -244,7 +244,7 @@ pub(crate) async fn put(
             (StatusCode::ACCEPTED, Json(body).into_response())
         }
         Installed::Served { module, created, changed } => {
-            let changed = (!changed.added.is_empty()).then(|| ChangeBody::from(changed));
+            let changed = (!changed.is_harmless()).then(|| ChangeBody::from(changed));
             let body = InstalledBody { module: detail(&module, &state.dispatcher), changed };
             (if created { StatusCode::CREATED } else { StatusCode::OK }, Json(body).into_response())
         }

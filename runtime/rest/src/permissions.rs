@@ -129,6 +129,9 @@ pub(crate) struct WaitingBody {
 pub(crate) struct ChangeBody {
     added: Vec<WishEntry>,
     removed: Vec<String>,
+    /// Functions that were there before and say something else of themselves: another description, schema or hint.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    redefined: Vec<String>,
 }
 
 /// Something that is asked for, and what for.
@@ -390,7 +393,7 @@ impl From<Waiting> for WaitingBody {
 
 impl From<Changed> for ChangeBody {
     fn from(changed: Changed) -> Self {
-        Self { added: all(changed.added), removed: changed.removed }
+        Self { added: all(changed.added), removed: changed.removed, redefined: changed.redefined }
     }
 }
 

@@ -52,6 +52,9 @@ pub(crate) struct ToolEntry {
     requires_confirmation: bool,
     /// A hash of its name, its description and its schemas: it changes when what a model reads of the tool changes.
     definition: String,
+    /// Whether that is another one than when somebody reviewed the module.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    redefined: bool,
     #[serde(flatten)]
     #[schema(inline)]
     schemas: Schemas,
@@ -274,6 +277,7 @@ fn entry(tool: &Tool) -> ToolEntry {
         idempotent: tool.is_idempotent,
         requires_confirmation: tool.requires_confirmation,
         definition: tool.definition.clone(),
+        redefined: tool.is_redefined,
         schemas: Schemas::of(tool),
     }
 }

@@ -189,6 +189,7 @@ mod tests {
             installed_at: Timestamp { unix_ms: 5 },
             manifest: None,
             asked_before: None,
+            defined_before: None,
             pending: None,
         };
         let rows = [row(None, "secret:A"), row(None, "secret:B"), row(None, "secret:C")];

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -103,6 +103,8 @@ const MIGRATIONS: [&str; 8] = [
     // What jobs ask of whoever submitted them.
     "ALTER TABLE jobs ADD COLUMN asked TEXT;
     CREATE INDEX jobs_asking ON jobs (expires_at_ms) WHERE state = 3;",
+    // What the tools of a module said when somebody reviewed it last, where they say something else now.
+    "ALTER TABLE modules ADD COLUMN defined_before TEXT;",
 ];
 
 /// Bring the database to the version that this program knows.

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use fumehood_model::{Digest, ModuleName, Timestamp};
 use rusqlite::{Connection, Row, params};
 
@@ -20,6 +22,8 @@ pub struct ModuleRow {
     pub manifest: Option<String>,
     /// What the version before it asked for, until somebody has reviewed what this one asks for.
     pub asked_before: Option<Vec<String>>,
+    /// The hash of what each of its functions said of itself, until somebody has reviewed what this one says.
+    pub defined_before: Option<BTreeMap<String, String>>,
     /// A version that waits to be reviewed before it is served.
     pub pending: Option<PendingRow>,
 }
@@ -49,7 +53,7 @@ impl Database {
         self.with(|db| {
             db.prepare_cached(
                 "SELECT name, digest, size_bytes, installed_by, installed_at_ms, manifest, asked_before,
-                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms
+                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, defined_before
                  FROM modules ORDER BY name",
             )?
             .query_map([], module_row)?
@@ -97,8 +101,9 @@ pub(crate) fn put(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
     let pending = row.pending.as_ref();
     db.execute(
         "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
-            asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms,
+            defined_before)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             row.name.as_str(),
             row.digest.to_string(),
@@ -112,6 +117,7 @@ pub(crate) fn put(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
             pending.and_then(|pending| pending.manifest.as_deref()),
             pending.map(|pending| pending.by.as_str()),
             pending.map(|pending| pending.at.unix_ms.cast_signed()),
+            row.defined_before.as_ref().map(written),
         ],
     )
     .map(drop)
@@ -126,8 +132,19 @@ fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {
         installed_at: Timestamp { unix_ms: row.get::<_, i64>(4)?.cast_unsigned() },
         manifest: row.get(5)?,
         asked_before: row.get::<_, Option<String>>(6)?.map(|asks| asks.lines().map(str::to_owned).collect()),
+        defined_before: row.get::<_, Option<String>>(12)?.map(|text| read(&text)),
         pending: if row.get::<_, Option<String>>(7)?.is_some() { Some(pending_row(row)?) } else { None },
     })
+}
+
+/// Hashes by functions, one to a line. No function has a tab or an end of a line in its name.
+fn written(definitions: &BTreeMap<String, String>) -> String {
+    definitions.iter().map(|(function, hash)| format!("{function}\t{hash}\n")).collect()
+}
+
+fn read(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+    pairs.map(|(function, hash)| (function.to_owned(), hash.to_owned())).collect()
 }
 
 fn pending_row(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
@@ -157,6 +174,7 @@ mod tests {
             installed_at: Timestamp { unix_ms: 5 },
             manifest: Some("name = 'a'".into()),
             asked_before: Some(vec!["scratch".into(), "secret:A".into()]),
+            defined_before: Some([("add".into(), "1".into()), ("b.c".into(), "2".into())].into()),
             pending: Some(PendingRow {
                 digest: Digest::of(b"y"),
                 size_bytes: 2,

@@ -47,7 +47,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
     if module["status"] == "waiting" {
         session.output.talk(&format!(
             "module {name} was sent {along}\n\
-             it asks for more than before: this version waits, and the one before it is served until then\n\
+             it asks for more than before, or says something else of itself: this version waits, and the one before it is served until then\n\
              review it with `fumehood review {name}`"
         ));
         session.output.data(&module, || review::changes(&module["changed"]))?;
@@ -60,7 +60,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
     session.output.talk(&format!("module {name} is served, {along}"));
     if !module["changed"].is_null() {
         session.output.talk(&format!(
-            "it asks for more than before, and does not have it: review it with `fumehood review {name}`\n{}",
+            "{}: review it with `fumehood review {name}`\n{}",
+            news(&module["changed"]),
             review::changes(&module["changed"])
         ));
     } else if let Some(lacks) = client.review(name.as_str()).ok().and_then(|review| lacks(&name, &review)) {
@@ -68,6 +69,16 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
     }
     session.output.data(&module, || render::module(&module))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What of a version that is served somebody has to look at.
+fn news(changed: &Value) -> &'static str {
+    let is_some = |key: &str| changed[key].as_array().is_some_and(|all| !all.is_empty());
+    match (is_some("added"), is_some("redefined")) {
+        (true, true) => "it asks for more than before, does not have it, and says something else of itself",
+        (false, true) => "it says something else of itself than before, which who lists it is told",
+        _ => "it asks for more than before, and does not have it",
+    }
 }
 
 /// What a module asks for and does not have, in a sentence; nothing if it has everything.

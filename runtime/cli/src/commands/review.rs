@@ -55,12 +55,15 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// What changed in what is asked for, one a line.
+/// What changed in what is asked for and in what tools say of themselves, one a line.
 pub(crate) fn changes(changed: &Value) -> String {
     let added =
         list(&changed["added"]).iter().map(|wish| format!("  + {}  {}", text(wish, "grant"), text(wish, "reason")));
     let removed = list(&changed["removed"]).iter().map(|grant| format!("  - {}", grant.as_str().unwrap_or_default()));
-    added.chain(removed).map(|line| single_line(&line) + "\n").collect()
+    let says = list(&changed["redefined"]).iter().map(|function| {
+        format!("  ~ {}  says something else of itself than before", function.as_str().unwrap_or_default())
+    });
+    added.chain(removed).chain(says).map(|line| single_line(&line) + "\n").collect()
 }
 
 /// Name the secrets that were granted and that nobody has set.
