@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod loading;
 mod mcp;
+mod mcp_compat;
 mod mcp_resources;
 mod mcp_transport;
 mod permissions;

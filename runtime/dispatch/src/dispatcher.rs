@@ -243,6 +243,12 @@ impl Dispatcher {
         self.inner.keys.verify(text)
     }
 
+    /// Whether a key is in force, at this moment.
+    #[must_use]
+    pub fn is_in_force(&self, key: &KeyId) -> bool {
+        self.principal_of(key).is_some()
+    }
+
     /// Whose the key is, if it is in force; without authentication there is only the operator.
     pub(crate) fn principal_of(&self, key: &KeyId) -> Option<Principal> {
         let local = Principal::local();

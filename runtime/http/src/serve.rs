@@ -2,8 +2,11 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
-use tokio::{net::TcpListener, sync::Semaphore};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 use crate::{
     Hosts,
@@ -44,7 +47,8 @@ pub async fn serve(
     let mut builder = http1::Builder::new();
     // `Watch` does this for less.
     builder.header_read_timeout(None);
-    let graceful = GracefulShutdown::new();
+    // Each connection holds a receiver until it ends; one that was upgraded to another protocol has ended here.
+    let ending = watch::Sender::new(());
     let places = Arc::new(Semaphore::new(config.max_connections));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -77,21 +81,37 @@ pub async fn serve(
                 answer
             }
         });
-        let connection = graceful.watch(builder.serve_connection(stream, service));
+        let connection = builder.serve_connection(stream, service).with_upgrades();
+        let mut ending = ending.subscribe();
         tokio::spawn(async move {
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "A connection ended early");
-                },
-                () = watch.exhausted(config.header_timeout, config.idle_timeout) => {
-                    tracing::debug!("A connection was closed because its client took too long");
+            let mut connection = std::pin::pin!(connection);
+            let exhausted = watch.exhausted(config.header_timeout, config.idle_timeout);
+            let mut exhausted = std::pin::pin!(exhausted);
+            let mut is_ending = false;
+            loop {
+                tokio::select! {
+                    ended = &mut connection => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "A connection ended early");
+                        }
+                        break;
+                    }
+                    () = &mut exhausted => {
+                        tracing::debug!("A connection was closed because its client took too long");
+                        break;
+                    }
+                    _ = ending.changed(), if !is_ending => {
+                        is_ending = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
             }
             drop(place);
         });
     }
     drop(listener);
-    if tokio::time::timeout(config.drain_timeout, graceful.shutdown()).await.is_err() {
+    ending.send_replace(());
+    if tokio::time::timeout(config.drain_timeout, ending.closed()).await.is_err() {
         tracing::warn!("Requests were still running after {} s and are cut off", config.drain_timeout.as_secs());
     }
     Ok(())

@@ -85,6 +85,11 @@ impl Handler {
         Self { logs: Arc::default(), hears: Arc::default(), followed: Followed::default(), ..self.clone() }
     }
 
+    /// The same for another client, which is always `principal`.
+    pub(crate) fn anew_for(&self, principal: Principal) -> Self {
+        Self { principal: Some(principal), ..self.anew() }
+    }
+
     pub(crate) fn profile(&self, context: &RequestContext<RoleServer>) -> Result<&Profile, ErrorData> {
         context.extensions.get().map_or(Ok(Profile::EVERYTHING), |parts| self.profile_of(parts))
     }

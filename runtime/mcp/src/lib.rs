@@ -10,6 +10,7 @@
 
 mod card;
 mod commit;
+mod compat;
 mod confirm;
 mod convert;
 mod direct;

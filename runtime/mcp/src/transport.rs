@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::{FromRef, Path, Request, State as Shared},
     response::{IntoResponse, Response},
-    routing::any,
+    routing::{any, get, post},
 };
 use bytes::Bytes;
 use fumehood_dispatch::Dispatcher;
@@ -24,6 +24,7 @@ use rmcp::{
 
 use crate::{
     commit::{self, Envelope, KEEP_ALIVE},
+    compat::{self, Connected},
     direct::Direct,
     handler::Handler,
     sessions::{Config, Owner, Sessions},
@@ -57,7 +58,7 @@ pub(crate) struct ProfileName(pub(crate) String);
 
 /// Answers the requests of all clients. Cloning is cheap.
 #[derive(Clone)]
-struct Served {
+pub(crate) struct Served {
     inner: Arc<Inner>,
 }
 
@@ -70,6 +71,26 @@ struct Inner {
     forgetting: StreamableHttpService<Handler, NeverSessionManager>,
     gate: Gate,
     max_body: MaxBody,
+    connected: Connected,
+}
+
+impl Served {
+    pub(crate) fn handler(&self) -> &Handler {
+        &self.inner.handler
+    }
+
+    pub(crate) fn door(&self) -> &Dispatcher {
+        &self.inner.handler.dispatcher
+    }
+
+    pub(crate) fn connected(&self) -> &Connected {
+        &self.inner.connected
+    }
+
+    /// Largest message, in bytes.
+    pub(crate) fn max_body(&self) -> usize {
+        self.inner.max_body.0.as_usize()
+    }
 }
 
 /// Which of the two a request is for.
@@ -77,6 +98,12 @@ struct Inner {
 enum Way {
     Keeping,
     Forgetting,
+}
+
+impl FromRef<Served> for MaxBody {
+    fn from_ref(served: &Served) -> Self {
+        served.inner.max_body
+    }
 }
 
 impl FromRef<Served> for Gate {
@@ -104,8 +131,16 @@ pub fn router(state: State) -> Router {
         move || Ok(handler.anew())
     };
     let forgetting = StreamableHttpService::new(make, Arc::default(), forgetting);
-    let inner = Arc::new(Inner { handler, sessions, keeping, forgetting, gate, max_body });
-    Router::new().route("/mcp", any(answer)).route("/mcp/{profile}", any(answer)).with_state(Served { inner })
+    let inner =
+        Arc::new(Inner { handler, sessions, keeping, forgetting, gate, max_body, connected: Connected::default() });
+    Router::new()
+        .route("/mcp", any(answer))
+        .route("/mcp/{profile}", any(answer))
+        .route("/modelcontextprotocol/invoke", post(answer))
+        .route(compat::SOCKET, get(compat::websocket))
+        .route(compat::STREAM, get(compat::events))
+        .route(compat::MESSAGES, post(compat::message))
+        .with_state(Served { inner })
 }
 
 fn settings(max_body: MaxBody) -> StreamableHttpServerConfig {
