@@ -27,6 +27,12 @@ list = "hybrid"
 tools = ["types.*", "add.*"]
 shaped = true
 
+[mcp.profiles.one-shaped]
+tools = ["types.*"]
+
+[mcp.profiles.one-shaped.overrides."types.echo-people"]
+shaped = true
+
 [mcp.profiles.told]
 tools = ["add.*", "conformance.greet"]
 
@@ -257,6 +263,76 @@ fn an_answer_is_cut_as_its_caller_wants_and_the_whole_can_be_asked_about() {
     assert_eq!((&wrong["isError"], wrong.to_string().contains("/limit")), (&json!(true), true), "{wrong}");
     let unknown = mcp.call("search_last_result", &json!({ "response_id": "00000000" }));
     assert_eq!(unknown["isError"], true);
+}
+
+/// Two hundred people, of whom each tenth is called Ada.
+fn people() -> Value {
+    let person = |n: u32| {
+        let name = if n.is_multiple_of(10) { "Ada".to_owned() } else { format!("P{n}") };
+        json!({ "given_name": name, "age_in_years": n, "e_mail_address": format!("p{n}@example.com") })
+    };
+    (0..200).map(person).collect()
+}
+
+#[test]
+fn a_list_is_filtered_projected_and_cut_alike_over_mcp_and_rest() {
+    let Some(server) = server() else { return };
+    let admin = server.admin();
+    let mcp = Mcp::modern(admin).at("/mcp/shaped");
+    let shaped = |more: Value| {
+        let mut arguments = json!({ "value": people() });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let over_mcp = mcp.call("types__echo-people", &arguments);
+        let over_rest = admin.call_with("types/echo-people", &[("fumehood-shape", "true")], &arguments);
+        let saved = over_rest.header("fumehood-shaped").unwrap().to_owned();
+        let told = over_mcp["_meta"]["dev.fumehood/shaped"].clone();
+        (over_mcp["structuredContent"].clone(), told, over_rest.value(), saved)
+    };
+
+    let (over_mcp, told, over_rest, saved) =
+        shaped(json!({ "_filter_given_name": "Ada", "_filter_age_in_years": ">=100", "fields": ["age_in_years"] }));
+    let expected: Value = (10..20).map(|n| json!({ "age_in_years": n * 10 })).collect();
+    assert_eq!(over_mcp["result"], expected, "{over_mcp}");
+    assert_eq!((&over_rest["data"], &over_rest["_matched_count"]), (&expected, &json!(10)));
+    assert!(told["bytesAfter"].as_u64() < told["bytesBefore"].as_u64(), "{told}");
+    assert!(saved.starts_with("bytes-before=") && !saved.ends_with("tokens-saved=0"), "{saved}");
+
+    let (_, _, summed_up, _) = shaped(json!({}));
+    let id = summed_up["_response_id"].as_str().unwrap_or_else(|| panic!("{summed_up}"));
+    assert_eq!(summed_up["total_count"], 200);
+    let found =
+        admin.post(&format!("/api/v1/results/{id}/search"), &json!({ "filters": { "given_name": "Ada" } })).value();
+    assert_eq!(found["matched_count"], 20, "{found}");
+    admin.post(&format!("/api/v1/results/{id}/search"), &json!({ "limit": "many" })).refused(422, "invalid_input");
+    admin.post("/api/v1/results/no/search", &json!({})).refused(404, "not_found");
+
+    let arguments = json!({ "value": people(), "limit": "many" });
+    let wrong = admin.call_with("types/echo-people", &[("fumehood-shape", "true")], &arguments);
+    assert_eq!(wrong.refused(422, "invalid_input").details[0]["pointer"], "/limit");
+    admin.call_with("types/echo-people", &[("fumehood-shape", "yes")], &arguments).refused(400, "malformed");
+    let executed = admin.send(
+        "POST",
+        "/api/v1/tools/types__echo-people/execute",
+        &[("content-type", "application/json"), ("fumehood-shape", "true")],
+        json!({ "input": { "value": people(), "_filter_given_name": "P7" } }).to_string().as_bytes(),
+    );
+    assert_eq!(executed.value()["result"]["data"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn one_tool_of_an_address_is_shaped_and_the_others_are_not() {
+    let Some(server) = server() else { return };
+    let mcp = Mcp::modern(server.admin()).at("/mcp/one-shaped");
+    let takes = |name: &str| {
+        let tools = mcp.tools();
+        let tool = tools.iter().find(|tool| tool["name"] == name).unwrap();
+        tool["inputSchema"]["properties"]["fields"].is_object()
+    };
+
+    assert!(takes("types__echo-people") && !takes("types__echo-numbers"));
+    let few = mcp.call("types__echo-people", &json!({ "value": people(), "_filter_given_name": "P7" }));
+    assert_eq!(few["structuredContent"]["result"].as_array().unwrap().len(), 1);
+    assert_eq!(mcp.call("types__echo-numbers", &json!({ "value": [1], "limit": 1 }))["isError"], true);
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod run;
 mod said;
 mod schedules;
 mod secrets;
+mod shaping;
 mod witness;
 mod work;
 
@@ -52,3 +53,4 @@ pub use keys::KeyRequest;
 pub use permissions::{Approved, Asked, Changed, Granted, InForce, Reach, Review, Waiting};
 pub use resources::OwnResource;
 pub use results::KeptResult;
+pub use shaping::Shape;

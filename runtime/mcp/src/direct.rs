@@ -91,7 +91,7 @@ impl Direct {
             Some(_) => return None,
         };
         let (principal, profile) = (Handler::sender(parts)?, handler.profile_of(parts).ok()?);
-        if profile.shaped || profile.list != List::Full {
+        if profile.may_shape() || profile.list != List::Full {
             return None;
         }
         let catalogue = handler.catalogue(principal).ok()?;

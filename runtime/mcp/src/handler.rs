@@ -7,8 +7,8 @@ use std::{
 };
 
 use fumehood_dispatch::{
-    Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Offers, Order, OwnResource, Terms,
-    Tool as OurTool, Update, Via, rich::Tasks,
+    Answer, Arguments, Called as Ended, Catalogue, Dispatcher, Listener, Mode, Offers, Order, OwnResource, Shape,
+    Terms, Tool as OurTool, Update, Via, rich::Tasks,
 };
 use fumehood_model::{Code, Job, JobState, Principal};
 use http::request::Parts;
@@ -323,11 +323,11 @@ impl ServerHandler for Handler {
             let more = named.len() > PAGE;
             let listed = |(name, tool): (&str, &Arc<OurTool>)| {
                 let listed = profile.listed(name, tool);
-                if profile.shaped { shaped::listed(listed) } else { listed }
+                if profile.shapes(tool) { shaped::listed(listed) } else { listed }
             };
             (named.into_iter().take(PAGE).map(listed).collect::<Vec<_>>(), more)
         };
-        if profile.shaped && !more {
+        if profile.may_shape() && !more {
             tools.push(shaped::search_tool());
         }
         let mut result = ListToolsResult::with_all_items(tools);
@@ -346,7 +346,7 @@ impl ServerHandler for Handler {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let catalogue = self.catalogue(&principal)?;
         let mut arguments = request.arguments.unwrap_or_default();
-        if profile.shaped && request.name == fumehood_shape::SEARCH {
+        if profile.may_shape() && request.name == fumehood_shape::SEARCH {
             return Ok(shaped::search(&self.dispatcher, &principal, arguments).await.into());
         }
         let tool = match profile.list.turn(profile, &catalogue, &request.name, &arguments)? {
@@ -369,9 +369,9 @@ impl ServerHandler for Handler {
             let told = format!("`{}` is settled here: make the call without it", name.escape_debug());
             return Ok(convert::failed(Code::InvalidInput, told).into());
         }
-        let wanted = match profile.shaped.then(|| shaped::take(&tool, &mut arguments)).transpose() {
+        let wanted = match profile.shapes(&tool).then(|| Shape::take(&tool, &mut arguments)).transpose() {
             Ok(wanted) => wanted,
-            Err(mistaken) => return Ok((*mistaken).into()),
+            Err(mistakes) => return Ok(shaped::mistaken(&mistakes).into()),
         };
         let arguments = Value::Object(arguments);
         let mut given = Given { responses: request.input_responses, state: request.request_state };

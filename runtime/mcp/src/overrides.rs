@@ -26,6 +26,9 @@ pub struct Override {
     /// Arguments that are the same in every call: they are not shown, and cannot be given.
     #[serde(skip_serializing_if = "JsonObject::is_empty")]
     pub arguments: JsonObject,
+    /// Whether callers may filter, project and cut its answers; as the profile says, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shaped: Option<bool>,
 }
 
 impl Profile {
@@ -79,6 +82,16 @@ impl Profile {
             convert::define(&mut listed, &definition.to_string());
         }
         listed
+    }
+
+    /// Whether callers may filter, project and cut the answers of `tool`.
+    pub(crate) fn shapes(&self, tool: &Tool) -> bool {
+        self.told(tool).and_then(|told| told.shaped).unwrap_or(self.shaped)
+    }
+
+    /// Whether they may those of any tool.
+    pub(crate) fn may_shape(&self) -> bool {
+        self.shaped || self.overrides.values().any(|told| told.shaped == Some(true))
     }
 
     pub(crate) fn description<'a>(&'a self, tool: &'a Tool) -> &'a str {

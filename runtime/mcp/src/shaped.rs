@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use fumehood_dispatch::{Dispatcher, Tool as OurTool};
+use fumehood_dispatch::{Dispatcher, Shape};
 use fumehood_model::{Code, Principal};
-use fumehood_shape::{Kept, Kind, Mistakes, Report, Rules, SEARCH, Search, Shaped, Shaping, nothing_kept};
+use fumehood_shape::{Mistakes, Report, SEARCH, Search, Shaped, nothing_kept};
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, MetaObject, Tool};
 use serde_json::{Value, json};
 
@@ -37,59 +36,32 @@ pub(crate) fn search_tool() -> Tool {
     Tool::new(SEARCH, description, Arc::new(schema))
 }
 
-/// What a caller wants of the answer, taken out of the arguments before the tool sees them.
-pub(crate) fn take(tool: &OurTool, arguments: &mut JsonObject) -> Result<(Shaping, Rules), Box<CallToolResult>> {
-    let rules = Rules::of(Kind::of_name(&tool.function));
-    let properties = tool.input_schema.get("properties");
-    let declares = |name: &str| properties.is_some_and(|properties| properties.get(name).is_some());
-    match Shaping::take(arguments, &rules, declares) {
-        Ok(shaping) => Ok((shaping, rules)),
-        Err(mistakes) => Err(Box::new(mistaken(&mistakes))),
-    }
-}
-
-/// The answer as its caller wants it; the whole is kept if anything is missing.
+/// The answer as its caller wants it.
 pub(crate) async fn shape(
     door: &Dispatcher,
     principal: &Principal,
     mut result: CallToolResult,
-    (shaping, mut rules): (Shaping, Rules),
+    wanted: Shape,
 ) -> CallToolResult {
     if result.is_error == Some(true) {
         return result;
     }
     let Some(answer) = result.structured_content.take() else { return result };
-    let whole = Bytes::from(answer.to_string());
-    // Keeping only fails where nothing can be kept; then nothing is summed up that could not be asked about.
-    let can_keep = door.can_keep_results();
-    rules.summaries &= can_keep;
-    let cut = shaping.apply(answer, &rules);
-    let kept = if cut.wants_keeping() && can_keep { door.keep_result(principal, whole).await.ok() } else { None };
-    let kept = kept.map(|kept| Kept { uri: Some(format!("/api/v1/results/{}", kept.id)), id: kept.id });
-    put(&mut result, cut.finish(kept.as_ref()));
+    put(&mut result, door.shape(principal, answer, wanted).await);
     result
 }
 
 /// What is asked about an answer that was kept.
 pub(crate) async fn search(door: &Dispatcher, principal: &Principal, arguments: JsonObject) -> CallToolResult {
-    let rules = Rules::default();
-    let search = match Search::parse(arguments, &rules) {
-        Ok(search) => search,
-        Err(mistakes) => return mistaken(&mistakes),
-    };
-    let missing = || {
-        let mut result = CallToolResult::error(vec![ContentBlock::text(nothing_kept().to_string())]);
-        result.structured_content = Some(nothing_kept());
-        result
-    };
-    let Some(id) = search.response_id().map(ToOwned::to_owned) else { return missing() };
-    let Ok(whole) = door.result(principal, &id).await else { return missing() };
-    let Ok(whole) = serde_json::from_slice::<Value>(&whole) else { return missing() };
-    let kept = Kept { uri: Some(format!("/api/v1/results/{id}")), id };
-    match search.run(&whole, &kept, &rules) {
-        Ok(shaped) => {
+    match door.search_kept(principal, arguments).await {
+        Ok(Some(shaped)) => {
             let mut result = CallToolResult::success(Vec::new());
             put(&mut result, shaped);
+            result
+        }
+        Ok(None) => {
+            let mut result = CallToolResult::error(vec![ContentBlock::text(nothing_kept().to_string())]);
+            result.structured_content = Some(nothing_kept());
             result
         }
         Err(mistakes) => mistaken(&mistakes),
@@ -107,7 +79,7 @@ fn put(result: &mut CallToolResult, Shaped { value, report, .. }: Shaped) {
     result.meta.get_or_insert_with(MetaObject::new).insert(SHAPED.to_owned(), told);
 }
 
-fn mistaken(mistakes: &Mistakes) -> CallToolResult {
+pub(crate) fn mistaken(mistakes: &Mistakes) -> CallToolResult {
     let lines: Vec<_> =
         mistakes.mistakes.iter().map(|mistake| format!("- {}: {}", mistake.pointer, mistake.message)).collect();
     convert::failed(Code::InvalidInput, format!("The arguments do not fit:\n{}", lines.join("\n")))

@@ -6,11 +6,12 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Terms, Tool, Via, rich::Aside};
+use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Shape, Terms, Tool, Via, rich::Aside};
 use fumehood_http::{Body, Caller, Path, Problem};
 use fumehood_model::{Bound, ByteSize, Code, Lowered, Outcome, Principal, StopReason, Usage};
+use fumehood_shape::{Mistakes, Report};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     State, asks, form,
@@ -27,6 +28,8 @@ const MAX_FUEL: HeaderName = HeaderName::from_static("fumehood-max-fuel");
 const MAX_MEMORY: HeaderName = HeaderName::from_static("fumehood-max-memory-bytes");
 const DEADLINE: HeaderName = HeaderName::from_static("fumehood-deadline-ms");
 const CONFIRM: HeaderName = HeaderName::from_static("fumehood-confirm");
+const SHAPE: HeaderName = HeaderName::from_static("fumehood-shape");
+const SHAPED: HeaderName = HeaderName::from_static("fumehood-shaped");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// RFC 7240 §3: tells the caller that its preference was heard.
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -52,6 +55,7 @@ pub(crate) async fn call(
     let door = &state.dispatcher;
     let tool = door.function(&principal, &module, &function)?;
     let arguments = arguments(&headers, body, &tool).await?;
+    let (arguments, wanted) = wanted(&headers, &tool, arguments)?;
     let wait = waits(&headers);
     let (arguments, context) = asks::brought(door, &principal, &tool, arguments)?;
     let confirmation = confirmation(&headers);
@@ -66,7 +70,7 @@ pub(crate) async fn call(
             if let (Some(Aside::Asks(asks)), Some(Arguments::Parsed(arguments))) = (&called.aside, &again) {
                 return asks::asked(door, &principal, &tool, arguments, asks);
             }
-            return answered(&state, &principal, &tool, &headers, called).await;
+            return answered(&state, &principal, &tool, &headers, called, wanted).await;
         }
         Mode::Auto => {
             let patience = wait.unwrap_or(door.auto_after());
@@ -76,10 +80,14 @@ pub(crate) async fn call(
                     Some(Arguments::Parsed(arguments)) => asks::asked(door, &principal, &tool, &arguments, &asks),
                     _ => Err(Problem::new(Code::Internal, "a plain function asked")),
                 },
-                Called::Answered(called) => answered(&state, &principal, &tool, &headers, called).await,
+                Called::Answered(called) => answered(&state, &principal, &tool, &headers, called, wanted).await,
                 Called::Deferred(ticket) => Ok(accepted(ticket.id)),
             };
         }
+    }
+    if wanted.is_some() {
+        let what = format!("the call is a job, whose answer is as it is: make it without the header {SHAPE}");
+        return Err(Problem::new(Code::Malformed, what));
     }
     if terms.context.resumption.is_some() {
         let what = "the call is a job: answer what it asks at /api/v1/jobs/{id}/answers, not with `_input`";
@@ -98,6 +106,46 @@ pub(crate) async fn call(
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     }
     Ok(response)
+}
+
+/// What the caller wants of the answer, if it says that the answer is to be shaped, and the arguments without that.
+pub(crate) fn wanted(
+    headers: &HeaderMap,
+    tool: &Tool,
+    arguments: Arguments,
+) -> Result<(Arguments, Option<Shape>), Problem> {
+    match headers.get(SHAPE).map(HeaderValue::as_bytes) {
+        None | Some(b"false") => return Ok((arguments, None)),
+        Some(b"true") => {}
+        Some(_) => return Err(Problem::new(Code::Malformed, format!("the header {SHAPE} must be true or false"))),
+    }
+    let mut arguments = match arguments {
+        Arguments::Parsed(value) => value,
+        Arguments::Text(text) if text.trim_ascii().is_empty() => Value::Object(serde_json::Map::new()),
+        Arguments::Text(text) => serde_json::from_slice(&text)
+            .map_err(|error| Problem::new(Code::InvalidInput, format!("the arguments are not valid JSON: {error}")))?,
+    };
+    let wanted = arguments.as_object_mut().map(|arguments| Shape::take(tool, arguments)).transpose();
+    let wanted = wanted.map_err(|mistakes| mistaken(&mistakes))?;
+    Ok((Arguments::Parsed(arguments), wanted))
+}
+
+/// What cannot be wanted of an answer.
+pub(crate) fn mistaken(mistakes: &Mistakes) -> Problem {
+    let told = mistakes.mistakes.iter();
+    let told = told.map(|mistake| json!({ "pointer": mistake.pointer, "message": mistake.message }));
+    Problem::new(Code::InvalidInput, "the answer cannot be shaped like that").with_details(told.collect())
+}
+
+/// Tell what shaping saved.
+pub(crate) fn saved(mut response: Response, report: &Report) -> Response {
+    let Report { bytes_before, bytes_after } = report;
+    let told =
+        format!("bytes-before={bytes_before}, bytes-after={bytes_after}, tokens-saved={}", report.tokens_saved());
+    if let Ok(told) = HeaderValue::from_str(&told) {
+        response.headers_mut().insert(SHAPED, told);
+    }
+    response
 }
 
 /// That a person has confirmed the call.
@@ -127,9 +175,16 @@ async fn answered(
     tool: &Arc<Tool>,
     headers: &HeaderMap,
     called: Answer,
+    wanted: Option<Shape>,
 ) -> Result<Response, Problem> {
     let Answer { usage, set_by, .. } = called;
     let takes_bytes = tool.rich.is_none() && tool.plan.answers_bytes();
+    if let (Outcome::Value(json), Some(wanted)) = (&called.outcome, wanted) {
+        let shaped = state.dispatcher.shape(principal, parsed(&tool.bare(json.clone())), wanted).await;
+        let mut response = saved(axum::Json(&shaped.value).into_response(), &shaped.report);
+        used(response.headers_mut(), usage, &tool.digest_text);
+        return Ok(response);
+    }
     let mut response = match &called.outcome {
         Outcome::Value(json) if is_preferred(headers, "return=minimal") => {
             results::kept(&state.dispatcher.keep_result(principal, tool.bare(json.clone())).await?)

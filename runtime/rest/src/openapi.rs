@@ -199,6 +199,10 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
                 "description": "Lowers any bounds of this call: `http_requests=2, log=4096`, by their keys in the configuration of the server.",
             },
             {
+                "name": "Fumehood-Shape", "in": "header", "required": false, "schema": { "type": "boolean" },
+                "description": "Whether the answer is shaped: then the arguments may also hold `_filter_…`, `fields`, `limit`, `offset`, `sort`, `order`, `summary` and `no_optimize`.",
+            },
+            {
                 "name": "Prefer", "in": "header", "required": false, "schema": { "type": "string" },
                 "description": "`return=minimal`: keep the result for an hour and answer where it is, with 201. `respond-async`: make a job of the call and answer where it is, with 202. `wait=N`: wait up to N seconds for a call that is or becomes a job.",
             },

@@ -5,12 +5,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fumehood_dispatch::{Dispatcher, KeptResult};
-use fumehood_http::{Caller, Path, Problem};
-use fumehood_model::Timestamp;
+use fumehood_http::{Caller, Json as Sent, Path, Problem};
+use fumehood_model::{Code, Timestamp};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::calls::PREFERENCE_APPLIED;
+use crate::calls::{PREFERENCE_APPLIED, mistaken, saved};
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
@@ -58,6 +59,25 @@ pub(crate) async fn fetch(
 ) -> Result<Response, Problem> {
     let bytes = door.result(&principal, &id).await?;
     Ok(attachment(&format!("{id}.json"), "application/json", bytes))
+}
+
+/// Filter, sort and page through a result that was kept, without fetching all of it.
+#[utoipa::path(post, path = "/api/v1/results/{id}/search", tag = "results", operation_id = "searchResult",
+    params(("id" = String, Path, description = "Name of the result, as the answer of the call told it")),
+    request_body = serde_json::Value,
+    responses((status = 200, description = "What fits, as `search_last_result` over MCP answers it", body = serde_json::Value)))]
+pub(crate) async fn search(
+    Shared(door): Shared<Dispatcher>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+    Sent(mut wanted): Sent<Map<String, Value>>,
+) -> Result<Response, Problem> {
+    // There is none of this name, or none for this key: told as by fetching it.
+    door.result(&principal, &id).await?;
+    wanted.insert("response_id".to_owned(), id.into());
+    let shaped = door.search_kept(&principal, wanted).await.map_err(|mistakes| mistaken(&mistakes))?;
+    let shaped = shaped.ok_or_else(|| Problem::new(Code::NotFound, "the result is gone"))?;
+    Ok(saved(axum::Json(&shaped.value).into_response(), &shaped.report))
 }
 
 /// Remove a kept result before its hour is over.

@@ -59,6 +59,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(offers::resources))
         .routes(routes!(offers::read))
         .routes(routes!(results::fetch, results::forget))
+        .routes(routes!(results::search))
         .routes(routes!(jobs::list, jobs::submit))
         .routes(routes!(jobs::prune))
         .routes(routes!(jobs::import))

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     asks,
-    calls::{Bounds, JsonBody, confirmation, parsed, used},
+    calls::{Bounds, JsonBody, confirmation, parsed, saved, used, wanted},
 };
 
 /// Most tools on one page.
@@ -222,7 +222,8 @@ pub(crate) async fn execute(
 ) -> Result<Response, Problem> {
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
-    let (arguments, context) = asks::brought(&door, &principal, &tool, Arguments::Parsed(input))?;
+    let (arguments, wanted) = wanted(&headers, &tool, Arguments::Parsed(input))?;
+    let (arguments, context) = asks::brought(&door, &principal, &tool, arguments)?;
     let again = tool.rich.is_some().then(|| arguments.clone());
     let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation(&headers), ..Terms::default() };
     let called = door.call(&principal, &tool, arguments, terms).await?;
@@ -232,9 +233,19 @@ pub(crate) async fn execute(
     let Answer { usage, set_by, .. } = called;
     let mut response = match &called.outcome {
         Outcome::Value(json) => {
-            let result = parsed(&tool.bare(json.clone()));
-            Json(Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() })
-                .into_response()
+            let mut result = parsed(&tool.bare(json.clone()));
+            let mut report = None;
+            if let Some(wanted) = wanted {
+                let shaped = door.shape(&principal, result, wanted).await;
+                (result, report) = (shaped.value, Some(shaped.report));
+            }
+            let executed =
+                Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() };
+            let response = Json(executed).into_response();
+            match report {
+                Some(report) => saved(response, &report),
+                None => response,
+            }
         }
         Outcome::ToolError(json) => {
             Problem::tool_error(&parsed(&tool.bare(json.clone()))).on_the_way(&called).into_response()
