@@ -46,6 +46,51 @@ fn a_long_list_comes_in_pages_that_skip_and_repeat_nothing() {
 }
 
 #[test]
+fn a_thousand_tools_are_listed_found_and_called() {
+    let Some(component) = guest("calculator") else { return };
+    let modules: Vec<_> = (0..200).map(|number| format!("m{number:03}")).collect();
+    let setup = modules.iter().fold(Server::setup(), |setup, name| setup.guest(name, &component));
+    let file = setup.data().with_file_name("profiles.toml");
+    fs::write(&file, "[mcp.profiles.search]\nlist = \"search\"\n[mcp.profiles.hybrid]\nlist = \"hybrid\"\n").unwrap();
+    let server = setup.argument("--config").argument(file.to_str().unwrap()).start();
+    let sum = json!({ "result": 42 });
+
+    for mcp in [Mcp::legacy(server.admin()), Mcp::modern(server.admin())] {
+        let names = names(&mcp);
+        assert_eq!(names.len(), 1_000);
+        assert!(names.is_sorted_by(|a, b| a < b));
+        for module in [&modules[0], &modules[99], &modules[199]] {
+            let called = mcp.call(&format!("{module}__add"), &json!({ "a": 2, "b": 40 }));
+            assert_eq!(called["structuredContent"], sum, "{module}");
+        }
+    }
+    let search = Mcp::modern(server.admin()).at("/mcp/search");
+    assert_eq!(search.tools().len(), 3);
+    let found = search.call("search_tools", &json!({ "query": "m173 add" }));
+    assert!(found.to_string().contains("m173__add"), "{found}");
+    let called = search.call("call_tool", &json!({ "name": "m173__add", "arguments": { "a": 2, "b": 40 } }));
+    assert_eq!(called["structuredContent"], sum);
+    assert!(Mcp::modern(server.admin()).at("/mcp/hybrid").tools().len() <= 13);
+}
+
+/// For real: `cargo test -p fumehood-tests --test it -- --ignored ten_minutes`.
+#[test]
+#[ignore = "takes ten minutes"]
+fn a_call_of_ten_minutes_is_answered() {
+    let Some(component) = guest("long-work") else { return };
+    let server = Server::setup().patient().guest("long-work", &component).set("limits.deadline_ms", 900_000).start();
+    let call = json!({ "name": "long-work__nap", "arguments": { "millis": 600_000 } });
+    let started = Instant::now();
+    let mut stream = begin(&server, "tools/call", &call);
+
+    // Every read ends after a minute without a byte.
+    let seen = read_until(&mut stream, "\"id\":1");
+
+    assert!(started.elapsed() >= Duration::from_secs(600), "{:?}", started.elapsed());
+    assert!(seen.contains("\"structuredContent\"") && seen.matches(":\n\n").count() >= 39, "{seen}");
+}
+
+#[test]
 fn an_uploaded_module_is_a_tool_at_once() {
     let server = Server::start();
     let clients = [Mcp::legacy(server.admin()), Mcp::modern(server.admin())];

@@ -10,7 +10,7 @@ use crate::{
     Changed, DispatchError, Dispatcher,
     dispatcher::{blocking, whole},
     error::shown,
-    permissions::asked_by,
+    permissions::{Redefined, asked_by},
     pin::Pin,
 };
 
@@ -68,7 +68,7 @@ struct Kept {
 fn told(changed: &Changed) -> String {
     let asks = (!changed.added.is_empty()).then(|| "asks for more".to_owned());
     let says = (!changed.redefined.is_empty()).then(|| {
-        let redefined: Vec<_> = changed.redefined.iter().take(10).map(|name| shown(name)).collect();
+        let redefined: Vec<_> = changed.redefined.iter().take(10).map(|redefined| shown(&redefined.name)).collect();
         format!("says something else of {}", redefined.join(", "))
     });
     asks.into_iter().chain(says).collect::<Vec<_>>().join(" and ")
@@ -174,7 +174,8 @@ impl Dispatcher {
         let defined = before.as_ref().and_then(|row| row.defined_before.clone());
         let defined = defined.or_else(|| serving.as_deref().map(Module::definitions));
         let defined = defined.filter(|_| config.on_changed_definitions != OnChangedDefinitions::Serve);
-        changed.redefined = defined.as_ref().map(|defined| module.redefined_since(defined)).unwrap_or_default();
+        let redefined = defined.as_ref().map(|defined| Redefined::all(&module, defined, serving.as_deref()));
+        changed.redefined = redefined.unwrap_or_default();
         let holds = config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty()
             || config.on_changed_definitions == OnChangedDefinitions::Hold && !changed.redefined.is_empty();
         if let Some(row) = before.clone().filter(|_| holds) {

@@ -50,7 +50,7 @@ pub use input::Offers;
 pub use install::{Installed, Overwrite, Upload};
 pub use jobs::{Called, Follow, Imported, JobsConfig, MAX_PAGE, Order, Ticket, Update};
 pub use keys::KeyRequest;
-pub use permissions::{Approved, Asked, Changed, Granted, InForce, Reach, Review, Waiting};
+pub use permissions::{Approved, Asked, Changed, Granted, InForce, Reach, Redefined, Review, Waiting};
 pub use resources::OwnResource;
 pub use results::KeptResult;
 pub use shaping::Shape;

@@ -4,7 +4,7 @@ mod folder;
 mod reach;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -157,8 +157,33 @@ pub struct Changed {
     pub added: Vec<Wish>,
     /// What was asked for and is not any more.
     pub removed: Vec<String>,
-    /// Functions that were there before and say something else of themselves now.
-    pub redefined: Vec<String>,
+    /// What was there before and says something else now.
+    pub redefined: Vec<Redefined>,
+}
+
+/// Something that a model reads, and that is not what somebody has reviewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redefined {
+    /// The function, `prompt:NAME` or `resource:URI`.
+    pub name: String,
+    /// What it said when it was reviewed, where that is still known.
+    pub before: Option<String>,
+    /// What it says now.
+    pub now: String,
+}
+
+impl Redefined {
+    /// What of `now` is not as it was `defined`, where `reviewed` is the version that is served.
+    pub(crate) fn all(now: &Module, defined: &BTreeMap<String, String>, reviewed: Option<&Module>) -> Vec<Self> {
+        // The served version may be one that nobody has reviewed: then what was reviewed is known as a hash alone.
+        let known = reviewed.map(Module::definitions).unwrap_or_default();
+        let before = |name: &String| {
+            let is_known = known.get(name) == defined.get(name);
+            reviewed.filter(|_| is_known).and_then(|reviewed| reviewed.says(name))
+        };
+        let redefined = now.redefined_since(defined).into_iter();
+        redefined.map(|name| Self { before: before(&name), now: now.says(&name).unwrap_or_default(), name }).collect()
+    }
 }
 
 /// What came of approving.
@@ -321,9 +346,9 @@ impl Dispatcher {
         changed.redefined = match self.inner.permissions.waiting().get(module) {
             Some(waiting) => {
                 let defined = defined.or_else(|| serving.map(Module::definitions));
-                defined.map(|defined| waiting.redefined_since(&defined))
+                defined.map(|defined| Redefined::all(waiting, &defined, serving))
             }
-            None => serving.zip(defined).map(|(serving, defined)| serving.redefined_since(&defined)),
+            None => serving.zip(defined).map(|(serving, defined)| Redefined::all(serving, &defined, None)),
         }
         .unwrap_or_default();
         (waiting.is_some() || !changed.is_harmless()).then_some(changed)

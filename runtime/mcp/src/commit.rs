@@ -199,6 +199,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_call_of_ten_minutes_is_never_silent_for_longer_than_proxies_wait() {
+        let (started, minutes) = (Instant::now(), Duration::from_secs(600));
+        let response = in_time(after(minutes, json(StatusCode::OK)), CALL).await;
+        let (mut chunks, mut heard, mut longest) = (response.into_body().into_data_stream(), started, Duration::ZERO);
+        let mut last = Bytes::new();
+
+        while let Some(chunk) = chunks.next().await {
+            longest = longest.max(heard.elapsed());
+            (heard, last) = (Instant::now(), chunk.unwrap());
+        }
+
+        assert_eq!((started.elapsed(), longest), (minutes, KEEP_ALIVE));
+        assert_eq!(last, "data: {\"id\":\"a\"}\n\n");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_slow_answer_that_is_a_stream_is_passed_on() {
         let inner = ([(header::CONTENT_TYPE, EVENT_STREAM)], "data: 1\n\ndata: 2\n\n");
 

@@ -572,7 +572,10 @@ impl ServerHandler for Handler {
         accepted.tools_list_changed = requested.tools_list_changed;
         accepted.prompts_list_changed = requested.prompts_list_changed;
         accepted.resources_list_changed = requested.resources_list_changed;
-        accepted.resource_subscriptions.clone_from(&requested.resource_subscriptions);
+        // Only jobs move; whose a job is, is looked at when it is followed.
+        accepted.resource_subscriptions = requested.resource_subscriptions.as_ref().map(|uris| {
+            uris.iter().filter(|uri| matches!(OwnResource::at(uri), Some(OwnResource::Job(_)))).cloned().collect()
+        });
         Some(accepted)
     }
 

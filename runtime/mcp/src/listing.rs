@@ -194,9 +194,12 @@ impl Act {
         if self == Self::Call {
             return Ok(Turned::Call(tool, object(arguments, "arguments")?));
         }
+        let listed = profile.listed(name, tool);
         let described = json!({
             "name": name, "description": profile.description(tool),
             "inputSchema": *profile.input_schema(tool), "outputSchema": *tool.output_schema,
+            // What the full list tells beside these: whether it must be confirmed, whether it was reviewed.
+            "_meta": listed.meta,
         });
         Ok(Turned::Answer(answered(&described)))
     }

@@ -214,17 +214,39 @@ impl Module {
         })
     }
 
-    /// The hash of what each of its tools says of itself, by function.
+    /// The hash of what each of its tools says of itself, by function, and of the prompts and resources that are written
+    /// down, as `prompt:NAME` and `resource:URI`: all that a model reads of it without asking its code.
     #[must_use]
     pub fn definitions(&self) -> BTreeMap<String, String> {
-        self.tools.iter().map(|tool| (tool.function.clone(), tool.definition.clone())).collect()
+        let tools = self.tools.iter().map(|tool| (tool.function.clone(), tool.definition.clone()));
+        let written = self.written().map(|(name, text)| (name, Digest::of(text.as_bytes()).to_string()));
+        tools.chain(written).collect()
     }
 
-    /// Its tools that were there `before` and say something else now, by function.
+    fn written(&self) -> impl Iterator<Item = (String, String)> {
+        let prompts = self.manifest.prompts.iter();
+        let prompts = prompts.map(|prompt| (format!("prompt:{}", prompt.name), prompt.shown()));
+        let resources = self.manifest.resources.iter().map(|resource| {
+            (format!("resource:{}", resource.uri), resource.text.as_deref().unwrap_or_default().to_owned())
+        });
+        prompts.chain(resources)
+    }
+
+    /// What a model reads under one of the names of [`Module::definitions`], for whoever reviews it.
+    #[must_use]
+    pub fn says(&self, name: &str) -> Option<String> {
+        let tool = self.tool(name).map(|tool| {
+            let confirmed = if tool.requires_confirmation { "\n(each call must be confirmed)" } else { "" };
+            format!("{}\n{}{confirmed}", tool.signature, tool.description)
+        });
+        tool.or_else(|| self.written().find(|(known, _)| known == name).map(|(_, text)| text))
+    }
+
+    /// What was there `before` and says something else now, by the names of [`Module::definitions`].
     #[must_use]
     pub fn redefined_since(&self, before: &BTreeMap<String, String>) -> Vec<String> {
-        let is_other = |tool: &&Arc<Tool>| before.get(&tool.function).is_some_and(|before| *before != tool.definition);
-        self.tools.iter().filter(is_other).map(|tool| tool.function.clone()).collect()
+        let is_other = |(name, now): &(String, String)| before.get(name).is_some_and(|before| before != now);
+        self.definitions().into_iter().filter(is_other).map(|(name, _)| name).collect()
     }
 
     /// The same, whose tools know which of them say something else than `before`.
@@ -363,6 +385,8 @@ impl Tool {
             &schema(&self.input_schema),
             &schema(&self.output_schema),
             &hints,
+            // Whoever has approved a tool counts on being asked.
+            if self.requires_confirmation { "confirmed" } else { "" },
         ];
         // Each with its length, so that no two definitions are the same text.
         let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();

@@ -1,6 +1,6 @@
 use axum::{Json, extract::State as Shared};
 use fumehood_dispatch::{
-    Approved, Asked, Changed, Dispatcher, Granted, InForce, Observation, Reach, Review, Waiting, Wish,
+    Approved, Asked, Changed, Dispatcher, Granted, InForce, Observation, Reach, Redefined, Review, Waiting, Wish,
 };
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, Digest, ModuleName, Principal, Timestamp};
@@ -129,9 +129,29 @@ pub(crate) struct WaitingBody {
 pub(crate) struct ChangeBody {
     added: Vec<WishEntry>,
     removed: Vec<String>,
-    /// Functions that were there before and say something else of themselves: another description, schema or hint.
+    /// What was there before and says something else: a tool another description, schema or hint, a prompt or resource
+    /// another text.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    redefined: Vec<String>,
+    redefined: Vec<RedefinedEntry>,
+}
+
+/// Something that a model reads, and that is not what somebody has reviewed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RedefinedEntry {
+    /// The function, `prompt:NAME` or `resource:URI`.
+    name: String,
+    /// What it said when it was reviewed, where that is still known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    /// What it says now.
+    now: String,
+}
+
+impl From<Redefined> for RedefinedEntry {
+    fn from(redefined: Redefined) -> Self {
+        let Redefined { name, before, now } = redefined;
+        Self { name, before, now }
+    }
 }
 
 /// Something that is asked for, and what for.
@@ -393,7 +413,7 @@ impl From<Waiting> for WaitingBody {
 
 impl From<Changed> for ChangeBody {
     fn from(changed: Changed) -> Self {
-        Self { added: all(changed.added), removed: changed.removed, redefined: changed.redefined }
+        Self { added: all(changed.added), removed: changed.removed, redefined: all(changed.redefined) }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Restart(Restart),
     /// Memory of many calls that are in flight at once.
     Inflight(Inflight),
+    /// List many tools over MCP beside rmcp and FastMCP, and hold clients that listen.
+    Listing(Listing),
     /// Hostile and honest guests mixed at full load: no honest call fails or slows, memory and files stay flat.
     Soak(Soak),
     /// The numeric goals of the sandbox: each prints what was measured, the gate, and whether it holds.
@@ -175,6 +177,31 @@ pub(crate) struct Inflight {
     pub(crate) json: Option<PathBuf>,
 }
 
+/// How to list.
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Tools to list, five of each module.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(50..=10_000))]
+    pub(crate) tools: u32,
+    /// Clients that listen.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) listeners: u32,
+    /// Rounds, each of every server.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rounds: u16,
+    /// Length of a measurement.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub(crate) duration: Duration,
+    /// A Python with `fastmcp` and `uvicorn`; without it FastMCP is left out.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+    /// Write the measurements to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
 /// How to soak.
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
@@ -269,6 +296,9 @@ pub(crate) struct Listen {
     /// The address; port 0 takes a free one.
     #[arg(long = "listen", default_value = "127.0.0.1:0")]
     pub(crate) address: SocketAddr,
+    /// How many tools it lists.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) tools: usize,
 }
 
 /// Read a number of seconds, fractions allowed.

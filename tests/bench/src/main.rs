@@ -46,13 +46,16 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::ServeAxum(listen) => many_threads()?.block_on(baselines::plain_axum::serve(listen.address)),
-        Command::ServeRmcp(listen) => many_threads()?.block_on(baselines::plain_rmcp::serve(listen.address)),
+        Command::ServeRmcp(listen) => {
+            many_threads()?.block_on(baselines::plain_rmcp::serve(listen.address, listen.tools))
+        }
         Command::Http(settings) => run_scenario(scenarios::http::run(&settings)),
         Command::Cold(settings) => run_scenario(scenarios::cold::run(&settings)),
         Command::Restart(settings) => run_scenario(scenarios::restart::run(&settings)),
         Command::Inflight(settings) => run_scenario(scenarios::inflight::run(&settings)),
         Command::Soak(settings) => run_scenario(scenarios::soak::run(&settings)),
         Command::Chaos(settings) => run_scenario(scenarios::chaos::run(&settings)),
+        Command::Listing(settings) => run_scenario(scenarios::listing::run(&settings)),
         Command::Jobs(settings) => run_scenario(scenarios::jobs::run(&settings)),
         Command::Goal(settings) => run_scenario(scenarios::goal::run(&settings)),
     }

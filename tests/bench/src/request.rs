@@ -129,6 +129,31 @@ fn modern_meta() -> Value {
     })
 }
 
+/// One page of the tools over MCP.
+pub(crate) fn tools_over_mcp(address: SocketAddr, key: Option<&str>, cursor: Option<&str>) -> Vec<u8> {
+    let mut params = json!({ "_meta": modern_meta() });
+    if let Some(cursor) = cursor {
+        params["cursor"] = cursor.into();
+    }
+    over_mcp(address, key, "tools/list", &params)
+}
+
+/// A client that wants to hear when tools change.
+pub(crate) fn listen_over_mcp(address: SocketAddr, key: &str) -> Vec<u8> {
+    let params = json!({ "notifications": { "toolsListChanged": true }, "_meta": modern_meta() });
+    over_mcp(address, Some(key), "subscriptions/listen", &params)
+}
+
+fn over_mcp(address: SocketAddr, key: Option<&str>, method: &str, params: &Value) -> Vec<u8> {
+    let headers = [
+        ("Accept", "application/json, text/event-stream"),
+        ("MCP-Protocol-Version", "2026-07-28"),
+        ("Mcp-Method", method),
+    ];
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    post(address, "/mcp", key, &headers, &message.to_string())
+}
+
 /// A call of any function over REST.
 pub(crate) fn call(address: SocketAddr, key: &str, module: &str, function: &str, arguments: &str) -> Vec<u8> {
     post(address, &format!("/api/{module}/{function}"), Some(key), &[], arguments)

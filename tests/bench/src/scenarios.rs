@@ -6,5 +6,6 @@ pub(crate) mod goal;
 pub(crate) mod http;
 pub(crate) mod inflight;
 pub(crate) mod jobs;
+pub(crate) mod listing;
 pub(crate) mod restart;
 pub(crate) mod soak;

@@ -46,16 +46,26 @@ impl Server {
 
     /// Start one of our own subcommands that serve.
     pub(crate) async fn start_baseline(subcommand: &str) -> Result<Self> {
+        Self::start_baseline_with(subcommand, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub(crate) async fn start_baseline_with(subcommand: &str, arguments: &[&str]) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
-        command.arg(subcommand);
+        command.arg(subcommand).args(arguments);
         Self::start(command, Duration::from_secs(10)).await
     }
 
     /// Start a server that is written in Python.
     pub(crate) async fn start_python(python: &Path, file: &str) -> Result<Self> {
+        Self::start_python_with(python, file, &[]).await
+    }
+
+    /// The same with arguments.
+    pub(crate) async fn start_python_with(python: &Path, file: &str, arguments: &[&str]) -> Result<Self> {
         let mut command = Command::new(python);
-        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).args(arguments);
         Self::start(command, Duration::from_secs(30)).await
     }
 

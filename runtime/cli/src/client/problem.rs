@@ -102,10 +102,15 @@ fn next_step(exit: Exit, code: Option<Code>, had_key: bool, problem: &Problem) -
     }
 }
 
-/// Who can grant what the tool was denied on its way.
+/// Who can grant what the tool was denied on its way, or which bounds it had reached.
 fn whom_to_ask(details: &Value) -> Option<String> {
-    let denied: Vec<_> = details["denied"].as_array()?.iter().filter_map(Value::as_str).collect();
-    Some(format!("{}: it was denied {}", details["ask"].as_str()?, denied.join(", ")))
+    if let Some(denied) = details["denied"].as_array() {
+        let denied: Vec<_> = denied.iter().filter_map(Value::as_str).collect();
+        return Some(format!("{}: it was denied {}", details["ask"].as_str()?, denied.join(", ")));
+    }
+    let reached = details["reached"].as_array()?.iter();
+    let reached: Vec<_> = reached.map(|bound| format!("{} of {}", bound["limit"], text(&bound["allowed"]))).collect();
+    Some(format!("it had reached its bound {}", reached.join(", ").replace('"', "")))
 }
 
 #[cfg(test)]

@@ -270,6 +270,8 @@ impl<'a> Plan<'a> {
         }
         add("--data-dir", &loaded.config.server.data_dir)?;
         loaded.config.server.apis_dir.iter().filter(|dir| dir.is_dir()).try_for_each(|dir| add("--apis-dir", dir))?;
+        let mut prompts = loaded.config.server.prompts_dir.iter().filter(|dir| dir.is_dir());
+        prompts.try_for_each(|dir| add("--prompts-dir", dir))?;
         Ok(arguments)
     }
 

@@ -75,8 +75,10 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
 fn news(changed: &Value) -> &'static str {
     let is_some = |key: &str| changed[key].as_array().is_some_and(|all| !all.is_empty());
     match (is_some("added"), is_some("redefined")) {
-        (true, true) => "it asks for more than before, does not have it, and says something else of itself",
-        (false, true) => "it says something else of itself than before, which who lists it is told",
+        (true, true) => {
+            "it asks for more than before, does not have it, and says something else: it is served without it, and flagged"
+        }
+        (false, true) => "it says something else than before: it is served, and flagged in every list",
         _ => "it asks for more than before, and does not have it",
     }
 }

@@ -31,6 +31,9 @@ pub(crate) fn run(session: &Session<'_>, args: &ReviewArgs) -> anyhow::Result<Ex
             let text = grant.as_str().unwrap_or_default();
             session.output.talk(&format!("not granted, because only you know the rest of it: {text}"));
         }
+        for accepted in list(&review["changed"]["redefined"]) {
+            session.output.talk(&format!("accepted as it is now: {}", text(accepted, "name")));
+        }
         talk_of_unset(session, &answer);
         // What waited is what answers now.
         if waited {
@@ -60,8 +63,13 @@ pub(crate) fn changes(changed: &Value) -> String {
     let added =
         list(&changed["added"]).iter().map(|wish| format!("  + {}  {}", text(wish, "grant"), text(wish, "reason")));
     let removed = list(&changed["removed"]).iter().map(|grant| format!("  - {}", grant.as_str().unwrap_or_default()));
-    let says = list(&changed["redefined"]).iter().map(|function| {
-        format!("  ~ {}  says something else of itself than before", function.as_str().unwrap_or_default())
+    let says = list(&changed["redefined"]).iter().flat_map(|redefined| {
+        let lines = |mark: &str, key: &str| -> Vec<String> {
+            let said = text(redefined, key);
+            said.lines().map(|line| format!("      {mark} {line}")).collect()
+        };
+        let head = format!("  ~ {}  says something else than before", text(redefined, "name"));
+        [vec![head], lines("-", "before"), lines("+", "now")].concat()
     });
     added.chain(removed).chain(says).map(|line| single_line(&line) + "\n").collect()
 }

@@ -171,6 +171,17 @@ impl Prompt {
         Some(Ok(result))
     }
 
+    /// All that is written of it, for whoever reviews it.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let mut shown: Vec<&str> = [&self.title, &self.description].into_iter().flatten().map(String::as_str).collect();
+        for argument in &self.arguments {
+            shown.extend([argument.name.as_str()].into_iter().chain(argument.description.as_deref()));
+        }
+        shown.extend(self.said.iter().flat_map(|said| said.iter()).map(|line| line.text.as_str()));
+        shown.join("\n")
+    }
+
     /// What could stand in `argument`, of what it may be: the object `completion` of a result of `completion/complete`.
     #[must_use]
     pub fn completed(&self, argument: &str, begun: &str) -> Value {

@@ -1,4 +1,4 @@
-//! Bare rmcp: one tool, described by hand as a dynamic host has to, without sessions and answering in plain JSON.
+//! Bare rmcp: one tool (and others that are only listed), described by hand as a dynamic host has to, without sessions and answering in plain JSON.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,9 +17,15 @@ use serde_json::{Value, json};
 
 use super::{Addends, serve_routes};
 
-/// Serve the tool `add` at `/mcp` until the process is killed.
-pub(crate) async fn serve(address: SocketAddr) -> Result<()> {
-    let calculator = Calculator { add: Arc::new(add()) };
+/// Serve the tool `add` at `/mcp` until the process is killed, and list so many.
+pub(crate) async fn serve(address: SocketAddr, tools: usize) -> Result<()> {
+    let other = |number| {
+        let mut other = add();
+        other.name = format!("add_{number:04}").into();
+        other
+    };
+    let listed = std::iter::once(add()).chain((1..tools).map(other)).collect();
+    let calculator = Calculator { add: Arc::new(add()), listed };
     let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
     let service =
         StreamableHttpService::new(move || Ok(calculator.clone()), Arc::new(LocalSessionManager::default()), config);
@@ -30,6 +36,7 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<()> {
 #[derive(Debug, Clone)]
 struct Calculator {
     add: Arc<Tool>,
+    listed: Arc<[Tool]>,
 }
 
 impl ServerHandler for Calculator {
@@ -46,7 +53,7 @@ impl ServerHandler for Calculator {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(vec![(*self.add).clone()]))
+        Ok(ListToolsResult::with_all_items(self.listed.to_vec()))
     }
 
     async fn call_tool(
