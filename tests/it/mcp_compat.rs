@@ -82,10 +82,10 @@ fn a_websocket_speaks_the_protocol_with_the_same_keys() {
     let mut socket = greeted(&server, admin);
     say(&mut socket, &json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }));
     assert_eq!(next(&mut socket).unwrap()["result"]["tools"][0]["name"], "add__add");
-    (10..30).for_each(|id| say(&mut socket, &add(id)));
-    let mut answers: Vec<_> = (10..30).map(|_| next(&mut socket).unwrap()).collect();
+    (10..22).for_each(|id| say(&mut socket, &add(id)));
+    let mut answers: Vec<_> = (10..22).map(|_| next(&mut socket).unwrap()).collect();
     answers.sort_by_key(|answer| answer["id"].as_u64());
-    for (answer, id) in answers.iter().zip(10..30) {
+    for (answer, id) in answers.iter().zip(10..22) {
         assert_eq!((&answer["id"], &answer["result"]["structuredContent"]), (&json!(id), &json!({ "result": 2 + id })));
     }
     socket.send(Message::text("not a message")).unwrap();
@@ -114,9 +114,13 @@ fn a_socket_ends_with_its_key_and_its_calls_with_the_socket() {
 
     eventually("the call ends", || admin.calls_running() == 0);
     let mut socket = greeted(&server, &other);
+    let (mut events, path) = stream(&server, &other);
     admin.delete(&format!("/api/v1/keys/{}", made["id"].as_str().unwrap())).empty(204);
-    say(&mut socket, &add(1));
+    // Nothing more is heard, though nothing is said.
     assert!(next(&mut socket).is_err());
+    // The last piece of the stream.
+    read_until(&mut events, "0\r\n\r\n");
+    assert_eq!(post(&other, &path, &add(1)), 401);
 }
 
 #[test]
@@ -177,6 +181,31 @@ fn the_event_stream_of_old_answers_what_is_posted_beside_it() {
     drop(events);
     eventually("the call ends with its stream", || admin.calls_running() == 0);
     eventually("the stream is gone", || post(admin, &path, &add(1)) == 404);
+}
+
+#[test]
+fn who_asks_and_takes_no_answers_is_refused_more() {
+    let setup = Server::setup().api("spin", wat("spin")).api("add", wat("add"));
+    let server = setup.set("limits.fuel_units", u64::MAX / 4).set("limits.deadline_ms", 120_000).start();
+    let admin = server.admin();
+    let spin = |id: u32| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "spin__spin", "arguments": {} } });
+
+    let mut socket = greeted(&server, admin);
+    (1..=17).for_each(|id| say(&mut socket, &spin(id)));
+    let refused = next(&mut socket).unwrap();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(17), &json!(-32_000)));
+    // One that is given up makes room for another.
+    let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } });
+    say(&mut socket, &cancel);
+    say(&mut socket, &json!({ "jsonrpc": "2.0", "id": 18, "method": "tools/list" }));
+    assert_eq!(next(&mut socket).unwrap()["id"], 18);
+    drop(socket);
+
+    let (_events, path) = stream(&server, admin);
+    assert_eq!(post(admin, &path, &hello(0)), 202);
+    assert_eq!(post(admin, &path, &initialized()), 202);
+    let posted: Vec<_> = (1..=17).map(|id| post(admin, &path, &spin(id))).collect();
+    assert_eq!(posted.iter().filter(|status| **status == 429).count(), 1, "{posted:?}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub struct Visit {
     /// Who listens, and what was heard.
     listening: Option<Box<Listening>>,
     denied: Mutex<Vec<Grant>>,
+    reached: Mutex<Vec<Reached>>,
     pub(crate) used: Mutex<Used>,
 }
 
@@ -85,17 +86,17 @@ impl Together {
         self.0.http_requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    fn reach(&self, reached: Reached) {
-        let mut known = self.0.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_DENIALS && !known.contains(&reached) {
-            known.push(reached);
-        }
-    }
-
-    /// The bounds that refused a guest something, each once.
+    /// The bounds that refused any of the guests something, each once.
     #[must_use]
     pub fn reached(&self) -> Vec<Reached> {
         self.0.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn remember(known: &Mutex<Vec<Reached>>, reached: &Reached) {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() < MAX_DENIALS && !known.contains(reached) {
+        known.push(reached.clone());
     }
 }
 
@@ -136,7 +137,14 @@ impl Desk {
     #[must_use]
     pub fn visit(&self, about: About) -> Arc<Visit> {
         let listening = about.listener.clone().map(|listener| Box::new(Listening::new(listener, &about.limits)));
-        Arc::new(Visit { desk: self.clone(), about, listening, denied: Mutex::default(), used: Mutex::default() })
+        Arc::new(Visit {
+            desk: self.clone(),
+            about,
+            listening,
+            denied: Mutex::default(),
+            reached: Mutex::default(),
+            used: Mutex::default(),
+        })
     }
 }
 
@@ -164,17 +172,18 @@ impl Visit {
 
     /// Say that the quota of `place`, `of` such a kind, was used up: `allowed`, as grants are written.
     pub(crate) fn spent(&self, of: &str, allowed: String, place: &str) {
-        self.reach(Reached::Quota { of: of.to_owned(), allowed }, place);
+        self.reach(&Reached::Quota { of: of.to_owned(), allowed }, place);
     }
 
     /// Say that a bound of the call refused the guest something.
     pub(crate) fn bounded(&self, bound: Bound) {
-        self.reach(Reached::Bound { bound, allowed: self.about.limits.get(bound) }, "");
+        self.reach(&Reached::Bound { bound, allowed: self.about.limits.get(bound) }, "");
     }
 
-    fn reach(&self, reached: Reached, place: &str) {
-        self.about.witness.reached(&self.about.module, &reached, place);
-        self.about.together.reach(reached);
+    fn reach(&self, reached: &Reached, place: &str) {
+        self.about.witness.reached(&self.about.module, reached, place);
+        remember(&self.reached, reached);
+        remember(&self.about.together.0.reached, reached);
     }
 
     /// Remember that the guest was handed the value of a secret, or may be by who was sent it.
@@ -226,6 +235,12 @@ impl Visit {
         });
         let granted = listening.granted(&self.desk.secrets, granted).await;
         [granted, &self.secrets()].concat()
+    }
+
+    /// The bounds that refused this guest something, each once.
+    #[must_use]
+    pub fn reached(&self) -> Vec<Reached> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it has used together with the calls that it is part of.

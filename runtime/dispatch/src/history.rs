@@ -100,6 +100,11 @@ impl Recorder {
         Self { store, config, sender, flush, receivers, dropped: AtomicU64::new(0) }
     }
 
+    /// Whether somebody takes out what is put in.
+    fn has_begun(&self) -> bool {
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Begin to write down a call. Whatever becomes of it is noted, also if nobody waits for its end any more.
     pub(crate) fn begin<'a>(&'a self, tool: &'a Tool, principal: &'a Principal, via: Via) -> Note<'a> {
         Note { recorder: self, tool, principal, via, at: Timestamp::now(), began: Instant::now(), is_written: false }
@@ -209,6 +214,10 @@ impl Dispatcher {
 
     /// Write down every call that has ended so far.
     pub(crate) async fn write_history(&self) {
+        // Nobody listens before it has begun.
+        if !self.inner.history.has_begun() {
+            return;
+        }
         let (written, waiting) = oneshot::channel();
         if self.inner.history.flush.send(written).await.is_ok() {
             let _ = waiting.await;

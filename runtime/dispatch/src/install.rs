@@ -200,7 +200,13 @@ impl Dispatcher {
             installed_at: at,
             manifest,
             asked_before: base.filter(|_| !changed.added.is_empty()),
-            defined_before: defined.filter(|_| !changed.redefined.is_empty()),
+            // What was reviewed once stays known, also when a version leaves it out: the next may bring it back changed.
+            defined_before: defined.map(|mut defined| {
+                for (name, definition) in module.definitions() {
+                    defined.entry(name).or_insert(definition);
+                }
+                defined
+            }),
             pending: None,
         };
         let module = module.compared_with(row.defined_before.as_ref());

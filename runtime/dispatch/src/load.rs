@@ -6,6 +6,7 @@ use std::{
 };
 
 use fumehood_model::{Digest, ModuleName};
+use fumehood_policy::OnChangedDefinitions;
 use fumehood_registry::{
     AdmitError, Found, MAX_MANIFEST_BYTES, ManifestError, ManifestMistake, Module, Origin, Problem, scan,
 };
@@ -94,7 +95,8 @@ impl Dispatcher {
         let origin = Origin::Upload { by: row.installed_by, at: row.installed_at };
         let manifest = manifest(SENT, row.manifest.as_deref(), interface.manifest.as_deref())?;
         let module = Module::new(row.name, row.digest, row.size_bytes, origin, interface, manifest)?;
-        Ok(module.compared_with(row.defined_before.as_ref()))
+        let cares = self.inner.config.on_changed_definitions != OnChangedDefinitions::Serve;
+        Ok(module.compared_with(row.defined_before.as_ref().filter(|_| cares)))
     }
 
     /// The version of a stored module that waits to be reviewed.

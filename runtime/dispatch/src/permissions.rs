@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use fumehood_capabilities::Witness;
 use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
-use fumehood_policy::{Action, Grant};
+use fumehood_policy::{Action, Grant, OnChangedDefinitions};
 use fumehood_registry::{Manifest, Module, Origin, Tool, Wish};
 use fumehood_store::{Added, GrantRow, ModuleRow, Observation};
 
@@ -342,13 +342,14 @@ impl Dispatcher {
             (None, None) => Changed::default(),
         };
         changed.added = self.ungranted(module, &changed.added);
-        let defined = row.and_then(|row| row.defined_before.clone());
+        let cares = self.inner.config.on_changed_definitions != OnChangedDefinitions::Serve;
+        let defined = row.and_then(|row| row.defined_before.clone()).filter(|_| cares);
         changed.redefined = match self.inner.permissions.waiting().get(module) {
-            Some(waiting) => {
+            Some(waiting) if cares => {
                 let defined = defined.or_else(|| serving.map(Module::definitions));
                 defined.map(|defined| Redefined::all(waiting, &defined, serving))
             }
-            None => serving.zip(defined).map(|(serving, defined)| Redefined::all(serving, &defined, None)),
+            _ => serving.zip(defined).map(|(serving, defined)| Redefined::all(serving, &defined, None)),
         }
         .unwrap_or_default();
         (waiting.is_some() || !changed.is_harmless()).then_some(changed)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use fumehood_capabilities::{About, Granted, Listener, Together};
-use fumehood_model::{ByteSize, Outcome, Principal, Reached, StopReason, Stopped};
+use fumehood_model::{ByteSize, Crash, Outcome, Principal, Reached, StopReason, Stopped};
 use fumehood_policy::{Grant, Limits};
 use fumehood_registry::{
     Told, Tool,
@@ -103,8 +103,12 @@ impl Dispatcher {
         let mut denied: Vec<_> = visit.denied().iter().map(Grant::kind).collect();
         denied.sort_unstable();
         denied.dedup();
-        let reached = visit.together().reached();
-        if let Outcome::Stopped(Stopped { reason: reason @ StopReason::Trap { .. } }) = &mut finished.outcome {
+        let reached = visit.reached();
+        // One whose process died may have no part in that.
+        let died = |crash: &Crash| *crash == Crash::Process;
+        if let Outcome::Stopped(Stopped { reason: reason @ StopReason::Trap { .. } }) = &mut finished.outcome
+            && !matches!(reason, StopReason::Trap { crash } if died(crash))
+        {
             // Most tools crash when they are refused what they cannot do without.
             if let [what, ..] = denied[..] {
                 *reason = StopReason::Denied { what: what.to_owned() };
@@ -122,6 +126,7 @@ impl Dispatcher {
         }
         finished.said.faults.extend(fault);
         said::log(tool, &finished, &visit.secrets());
+        let reached = visit.together().reached();
         Ok(Ran { finished, aside, denied, reached })
     }
 

@@ -35,7 +35,7 @@ use crate::{
     page::{self, PAGE},
     reports::{Reports, Wanted},
     shaped,
-    subscriptions::{self, Followed},
+    subscriptions::{self, Followed, Followers},
     tasks,
     transport::ProfileName,
     view::{Profile, Profiles},
@@ -65,6 +65,8 @@ pub(crate) struct Handler {
     pub(crate) hears: Arc<AtomicBool>,
     /// What a client of the older eras follows.
     pub(crate) followed: Followed,
+    /// How many jobs all clients follow.
+    pub(crate) followers: Followers,
 }
 
 impl Handler {
@@ -77,6 +79,7 @@ impl Handler {
             logs: Arc::default(),
             hears: Arc::default(),
             followed: Followed::default(),
+            followers: Followers::default(),
         }
     }
 
@@ -573,9 +576,7 @@ impl ServerHandler for Handler {
         accepted.prompts_list_changed = requested.prompts_list_changed;
         accepted.resources_list_changed = requested.resources_list_changed;
         // Only jobs move; whose a job is, is looked at when it is followed.
-        accepted.resource_subscriptions = requested.resource_subscriptions.as_ref().map(|uris| {
-            uris.iter().filter(|uri| matches!(OwnResource::at(uri), Some(OwnResource::Job(_)))).cloned().collect()
-        });
+        accepted.resource_subscriptions = requested.resource_subscriptions.as_deref().map(subscriptions::followable);
         Some(accepted)
     }
 
@@ -584,7 +585,7 @@ impl ServerHandler for Handler {
         let mut before = self.dispatcher.offers();
         let principal = self.principal(context.request_context())?;
         let followed = context.accepted().resource_subscriptions.as_deref().unwrap_or_default();
-        let mut moves = subscriptions::changes(&self.dispatcher, &principal, followed);
+        let mut moves = subscriptions::changes(&self.dispatcher, &self.followers, &principal, followed);
         loop {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fumehood_dispatch::{Dispatcher, Module, OwnResource, Update};
-use fumehood_model::Principal;
+use fumehood_model::{KeyId, Principal};
 use rmcp::{
     ErrorData, Peer, RoleServer,
     model::{ResourceUpdatedNotificationParam, SubscribeRequestParams},
@@ -21,6 +21,9 @@ use crate::handler::Handler;
 
 /// Most resources that one client follows at a time.
 const MAX_FOLLOWED: usize = 100;
+
+/// Most jobs that all clients of one key follow at a time, each counted as often as it is followed.
+const MAX_FOLLOWERS: usize = 1_000;
 
 /// How often a client hears of one resource at the most.
 const PACE: Duration = Duration::from_millis(100);
@@ -52,6 +55,40 @@ impl Drop for Tasks {
     }
 }
 
+/// How many jobs the clients of each key follow. Cloning is cheap.
+#[derive(Clone, Default)]
+pub(crate) struct Followers(Arc<Mutex<HashMap<KeyId, usize>>>);
+
+/// A place among the followers, until it is dropped.
+struct Follower {
+    all: Followers,
+    key: KeyId,
+}
+
+impl Followers {
+    fn enter(&self, key: &KeyId) -> Option<Follower> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.get(key).copied().unwrap_or_default();
+        if own >= MAX_FOLLOWERS {
+            return None;
+        }
+        all.insert(key.clone(), own + 1);
+        Some(Follower { all: self.clone(), key: key.clone() })
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get_mut(&self.key) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.key);
+            }
+        }
+    }
+}
+
 impl Handler {
     /// Follow a resource for a client of the older eras.
     pub(crate) async fn follow(
@@ -71,6 +108,9 @@ impl Handler {
             return Err(missing());
         }
         let OwnResource::Job(id) = own else { return Ok(()) };
+        let place = self.followers.enter(&principal.key).ok_or_else(|| {
+            ErrorData::invalid_request(format!("a key follows at most {MAX_FOLLOWERS} resources"), None)
+        })?;
         let (door, peer, id, told) = (self.dispatcher.clone(), context.peer, id.to_owned(), uri.clone());
         self.followed.with(|followed| {
             followed.retain(|_, task| !task.is_finished());
@@ -78,7 +118,10 @@ impl Handler {
                 let what = format!("a session follows at most {MAX_FOLLOWED} resources");
                 return Err(ErrorData::invalid_request(what, None));
             }
-            let task = tokio::spawn(async move { moves(&door, &principal, &id, || tell(&peer, &told)).await });
+            let task = tokio::spawn(async move {
+                let _place = place;
+                moves(&door, &principal, &id, || tell(&peer, &told)).await;
+            });
             if let Some(before) = followed.insert(uri, task.abort_handle()) {
                 before.abort();
             }
@@ -92,20 +135,34 @@ async fn tell(peer: &Peer<RoleServer>, uri: &str) -> bool {
         && peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_ok()
 }
 
+/// Those of `uris` that can change, each once, and no more than one client follows.
+pub(crate) fn followable(uris: &[String]) -> Vec<String> {
+    let mut followable: Vec<String> = Vec::new();
+    for uri in uris {
+        let moves = matches!(OwnResource::at(uri), Some(OwnResource::Job(_)));
+        if moves && followable.len() < MAX_FOLLOWED && !followable.contains(uri) {
+            followable.push(uri.clone());
+        }
+    }
+    followable
+}
+
 /// Those of `uris` that change, whenever one of them does. Nothing comes for those that are not there, or are nobody's
 /// business here.
-pub(crate) fn changes(door: &Dispatcher, principal: &Principal, uris: &[String]) -> Changes {
+pub(crate) fn changes(door: &Dispatcher, followers: &Followers, principal: &Principal, uris: &[String]) -> Changes {
     let (told, heard) = mpsc::channel(MAX_FOLLOWED);
     let follow = |uri: &String| {
         let Some(OwnResource::Job(id)) = OwnResource::at(uri) else { return None };
+        let place = followers.enter(&principal.key)?;
         let (door, principal, id, uri, told) =
             (door.clone(), principal.clone(), id.to_owned(), uri.clone(), told.clone());
         let task = tokio::spawn(async move {
+            let _place = place;
             moves(&door, &principal, &id, || async { told.send(uri.clone()).await.is_ok() }).await;
         });
         Some(task.abort_handle())
     };
-    let tasks = uris.iter().take(MAX_FOLLOWED).filter_map(follow).collect();
+    let tasks = uris.iter().filter_map(follow).collect();
     Changes { heard, tasks, _told: told }
 }
 

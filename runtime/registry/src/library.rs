@@ -18,7 +18,7 @@ use crate::{
 /// Largest file of prompts.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Most files of prompts that are read.
+/// Most files of prompts of one folder.
 const MAX_FILES: usize = 1_000;
 
 /// All prompts of the library, and the files that hold them.
@@ -41,7 +41,7 @@ impl Library {
     pub fn read(folders: &[PathBuf], before: &Self) -> (Self, Vec<Problem>) {
         let (mut library, mut problems) = (Self::default(), Vec::new());
         let mut whose: HashMap<String, PathBuf> = HashMap::new();
-        for path in folders.iter().flat_map(|folder| files(folder, &mut problems)).take(MAX_FILES).collect::<Vec<_>>() {
+        for path in folders.iter().flat_map(|folder| files(folder, before, &mut problems)).collect::<Vec<_>>() {
             let prompts = match read(&path) {
                 Ok(prompts) => prompts.into(),
                 Err(reason) => {
@@ -82,13 +82,14 @@ impl Library {
 }
 
 /// The files of prompts in a folder, in a stable order.
-fn files(folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+fn files(folder: &Path, before: &Library, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
             let reason = format!("the folder cannot be read: {error}");
             problems.push(Problem { path: folder.to_owned(), reason });
-            return Vec::new();
+            // What was there stays.
+            return before.files.keys().filter(|file| file.parent() == Some(folder)).cloned().collect();
         }
     };
     let is_meant = |path: &PathBuf| {
@@ -99,6 +100,11 @@ fn files(folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_meant).collect();
     files.sort();
+    if files.len() > MAX_FILES {
+        let reason = format!("it holds {} files of prompts, and only the first {MAX_FILES} are read", files.len());
+        problems.push(Problem { path: folder.to_owned(), reason });
+        files.truncate(MAX_FILES);
+    }
     files
 }
 

@@ -41,23 +41,28 @@ pub(crate) fn frames(error: &wasmtime::Error) -> Option<String> {
 fn shown(frame: &wasmtime::FrameInfo) -> String {
     let mut text = Bounded(String::new());
     // What does not fit is cut off.
-    let _ = match (frame.module().name(), frame.func_name()) {
-        (Some(module), Some(name)) => write!(text, "{module}!").and_then(|()| demangle(&mut text, name)),
-        (None, Some(name)) => demangle(&mut text, name),
-        (_, None) => write!(text, "<wasm function {}>", frame.func_index()),
+    let _ = write!(text, "{}!", frame.module().name().unwrap_or("<unknown>"));
+    let module = text.0.len();
+    let _ = match frame.func_name() {
+        Some(name) => demangle(&mut text, module, name),
+        None => write!(text, "<wasm function {}>", frame.func_index()),
     };
     text.0
 }
 
-fn demangle(text: &mut Bounded, name: &str) -> fmt::Result {
+/// Write a name behind what is there, which has `before` bytes.
+fn demangle(text: &mut Bounded, before: usize, name: &str) -> fmt::Result {
     if let Ok(name) = rustc_demangle::try_demangle(name) {
         return write!(text, "{name:#}");
     }
     if name.len() <= MAX_TEXT
         && let Ok(name) = cpp_demangle::Symbol::new(name)
-        && let Ok(name) = name.demangle()
     {
-        return text.write_str(&name);
+        // Written piece by piece: what it stands for doubles with every few bytes of the name.
+        let written = name.structured_demangle(text, &cpp_demangle::DemangleOptions::default());
+        if text.0.len() > before {
+            return written;
+        }
     }
     text.write_str(name)
 }
@@ -144,6 +149,24 @@ mod tests {
 
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.lines().next().unwrap().ends_with(r"x\n9: root\u{1b}[31m\u{202e}\u{200b}"), "{text}");
+    }
+
+    #[test]
+    fn a_name_that_stands_for_gigabytes_is_cut() {
+        // Each step is a pair of the one before.
+        let steps: String =
+            (0..60).map(|step: u32| format!("S{0}_S{0}_E", base36(step))).collect::<Vec<_>>().join("ES_I");
+        let begun = std::time::Instant::now();
+
+        let text = trapped_in(&format!("_Z1f4pairIiiES_IS0_S0_ES_I{steps}"));
+
+        assert!(text.len() < 8 << 10, "{} bytes", text.len());
+        assert!(begun.elapsed().as_secs() < 10);
+    }
+
+    fn base36(number: u32) -> String {
+        let digit = |digit: u32| char::from_digit(digit, 36).unwrap().to_ascii_uppercase();
+        if number < 36 { digit(number).to_string() } else { format!("{}{}", digit(number / 36), digit(number % 36)) }
     }
 
     #[test]

@@ -103,7 +103,7 @@ const MIGRATIONS: [&str; 9] = [
     // What jobs ask of whoever submitted them.
     "ALTER TABLE jobs ADD COLUMN asked TEXT;
     CREATE INDEX jobs_asking ON jobs (expires_at_ms) WHERE state = 3;",
-    // What the tools of a module said when somebody reviewed it last, where they say something else now.
+    // What the tools of a module said when somebody reviewed it last.
     "ALTER TABLE modules ADD COLUMN defined_before TEXT;",
 ];
 

@@ -22,7 +22,8 @@ pub struct ModuleRow {
     pub manifest: Option<String>,
     /// What the version before it asked for, until somebody has reviewed what this one asks for.
     pub asked_before: Option<Vec<String>>,
-    /// The hash of what each of its functions said of itself, until somebody has reviewed what this one says.
+    /// The hash of what each of its functions said of itself when it was first there or last reviewed, also of those that
+    /// this version has not; none while that is what this version says.
     pub defined_before: Option<BTreeMap<String, String>>,
     /// A version that waits to be reviewed before it is served.
     pub pending: Option<PendingRow>,

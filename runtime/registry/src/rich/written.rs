@@ -209,13 +209,14 @@ fn pieces(text: &str) -> impl Iterator<Item = Result<&str, &str>> {
         if rest.is_empty() {
             return None;
         }
-        if let Some(inner) = rest.strip_prefix("{{")
-            && let Some((name, after)) = inner.split_once("}}")
-        {
+        if let Some(inner) = rest.strip_prefix("{{") {
+            let Some((name, after)) = inner.split_once("}}") else {
+                // Braces that are never closed are text, and so is all after them.
+                return Some(Ok(std::mem::take(&mut rest)));
+            };
             rest = after;
             return Some(Err(name.trim()));
         }
-        // Braces that are never closed are text.
         let from = rest.char_indices().nth(1).map_or(rest.len(), |(at, _)| at);
         let end = rest[from..].find("{{").map_or(rest.len(), |at| from + at);
         let (literal, after) = rest.split_at(end);
