@@ -136,7 +136,8 @@ impl WasiHttpHooks for Sender {
         let answer = async move {
             let mut share = waiting.ok_or(Error::ConnectionLimitReached)?;
             let body = match collect(body, most, &mut share).await {
-                Err(too_large @ Error::HttpRequestBodySize(_)) => {
+                // With a number it is the bound on bodies, and without one that on all that is held.
+                Err(too_large @ Error::HttpRequestBodySize(Some(_))) => {
                     host.ask(Ask::BodyTooLarge).await;
                     return Err(too_large);
                 }
@@ -166,8 +167,11 @@ async fn collect(mut body: WasiBody, most: usize, share: &mut Share) -> Result<V
     let mut collected = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame?.into_data() else { return Err(Error::HttpRequestTrailerSectionSize(Some(0))) };
-        if collected.len() + piece.len() > most || !share.grow(piece.len()) {
+        if collected.len() + piece.len() > most {
             return Err(Error::HttpRequestBodySize(u64::try_from(most).ok()));
+        }
+        if !share.grow(piece.len()) {
+            return Err(Error::HttpRequestBodySize(None));
         }
         collected.extend_from_slice(&piece);
     }

@@ -38,7 +38,11 @@ impl Echo {
 impl Host for Echo {
     fn ask(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Reply> + Send + '_>> {
         Box::pin(async move {
-            let Ask::Http(request) = ask else { panic!("another kind of ask") };
+            let request = match ask {
+                Ask::Http(request) => request,
+                Ask::BodyTooLarge => return Reply::Progress,
+                other => panic!("{other:?}"),
+            };
             let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             self.lets.acquire().await.unwrap().forget();
