@@ -105,9 +105,9 @@ impl Dispatcher {
         denied.dedup();
         let reached = visit.reached();
         // One whose process died may have no part in that.
-        let died = |crash: &Crash| *crash == Crash::Process;
-        if let Outcome::Stopped(Stopped { reason: reason @ StopReason::Trap { .. } }) = &mut finished.outcome
-            && !matches!(reason, StopReason::Trap { crash } if died(crash))
+        if let Outcome::Stopped(Stopped { reason }) = &mut finished.outcome
+            && let StopReason::Trap { crash } = reason
+            && *crash != Crash::Process
         {
             // Most tools crash when they are refused what they cannot do without.
             if let [what, ..] = denied[..] {
