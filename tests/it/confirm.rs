@@ -1,6 +1,8 @@
 //! Tools that do nothing until a person has confirmed the call.
 
-use fumehood_tests::{Client, Finished, Mcp, Server, eventually, wat};
+use std::io::Write;
+
+use fumehood_tests::{Client, Finished, Mcp, Server, connect, eventually, read_until, wat};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "[functions.add]\nrequires_confirmation = true\n";
@@ -18,7 +20,10 @@ fn two_and_40() -> Value {
 /// The confirmation that a refusal brings.
 fn token(client: &Client, arguments: &Value) -> String {
     let refused = client.call("danger/add", arguments).refused(428, "confirmation_required");
-    assert_eq!(refused.details["expires_in_s"], 600);
+    assert_eq!(
+        (&refused.details["expires_in_s"], &refused.details["header"]),
+        (&json!(600), &json!("Fumehood-Confirm"))
+    );
     refused.details["confirmation"].as_str().unwrap().to_owned()
 }
 
@@ -86,7 +91,8 @@ fn over_mcp_the_user_is_asked_through_the_client_and_no_means_no() {
         (&json!(true), &json!("confirmation_required"))
     );
 
-    let asked = mcp.request("tools/call", params(two_and_40()));
+    let ask = || mcp.request("tools/call", params(two_and_40()));
+    let asked = ask();
     assert_eq!(asked["resultType"], "input_required", "{asked}");
     let message = asked["inputRequests"]["confirm"]["params"]["message"].as_str().unwrap();
     assert_eq!(message, r#"Run danger__add with {"a":2,"b":40}?"#);
@@ -106,8 +112,12 @@ fn over_mcp_the_user_is_asked_through_the_client_and_no_means_no() {
         json!({ "action": "decline" }),
         json!({ "action": "cancel" }),
     ] {
-        let declined = back(no, two_and_40(), state);
-        assert_eq!(declined["_meta"]["dev.fumehood/error"], "confirmation_required", "{declined}");
+        let state = &ask()["requestState"];
+        for answer in [no, yes.clone()] {
+            // A yes after a no is none.
+            let declined = back(answer, two_and_40(), state);
+            assert_eq!(declined["_meta"]["dev.fumehood/error"], "confirmation_required", "{declined}");
+        }
     }
     // An answer to what was never asked, or for other arguments, only brings the question.
     for (arguments, state) in [(two_and_40(), &Value::Null), (json!({ "a": 2, "b": 41 }), state)] {
@@ -133,6 +143,127 @@ fn on_the_command_line_a_script_says_beforehand_that_it_means_it() {
     let done = Finished::of(&mut server.command(&[&call[..], &["--confirm"]].concat()));
 
     assert_eq!(done.ok(), "42\n");
+}
+
+#[test]
+fn in_the_older_era_the_user_is_asked_while_the_call_waits() {
+    const HEAD: &str = "accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n\
+                        mcp-protocol-version: 2025-11-25\r\n";
+    let server = server();
+    let admin = server.admin();
+    let send = |session: &str, message: &Value| {
+        let (key, body) = (admin.key(), message.to_string());
+        let mut stream = connect(server.address());
+        let head = format!("POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n{HEAD}");
+        let request = format!("{head}{session}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": { "elicitation": {} },
+        "clientInfo": { "name": "t", "version": "0" } });
+    let opened = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello });
+    let opened = read_until(&mut send("", &opened), "\r\n\r\n");
+    let session = opened.lines().find(|line| line.to_ascii_lowercase().starts_with("mcp-session-id:")).unwrap();
+    let session = format!("{}\r\n", session.trim());
+    read_until(&mut send(&session, &json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })), " 202 ");
+
+    for (yes, outcome) in [(true, r#""structuredContent":{"result":42}"#), (false, "confirmation_required")] {
+        let params = json!({ "name": "danger__add", "arguments": two_and_40() });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let mut stream = send(&session, &call);
+        let asked = read_until(&mut stream, "requestedSchema");
+        let event = asked.lines().find(|line| line.contains("elicitation/create")).unwrap().to_owned();
+        let id = event.split(r#""id":"#).nth(1).unwrap().split([',', '}']).next().unwrap().to_owned();
+        let answer = json!({ "action": "accept", "content": { "confirm": yes } });
+        let id: Value = serde_json::from_str(&id).unwrap();
+        read_until(&mut send(&session, &json!({ "jsonrpc": "2.0", "id": id, "result": answer })), " 202 ");
+        read_until(&mut stream, outcome);
+    }
+}
+
+#[test]
+fn an_administrator_confirms_calls_that_their_caller_cannot_and_each_is_written_down() {
+    let server = Server::setup().set("components.confirmed_by", "administrator").start();
+    let admin = server.admin();
+    admin.upload_with("danger", &wat("add"), MANIFEST).expect(201);
+    let (_, agent) = admin.new_key("agent", "call");
+    let ask = |arguments: &Value| agent.call("danger/add", arguments).refused(428, "confirmation_required");
+
+    let refused = ask(&two_and_40());
+    let id = refused.details["id"].as_str().unwrap().to_owned();
+    assert!(refused.details.get("confirmation").is_none(), "{}", refused.details);
+    assert!(refused.message.contains(&id), "{}", refused.message);
+    assert_eq!(ask(&two_and_40()).details["id"], *id, "asked again, it is the same question");
+    let mcp = Mcp::modern(&agent).able(json!({ "elicitation": {} }));
+    let over_mcp = mcp.call("danger__add", &two_and_40());
+    let told = over_mcp["content"][0]["text"].as_str().unwrap();
+    assert!(told.contains("only an administrator") && told.contains(&id), "{told}");
+    for path in ["", &format!("/{id}/confirm"), &format!("/{id}/refuse")] {
+        let path = format!("/api/v1/confirmations{path}");
+        let answer = if path.ends_with('s') { agent.get(&path) } else { agent.post(&path, &json!({})) };
+        answer.refused(403, "forbidden");
+    }
+    let waiting = admin.get("/api/v1/confirmations").expect(200)["confirmations"].clone();
+    let shown =
+        |one: &Value| ["tool", "caller", "arguments", "state"].map(|name| one[name].as_str().map(str::to_owned));
+    let arguments = two_and_40().to_string();
+    let wanted = ["danger__add", "agent", &arguments, "waiting"].map(|text| Some(text.to_owned()));
+    assert_eq!(waiting.as_array().map(|all| all.iter().map(shown).collect::<Vec<_>>()), Some(vec![wanted]));
+
+    let server = server.restart();
+    let (admin, agent) = (server.admin(), agent_of(&server, &agent));
+    let listed = Finished::of(&mut server.command(&["confirmations", "ls"]));
+    assert!(listed.ok().contains(&id), "{}", listed.stdout);
+    let confirmed = Finished::of(&mut server.command(&["confirmations", "confirm", &id]));
+    assert!(confirmed.stderr.contains("when agent makes the same call again"), "{}", confirmed.stderr);
+    let again = Finished::of(&mut server.command(&["confirmations", "confirm", &id]));
+    assert!(again.failed(3).contains("it was decided"), "{}", again.stderr);
+
+    let other = json!({ "a": 1, "b": 1 });
+    let id_of_other = agent.call("danger/add", &other).refused(428, "confirmation_required").details["id"].clone();
+    assert_eq!(agent.call("danger/add", &two_and_40()).expect(200), 42);
+    agent.call("danger/add", &two_and_40()).refused(428, "confirmation_required");
+    let path = format!("/api/v1/confirmations/{}/refuse", id_of_other.as_str().unwrap());
+    assert_eq!(admin.post(&path, &json!({})).expect(200)["state"], "refused");
+    let refused = agent.call("danger/add", &other).refused(428, "confirmation_required");
+    assert!(refused.message.contains("has refused this call"), "{}", refused.message);
+
+    let all = admin.get("/api/v1/confirmations?all=true").expect(200)["confirmations"].clone();
+    let all = all.as_array().unwrap();
+    let states: Vec<_> =
+        all.iter().map(|one| (one["state"].as_str().unwrap(), one["decided_by"].is_string())).collect();
+    assert_eq!(states, [("waiting", false), ("refused", true), ("used", true)]);
+    assert!(all[2].get("arguments").is_none() && all[2]["used_at"].is_string(), "{}", all[2]);
+    assert!(server.log().contains("takes place, as admin has confirmed it"), "{}", server.log());
+}
+
+/// The same key after a restart.
+fn agent_of(server: &Server, agent: &Client) -> Client {
+    server.admin().with_key(agent.key())
+}
+
+#[test]
+fn an_administrator_confirms_for_a_client_that_cannot_ask_its_user() {
+    let server = server();
+    let (_, agent) = server.admin().new_key("agent", "call");
+    let mcp = Mcp::modern(&agent);
+    let told = mcp.call("danger__add", &two_and_40())["content"][0]["text"].as_str().unwrap().to_owned();
+    let id = told.split("as confirmation ").nth(1).unwrap().split(';').next().unwrap();
+
+    server.admin().post(&format!("/api/v1/confirmations/{id}/confirm"), &json!({})).expect(200);
+
+    assert_eq!(mcp.call("danger__add", &two_and_40())["structuredContent"]["result"], 42);
+    assert_eq!(mcp.call("danger__add", &two_and_40())["isError"], true);
+}
+
+#[test]
+fn a_job_is_confirmed_on_the_command_line_too() {
+    let server = server();
+    let submit = ["jobs", "submit", "danger.add", "a:=2", "b:=40", "--wait"];
+    let refused = Finished::of(&mut server.command(&submit));
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+
+    assert_eq!(Finished::of(&mut server.command(&[&submit[..], &["--confirm"]].concat())).ok(), "42\n");
 }
 
 #[test]

@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// List, add and revoke what modules may touch
     #[command(subcommand, after_help = "Example: fumehood grants add weather 'http:GET https://api.example.com/v1'")]
     Grants(GrantsCommand),
+    /// List, confirm and refuse calls that a person must confirm
+    #[command(subcommand, after_help = "Example: fumehood confirmations confirm 3f1c9a0b7d42")]
+    Confirmations(ConfirmationsCommand),
     /// Create, list and revoke API keys
     #[command(subcommand, after_help = "Example: fumehood keys create ci --role call")]
     Keys(KeysCommand),
@@ -364,6 +367,30 @@ pub(crate) enum KeysCommand {
     #[command(after_help = "Example: fumehood keys revoke 6mZKPOrsq2")]
     Revoke {
         /// The key's id, as `keys ls` shows it
+        id: String,
+    },
+}
+
+/// `confirmations …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfirmationsCommand {
+    /// List the calls that wait to be confirmed
+    #[command(alias = "list", after_help = "Example: fumehood confirmations ls --all")]
+    Ls {
+        /// Those too that were decided, or that are too old to be
+        #[arg(long)]
+        all: bool,
+    },
+    /// Confirm a call: it runs once, when its caller makes it again
+    #[command(after_help = "Example: fumehood confirmations confirm 3f1c9a0b7d42")]
+    Confirm {
+        /// The confirmation, as `confirmations ls` shows it
+        id: String,
+    },
+    /// Refuse a call: for a day it does nothing when it is made again
+    #[command(after_help = "Example: fumehood confirmations refuse 3f1c9a0b7d42")]
+    Refuse {
+        /// The confirmation, as `confirmations ls` shows it
         id: String,
     },
 }

@@ -126,7 +126,17 @@ impl Client {
 
     /// `POST` a document.
     pub(crate) fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        Ok(self.finish(self.send_json(path, body, Lowered::default(), None)?)?.0)
+        self.post_confirmed(path, body, None)
+    }
+
+    /// `POST` a document that a person may have to confirm; what the server says to that.
+    pub(crate) fn post_confirmed(
+        &self,
+        path: &[&str],
+        body: &Value,
+        confirmation: Option<&str>,
+    ) -> Result<Value, Failure> {
+        Ok(self.finish(self.send_json(path, body, Lowered::default(), confirmation)?)?.0)
     }
 
     /// `PUT` a document; what the server says to that.

@@ -6,6 +6,7 @@ pub(crate) mod calls;
 pub(crate) mod compile_worker;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod confirmations;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod grants;

@@ -14,7 +14,7 @@ use std::{
 use fumehood_capabilities::http::Config as Egress;
 use fumehood_mcp::Config as Mcp;
 use fumehood_model::{ByteSize, Code};
-use fumehood_policy::{Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
+use fumehood_policy::{ConfirmedBy, Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Flag, Origin};
@@ -138,6 +138,8 @@ pub(crate) struct Components {
     pub(crate) on_new_permissions: OnNewPermissions,
     /// What becomes of a new version whose tools say something else of themselves.
     pub(crate) on_changed_definitions: OnChangedDefinitions,
+    /// Who confirms the calls that a person must confirm.
+    pub(crate) confirmed_by: ConfirmedBy,
 }
 
 /// `[isolation]`: where components run.
@@ -243,6 +245,7 @@ impl Default for Components {
             loaded: 256,
             on_new_permissions: OnNewPermissions::Serve,
             on_changed_definitions: OnChangedDefinitions::Flag,
+            confirmed_by: ConfirmedBy::Caller,
         }
     }
 }

@@ -71,6 +71,7 @@ impl House {
             data_dir: directory.path().to_owned(),
             on_new_permissions: config.components.on_new_permissions,
             on_changed_definitions: config.components.on_changed_definitions,
+            confirmed_by: config.components.confirmed_by,
             scratch: Some(directory.scratch()?),
             results: match access {
                 Access::Own => Some(directory.results()?),

@@ -66,6 +66,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Restore(restore) => commands::backup::restore(&session, restore),
         Command::Salvage(salvage) => commands::backup::salvage(&session, salvage),
         Command::Install(install) => commands::install::run(&session, install),
+        Command::Confirmations(command) => commands::confirmations::run(&session, command),
         Command::Keys(command) => commands::keys::run(&session, command),
         Command::Secrets(command) => commands::secrets::run(&session, command),
         Command::Config(command) => commands::config::run(&session, command),

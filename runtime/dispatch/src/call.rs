@@ -102,8 +102,9 @@ impl Dispatcher {
         let arrived = Instant::now();
         Action::Call.check(principal)?;
         // A tool that asks its user has begun, which it could not before it was confirmed.
-        if terms.context.resumption.as_ref().is_none_or(|resumption| resumption.state.is_none()) {
-            self.check_confirmed(principal, tool, &arguments, terms.confirmation.as_deref())?;
+        let begins = terms.context.resumption.as_ref().is_none_or(|resumption| resumption.state.is_none());
+        if tool.requires_confirmation && begins {
+            Box::pin(self.check_confirmed(principal, tool, &arguments, terms.confirmation.as_deref())).await?;
         }
         let bounds =
             Bounds { configuration: ceiling, module: tool.limits, key: principal.limits.call, request: terms.lowered };

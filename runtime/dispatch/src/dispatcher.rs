@@ -5,7 +5,7 @@ use std::{
 
 use fumehood_capabilities::{Desk, Witness, http::Egress, keyvalue::Buckets, secrets::Safe};
 use fumehood_model::{ByteSize, KeyId, Principal};
-use fumehood_policy::{Action, Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
+use fumehood_policy::{Action, ConfirmedBy, Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
 use fumehood_registry::{Catalogue, Module, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
@@ -15,7 +15,6 @@ use tracing::Instrument;
 
 use crate::{
     DispatchError,
-    confirm::Confirmations,
     error::shown,
     history::{HistoryConfig, Recorder},
     jobs::{JobsConfig, Queue},
@@ -50,6 +49,8 @@ pub struct Config {
     pub on_new_permissions: OnNewPermissions,
     /// What becomes of a new version whose tools say something else of themselves.
     pub on_changed_definitions: OnChangedDefinitions,
+    /// Who confirms the calls that a person must confirm.
+    pub confirmed_by: ConfirmedBy,
     /// Where calls have folders for themselves.
     pub scratch: Option<Scratch>,
     /// Where results are kept for their callers; nowhere in a process that only reads from its data directory.
@@ -114,7 +115,6 @@ pub(crate) struct Inner {
     pub(crate) permissions: Permissions,
     pub(crate) secrets: Secrets,
     pub(crate) seals: Seals,
-    pub(crate) confirmations: Confirmations,
     /// The host side of every capability.
     pub(crate) desk: Desk,
     pub(crate) witness: Arc<dyn Witness>,
@@ -154,7 +154,6 @@ impl Dispatcher {
             permissions,
             secrets,
             seals,
-            confirmations: Confirmations::default(),
             desk,
             witness,
             queue,

@@ -115,15 +115,31 @@ pub enum DispatchError {
     },
     /// A person must confirm the call first.
     #[error(
-        "{tool} does nothing until a person has confirmed this call: nobody has, or too long ago, or for another call"
+        "{tool} does nothing until a person has confirmed this call: nobody has, or too long ago, or for another call; an \
+         administrator can, as confirmation {id}"
     )]
     Unconfirmed {
         /// The tool.
         tool: ToolName,
-        /// What is to come with the call when a person agrees. Not for whoever only wants it done.
-        token: String,
+        /// As what an administrator can confirm it.
+        id: String,
+        /// What is to come with the call when a person agrees. Not for whoever only wants it done. Nothing if an administrator
+        /// must confirm it.
+        token: Option<String>,
         /// For how long.
         within: Duration,
+    },
+    /// An administrator does not want the call.
+    #[error("{tool} was not run: an administrator has refused this call; it can be asked for again a day later")]
+    ConfirmationRefused {
+        /// The tool.
+        tool: ToolName,
+    },
+    /// No call that could be confirmed is called so.
+    #[error("no call waits to be confirmed as {id}: it was decided, or it is too old")]
+    NothingToConfirm {
+        /// The id.
+        id: String,
     },
     /// There is no version that waits.
     #[error("no version of module {module} waits to be reviewed")]
@@ -209,7 +225,7 @@ impl DispatchError {
     pub fn code(&self) -> Code {
         match self {
             Self::Forbidden(_) => Code::Forbidden,
-            Self::NotFound { .. } => Code::NotFound,
+            Self::NotFound { .. } | Self::NothingToConfirm { .. } => Code::NotFound,
             Self::Input(InputError::Malformed { .. }) => Code::Malformed,
             Self::Input(InputError::NoMemory) => Code::Unavailable,
             Self::Input(InputError::TooLarge { .. }) | Self::ComponentTooLarge { .. } => Code::TooLarge,
@@ -234,7 +250,7 @@ impl DispatchError {
             Self::Submit(SubmitError::Full { .. }) => Code::Unavailable,
             Self::Submit(SubmitError::NameTaken { .. }) => Code::InvalidInput,
             Self::Gone { .. } => Code::Gone,
-            Self::Unconfirmed { .. } => Code::Unconfirmed,
+            Self::Unconfirmed { .. } | Self::ConfirmationRefused { .. } => Code::Unconfirmed,
             Self::BadKeyRequest { .. }
             | Self::BadSecret { .. }
             | Self::BadGrant(_)

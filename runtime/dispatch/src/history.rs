@@ -254,8 +254,7 @@ impl Dispatcher {
     pub(crate) async fn retire_calls(&self) -> Result<(), DispatchError> {
         let Some(store) = &self.inner.history.store else { return Ok(()) };
         let HistoryConfig { keep_for, keep_most } = self.inner.history.config;
-        let keep_ms = u64::try_from(keep_for.as_millis()).unwrap_or(u64::MAX);
-        let before = Timestamp { unix_ms: Timestamp::now().unix_ms.saturating_sub(keep_ms) };
+        let before = Timestamp::now().earlier(keep_for);
         while store.prune_calls(before, keep_most, PRUNED_AT_ONCE).await? >= PRUNED_AT_ONCE as u64 {}
         Ok(())
     }

@@ -135,7 +135,9 @@ impl Dispatcher {
         let queue = self.queue()?;
         let now = Timestamp::now();
         order.check(now)?;
-        self.check_confirmed(principal, tool, &arguments, order.confirmation.as_deref())?;
+        if tool.requires_confirmation {
+            self.check_confirmed(principal, tool, &arguments, order.confirmation.as_deref()).await?;
+        }
         let input = arguments.into_text();
         check_input(tool, &input).await?;
         let new = self.new_job(principal, tool, input, order, now)?;
@@ -336,8 +338,7 @@ impl Dispatcher {
     /// Forget what need not be kept any longer.
     pub(crate) async fn retire_jobs(&self) -> Result<(), DispatchError> {
         let config = &self.queue()?.config;
-        let keep_ms = u64::try_from(config.keep_for.as_millis()).unwrap_or(u64::MAX);
-        let old = Timestamp { unix_ms: Timestamp::now().unix_ms.saturating_sub(keep_ms) };
+        let old = Timestamp::now().earlier(config.keep_for);
         let too_old = Prune { ended_before: Some(old), most: PRUNED_AT_ONCE, ..Prune::default() };
         let too_many = Prune { keep: config.keep_most, most: PRUNED_AT_ONCE, ..Prune::default() };
         let forgotten = self.prune(too_old).await? + self.prune(too_many).await?;

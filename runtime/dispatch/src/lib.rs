@@ -41,8 +41,8 @@ pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, 
 pub use fumehood_sandbox::is_offered;
 pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_store::{
-    ApiKey, Body, CallFilter, Counts, Filter, JobEvent, NewKey, Observation, Prune, Schedule, SecretEntry, StoredCall,
-    Told, ToolStatistics,
+    ApiKey, Body, CallFilter, Confirmation, ConfirmationState, Counts, Filter, JobEvent, NewKey, Observation, Prune,
+    Schedule, SecretEntry, StoredCall, Told, ToolStatistics,
 };
 pub use fumehood_value::Arguments;
 pub use history::{HistoryConfig, MAX_CALLS, Via};

@@ -65,7 +65,8 @@ impl Dispatcher {
     async fn retire(&self) {
         let retired = async {
             self.retire_jobs().await?;
-            self.retire_calls().await
+            self.retire_calls().await?;
+            self.retire_confirmations().await
         };
         if let Err(error) = retired.await {
             let error: DispatchError = error;

@@ -263,8 +263,13 @@ impl From<DispatchError> for Problem {
         let retry_after = error.retry_after();
         let details = match &error {
             DispatchError::Input(InputError::Mistakes { mistakes }) => serde_json::to_value(mistakes).ok(),
-            DispatchError::Unconfirmed { token, within, .. } => {
-                Some(serde_json::json!({ "confirmation": token, "expires_in_s": within.as_secs() }))
+            DispatchError::Unconfirmed { id, token, within, .. } => {
+                let mut details = serde_json::json!({ "id": id, "expires_in_s": within.as_secs() });
+                if let Some(token) = token {
+                    details["header"] = "Fumehood-Confirm".into();
+                    details["confirmation"] = token.as_str().into();
+                }
+                Some(details)
             }
             DispatchError::NotFound { near, .. } if !near.is_empty() => Some(serde_json::json!({ "near": near })),
             error => {

@@ -4,7 +4,7 @@
 //! call done never reads it.
 
 use fumehood_dispatch::{
-    Arguments, DispatchError, Terms, Tool, Via,
+    Arguments, DispatchError, Tool,
     rich::{Aside, Asks, Question, Request, Resumption},
 };
 use fumehood_model::Principal;
@@ -27,7 +27,7 @@ pub(crate) enum Said {
     /// Yes; with what the door wants to see, unless the tool had begun before.
     Yes(Option<String>),
     /// No, or nobody could be asked.
-    No(&'static str),
+    No(String),
 }
 
 impl Handler {
@@ -54,23 +54,27 @@ impl Handler {
             let question = question.clone();
             async move {
                 if let Some(Resumption { state: Some(token), responses }) = told.resumption {
-                    let token = String::from_utf8(token).ok().filter(|_| agrees(&responses));
-                    return Ok(Ok(
-                        Ok(token.map_or(Said::No("its user did not agree"), |token| Said::Yes(Some(token)))),
-                    ));
+                    let token = String::from_utf8(token).unwrap_or_default();
+                    if agrees(&responses) {
+                        return Ok(Ok(Ok(Said::Yes(Some(token)))));
+                    }
+                    let declined = door.decline(principal, &token).await;
+                    return Ok(Ok(declined.map(|()| Said::No("its user did not agree".to_owned()))));
                 }
-                if !told.client.elicitation_form {
-                    return Ok(Ok(Ok(Said::No("this client cannot ask its user"))));
-                }
-                // Told by the door alone what it wants to see; the call does not take place without that.
-                let terms = Terms { via: Via::Mcp, ..Terms::default() };
-                match door.call(principal, tool, Arguments::Parsed(arguments.clone()), terms).await {
-                    Err(DispatchError::Unconfirmed { token, .. }) => {
+                match door.ask_to_confirm(principal, tool, &Arguments::Parsed(arguments.clone())).await {
+                    Ok(()) => Ok(Ok(Ok(Said::Yes(None)))),
+                    Err(DispatchError::Unconfirmed { token: Some(token), .. }) if told.client.elicitation_form => {
                         let state = Some(token.into_bytes());
                         Ok(Err(Aside::Asks(Asks { requests: vec![question], state })))
                     }
+                    Err(DispatchError::Unconfirmed { id, token, .. }) => {
+                        let why = token.map_or("here only an administrator can", |_| "this client cannot ask its user");
+                        let next = "an administrator of this server can confirm it";
+                        Ok(Ok(Ok(Said::No(format!(
+                            "{why}: {next}, as confirmation {id}; then make the same call again"
+                        )))))
+                    }
                     Err(error) => Ok(Ok(Err(error))),
-                    Ok(_) => Err(ErrorData::internal_error("a call that must be confirmed was not stopped", None)),
                 }
             }
         })

@@ -384,7 +384,7 @@ impl ServerHandler for Handler {
             match said {
                 Step::Asks(asks) => return Ok(asks.into()),
                 Step::Done(Err(error)) => return convert::refused(&error).map(Into::into),
-                Step::Done(Ok(Said::No(why))) => return Ok(convert::unconfirmed(&tool, why).into()),
+                Step::Done(Ok(Said::No(why))) => return Ok(convert::unconfirmed(&tool, &why).into()),
                 Step::Done(Ok(Said::Yes(token))) => confirmation = token,
             }
         }

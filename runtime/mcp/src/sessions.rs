@@ -219,8 +219,7 @@ fn bound(most: usize, configured: u64) -> usize {
 /// Since when a session must have been used to be kept.
 fn used_since(config: &Config) -> Timestamp {
     let keep_for = DAY.saturating_mul(u32::try_from(config.session_days).unwrap_or(u32::MAX));
-    let keep_ms = u64::try_from(keep_for.as_millis()).unwrap_or(u64::MAX);
-    Timestamp { unix_ms: Timestamp::now().unix_ms.saturating_sub(keep_ms) }
+    Timestamp::now().earlier(keep_for)
 }
 
 /// Write down what happens to sessions, in the order in which it does, until there are none any more.

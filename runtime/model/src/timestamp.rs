@@ -1,7 +1,7 @@
 use std::{
     fmt,
     str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chrono::{DateTime, SecondsFormat};
@@ -20,6 +20,18 @@ impl Timestamp {
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// So much later.
+    #[must_use]
+    pub fn later(self, by: Duration) -> Self {
+        Self { unix_ms: self.unix_ms.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)) }
+    }
+
+    /// So much earlier, but not before 1970.
+    #[must_use]
+    pub fn earlier(self, by: Duration) -> Self {
+        Self { unix_ms: self.unix_ms.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)) }
     }
 }
 

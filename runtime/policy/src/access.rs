@@ -21,6 +21,8 @@ pub enum Action {
     ManageSecrets,
     /// See and end the jobs of others, and take in those of other systems.
     ManageJobs,
+    /// Confirm the calls of others that a person must confirm.
+    Confirm,
     /// See what others have called.
     ReadHistory,
 }
@@ -61,6 +63,7 @@ impl Action {
             | Self::Grant
             | Self::ManageSecrets
             | Self::ManageJobs
+            | Self::Confirm
             | Self::ReadHistory => Role::Admin,
         }
     }
@@ -76,6 +79,7 @@ impl Action {
             Self::Grant => "grant permissions",
             Self::ManageSecrets => "manage secrets",
             Self::ManageJobs => "manage jobs of others",
+            Self::Confirm => "confirm calls of others",
             Self::ReadHistory => "read the history",
         }
     }

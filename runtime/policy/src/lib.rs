@@ -16,5 +16,5 @@ pub use grant::{
     NamedValue, Quota, Scheme, ScratchGrant, is_of_connection,
 };
 pub use limits::{BoundNote, Limits};
-pub use review::{OnChangedDefinitions, OnNewPermissions};
+pub use review::{ConfirmedBy, OnChangedDefinitions, OnNewPermissions};
 pub use trusted::Trusted;

@@ -11,6 +11,17 @@ pub enum OnNewPermissions {
     Hold,
 }
 
+/// Who confirms the calls that a person must confirm.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfirmedBy {
+    /// Whoever calls, or an administrator.
+    #[default]
+    Caller,
+    /// An administrator alone.
+    Administrator,
+}
+
 /// What becomes of a new version of a module whose tools say something else of themselves: another description, another
 /// schema, other hints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 
 mod asks;
 mod calls;
+mod confirmations;
 mod docs;
 mod form;
 #[cfg(any(fuzzing, test))]

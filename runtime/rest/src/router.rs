@@ -6,7 +6,8 @@ use http::{Method, Uri};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    calls, docs, health, history, jobs, keys, modules, offers, openapi, permissions, results, schedules, secrets, tools,
+    calls, confirmations, docs, health, history, jobs, keys, modules, offers, openapi, permissions, results, schedules,
+    secrets, tools,
 };
 
 /// What handlers work with. Cloning is cheap.
@@ -73,6 +74,9 @@ pub fn router(state: State) -> Router {
         .routes(routes!(schedules::show, schedules::put, schedules::remove))
         .routes(routes!(history::calls))
         .routes(routes!(history::statistics))
+        .routes(routes!(confirmations::list))
+        .routes(routes!(confirmations::confirm))
+        .routes(routes!(confirmations::refuse))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(secrets::list))
@@ -129,6 +133,7 @@ fn is_known(path: &str) -> bool {
                 | "calls"
                 | "statistics"
                 | "keys"
+                | "confirmations"
                 | "secrets"
                 | "health"
                 | "results"

@@ -36,7 +36,8 @@ const STATEMENTS: usize = 160;
 
 /// The SQLite database of a data directory. Cloning is cheap.
 ///
-/// One thread writes: changes that come together are one transaction, and one sync of the disk. Everybody else only reads.
+/// One thread writes: changes that come together are one transaction, and one sync of the disk. Everybody else only reads; a
+/// process that does not own the database only leaves notes in it.
 #[derive(Debug, Clone)]
 pub struct Database {
     inner: Arc<Inner>,
@@ -45,8 +46,9 @@ pub struct Database {
 #[derive(Debug)]
 struct Inner {
     path: Arc<Path>,
-    /// Only in the process that owns the database.
-    writer: Option<Writer>,
+    writer: Writer,
+    /// Whether it is this process that writes more than notes.
+    owns: bool,
     readers: Readers,
     signals: broadcast::Sender<Signal>,
 }
@@ -88,9 +90,10 @@ impl Database {
         // What it takes to undo one change stays in memory: on disk it would be written for every change and never read.
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(error)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let writer = (access == Access::Own).then(|| Writer::start(connection, path)).transpose()?;
+        let writer = Writer::start(connection, path)?;
         let path: Arc<Path> = path.into();
-        let inner = Inner { readers: Readers::start(&path)?, signals: broadcast::channel(SIGNALS).0, path, writer };
+        let (readers, owns) = (Readers::start(&path)?, access == Access::Own);
+        let inner = Inner { readers, signals: broadcast::channel(SIGNALS).0, path, writer, owns };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -174,6 +177,33 @@ impl Database {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let writer = self.writer();
+        Box::pin(async move { self.push_soon(writer?, bytes, work).await })
+    }
+
+    /// As [`Database::change_soon`], also in a process that does not own the database: for what no other process keeps in mind.
+    pub(crate) fn note_soon<T, E>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&Connection, &mut Vec<Signal>) -> Result<T, Undo<E>> + Send + 'static,
+    ) -> Verb<'_, T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.push_soon(&self.inner.writer, bytes, work)
+    }
+
+    fn push_soon<'a, T, E>(
+        &'a self,
+        writer: &'a Writer,
+        bytes: usize,
+        work: impl FnOnce(&Connection, &mut Vec<Signal>) -> Result<T, Undo<E>> + Send + 'static,
+    ) -> Verb<'a, T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         let signals = self.inner.signals.clone();
         let work = move |db: &Connection| {
             let mut heard = Vec::new();
@@ -190,7 +220,7 @@ impl Database {
                 drop(answer.send(result));
             };
             let change: Box<dyn Operation> = Box::new(Change::new(&self.inner.path, work, tell));
-            self.writer()?.push_soon(change, bytes).await;
+            writer.push_soon(change, bytes).await;
             answered.await.unwrap_or_else(|_| Err(StoreError::BrokenOff.into()))
         })
     }
@@ -206,7 +236,10 @@ impl Database {
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
-        self.inner.writer.as_ref().ok_or_else(|| StoreError::ReadOnly { path: self.path().to_owned() })
+        if self.inner.owns {
+            return Ok(&self.inner.writer);
+        }
+        Err(StoreError::ReadOnly { path: self.path().to_owned() })
     }
 }
 

@@ -1,9 +1,9 @@
 //! What survives a restart: the data directory with its components, modules, keys, jobs and caches.
 //!
-//! One process serves from a data directory at a time and holds its lock; others may read. The verbs of [`Jobs`],
-//! [`Schedules`] and [`History`] are futures that need no runtime. Everything else here is blocking: callers on an async
-//! runtime use a blocking thread. One thread writes the database, many changes a sync; see [`Database`]. This crate knows
-//! nothing of what a component offers, how a key travels or what a schedule means.
+//! One process serves from a data directory at a time and holds its lock; others may read, and ask that calls be confirmed.
+//! The verbs of [`Jobs`], [`Schedules`] and [`History`] are futures that need no runtime. Everything else here is blocking:
+//! callers on an async runtime use a blocking thread. One thread writes the database, many changes a sync; see [`Database`].
+//! This crate knows nothing of what a component offers, how a key travels or what a schedule means.
 //!
 //! ```text
 //! <data directory>         0700
@@ -20,6 +20,7 @@
 mod backup;
 mod blobs;
 mod cache;
+mod confirmations;
 pub mod conformance;
 mod database;
 mod directory;
@@ -45,6 +46,7 @@ mod writer;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};
+pub use confirmations::{Confirmation, ConfirmationState, ConfirmedCall, Decider, NewConfirmation};
 pub use database::Database;
 pub use directory::{Access, DataDirectory};
 pub use error::StoreError;
@@ -59,7 +61,7 @@ pub use keys::{ApiKey, KeyRing, NewKey};
 pub use keyvalue::{BucketName, KeyPage, KeyValueError, Room};
 pub use modules::{ModuleRow, PendingRow};
 pub use observations::Observation;
-pub use results::{KEPT_FOR, KeepError, Results};
+pub use results::{KEPT_FOR, KeepError, Results, fresh_id};
 pub use salvage::{Lost, Salvaged};
 pub use schedules::{Fire, Fired, Place, Schedule, Schedules};
 pub use scratch::{Scratch, ScratchFolder};

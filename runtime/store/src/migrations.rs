@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -105,6 +105,29 @@ const MIGRATIONS: [&str; 9] = [
     CREATE INDEX jobs_asking ON jobs (expires_at_ms) WHERE state = 3;",
     // What the tools of a module said when somebody reviewed it last.
     "ALTER TABLE modules ADD COLUMN defined_before TEXT;",
+    // Calls that must be confirmed, and who has.
+    "
+    CREATE TABLE confirmations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT UNIQUE NOT NULL,
+        key TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        component TEXT NOT NULL,
+        arguments TEXT NOT NULL,
+        caller TEXT NOT NULL,
+        shown TEXT NOT NULL,
+        asked_at_ms INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        token TEXT UNIQUE,
+        token_until_ms INTEGER,
+        decided_by TEXT,
+        decided_at_ms INTEGER,
+        used_at_ms INTEGER
+    ) STRICT;
+    CREATE INDEX confirmations_of_keys ON confirmations (key, state, seq);
+    CREATE INDEX confirmations_until ON confirmations (until_ms);
+    ",
 ];
 
 /// Bring the database to the version that this program knows.

@@ -170,7 +170,12 @@ fn share(kept: &HashMap<String, Kept>, of: impl Fn(&Kept) -> bool) -> Share {
     kept.values().filter(|entry| of(entry)).fold(Share::default(), |sum, entry| sum.with(entry.size))
 }
 
-fn fresh_id() -> Result<String, StoreError> {
+/// A name that nobody guesses: 32 hexadecimal digits.
+///
+/// # Errors
+///
+/// When the system has no randomness.
+pub fn fresh_id() -> Result<String, StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| StoreError::NoRandomness)?;
     Ok(format!("{:032x}", u128::from_be_bytes(random)))

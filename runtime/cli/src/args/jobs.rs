@@ -118,6 +118,9 @@ pub(crate) struct SubmitArgs {
     /// Submit it once, however often this is said with the same text
     #[arg(long, value_name = "TEXT")]
     pub(crate) idempotency_key: Option<String>,
+    /// Confirm it, if its tool does nothing before a person has
+    #[arg(long)]
+    pub(crate) confirm: bool,
     /// Follow it until it ends, and write its result in place of its id
     #[arg(long)]
     pub(crate) wait: bool,

@@ -1,11 +1,6 @@
 //! `fumehood call`.
 
-use std::{
-    fs,
-    io::{self, BufRead, IsTerminal, Read, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{fs, path::Path, process::ExitCode};
 
 use fumehood_model::{Captured, Code, Outcome};
 use serde_json::{Value, json};
@@ -14,7 +9,7 @@ use crate::{
     args::CallArgs,
     arguments,
     client::{Answer, Called},
-    commands::jobs::watch,
+    commands::{confirmations, jobs::watch},
     exit::Failure,
     local,
     output::{Output, pretty, size, terminal_safe},
@@ -23,9 +18,6 @@ use crate::{
     suggest::did_you_mean,
     target,
 };
-
-/// How much of what is typed is looked at for a yes, in bytes.
-const MAX_YES: u64 = 16;
 
 /// Call a tool of the server, or a function of a component file.
 pub(crate) fn run(session: &Session<'_>, args: &CallArgs) -> anyhow::Result<ExitCode> {
@@ -61,34 +53,12 @@ fn call_server(session: &Session<'_>, args: &CallArgs, function: Option<&str>, w
     let call = |confirmation: Option<&str>| {
         client.call(text("module"), text("function"), &arguments, args.limits.lowered(), confirmation)
     };
-    let called = match call(None) {
-        Err(failure) if failure.is(Code::Unconfirmed) => {
-            if !args.confirm && !confirm(text("name"), &arguments)? {
-                return Err(failure.hint("nothing was done; --confirm says yes beforehand").into());
-            }
-            call(failure.detail("confirmation"))
-        }
-        called => called,
-    };
-    let called = called.map_err(explained)?;
+    let called = confirmations::confirming(args.confirm, text("name"), &arguments, call)?.map_err(explained)?;
     let answer = match called {
         Called::Answered(answer) => answer,
         Called::Job(id) => watch::answer(session, &client, &id)?,
     };
     deliver(session, args, &tool["output_schema"], &answer)
-}
-
-/// Ask whoever sits at the terminal; nobody there is no yes.
-fn confirm(tool: &str, arguments: &Value) -> anyhow::Result<bool> {
-    let (stdin, mut stderr) = (io::stdin(), io::stderr());
-    if !stdin.is_terminal() || !stderr.is_terminal() {
-        return Ok(false);
-    }
-    write!(stderr, "Run {} with {}? [y/N] ", terminal_safe(tool), terminal_safe(&arguments.to_string()))?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    stdin.lock().take(MAX_YES).read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// A failure with what a caller of this command can do about it.

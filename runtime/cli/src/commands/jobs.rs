@@ -11,6 +11,7 @@ use crate::{
     args::{JobsCommand, OrderArgs, SubmitArgs},
     arguments,
     client::Client,
+    commands::confirmations,
     exit::Failure,
     output::{duration, grouped, pretty, single_line, size, table},
     session::Session,
@@ -98,7 +99,10 @@ fn submit(session: &Session<'_>, client: &Client, args: &SubmitArgs) -> anyhow::
     put("run_at", args.at.as_ref().map(|at| json!(at)));
     put("expires_at", args.expires.as_ref().map(|at| json!(at)));
     put("idempotency_key", args.idempotency_key.as_ref().map(|key| json!(key)));
-    let job = client.post(&PATH, &Value::Object(wanted))?;
+    let (wanted, tool) = (Value::Object(wanted), args.target.as_str());
+    let job = confirmations::confirming(args.confirm, tool, &wanted["input"], |confirmation| {
+        client.post_confirmed(&PATH, &wanted, confirmation)
+    })??;
     let id = job["id"].as_str().unwrap_or_default();
     if args.wait {
         return watch::to_the_end(session, client, id);
