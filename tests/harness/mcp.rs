@@ -66,6 +66,12 @@ impl Mcp {
         Self { path: path.to_owned(), ..self }
     }
 
+    /// The same after its server was started again, with its session.
+    #[must_use]
+    pub fn of(self, client: &Client) -> Self {
+        Self { client: client.clone(), ..self }
+    }
+
     /// The same with other abilities.
     #[must_use]
     pub fn able(self, capabilities: Value) -> Self {

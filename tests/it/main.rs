@@ -23,6 +23,7 @@ mod loading;
 mod mcp;
 mod mcp_compat;
 mod mcp_resources;
+mod mcp_restart;
 mod mcp_transport;
 mod permissions;
 mod prebuilt;
