@@ -116,9 +116,7 @@ fn goes_on(server: &Server, begun: Begun, running: &str) {
     let prompts = legacy.request("prompts/list", json!({}))["prompts"].to_string();
     assert!(prompts.contains("greeting"), "{prompts}");
 
-    let back = |tool: &str, arguments: Value, key: &str, state: &Value| {
-        json!({ "name": tool, "arguments": arguments, "inputResponses": { key: yes() }, "requestState": state })
-    };
+    let back = |tool: &str, arguments: Value, key: &str, state: &Value| json!({ "name": tool, "arguments": arguments, "inputResponses": { key: yes() }, "requestState": state });
     let answered = forms.request("tools/call", back(ASKING, json!({}), "confirm", &asked["requestState"]));
     assert!(answered["content"][0]["text"].as_str().unwrap().starts_with("state-ok"), "{answered}");
     let confirm = back("danger__add", two_and_40(), "confirm", &unconfirmed["requestState"]);

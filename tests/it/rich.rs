@@ -209,6 +209,49 @@ fn a_job_that_asks_waits_for_its_owner_and_for_nobody_else() {
 }
 
 #[test]
+fn an_operator_hears_of_profiles_that_do_not_fit_what_is_served() {
+    const WRONG: &str = r#"
+[mcp.profiles.none]
+module = "ad"
+
+[mcp.profiles.wrong]
+tools = ["add.*", "add.ad", "later.add"]
+
+[mcp.profiles.wrong.overrides."add.add"]
+name = "same__add"
+arguments = { b = "forty", c = 1 }
+
+[mcp.profiles.wrong.overrides."same.add"]
+shaped = true
+
+[mcp.profiles.shadow.overrides."add.add"]
+name = "same__add"
+"#;
+    let setup = Server::setup().api("add", wat("add")).api("same", wat("add"));
+    let file = setup.data().with_file_name("profiles.toml");
+    fs::write(&file, WRONG).unwrap();
+    let server = setup.argument("--config").argument(file.to_str().unwrap()).start();
+
+    for gap in [
+        "mcp.profiles.none.module: there is no module ad, did you mean add or",
+        "mcp.profiles.wrong.tools: module add has no function ad, did you mean add?",
+        "mcp.profiles.wrong.tools: there is no module later",
+        "mcp.profiles.wrong.overrides.add.add.arguments.b: ",
+        "mcp.profiles.wrong.overrides.add.add.arguments.c: ",
+        "mcp.profiles.wrong.overrides.same.add: this profile does not show same.add",
+        "mcp.profiles.shadow.overrides.add.add.name: the tool same__add cannot be called here under its own name",
+    ] {
+        server.says(gap);
+    }
+    // What is missing came later and goes again.
+    server.admin().upload("later", &wat("add")).expect(201);
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    server.admin().delete("/api/v1/modules/later").expect(204);
+    eventually("it is told again", || server.log().matches("there is no module later").count() == 2);
+    assert_eq!(server.log().matches("mcp.profiles.none.module").count(), 1, "what stays is told once");
+}
+
+#[test]
 fn a_profile_shows_what_it_chooses_under_the_names_that_it_chooses() {
     let Some(server) = server() else { return };
     let names = |profile: &str| {

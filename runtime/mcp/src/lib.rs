@@ -14,6 +14,7 @@ mod compat;
 mod confirm;
 mod convert;
 mod direct;
+mod gaps;
 mod handler;
 mod input;
 mod listing;

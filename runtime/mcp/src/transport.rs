@@ -116,6 +116,7 @@ impl FromRef<Served> for Gate {
 pub fn router(state: State) -> Router {
     let State { dispatcher, gate, max_body, database, config } = state;
     let profiles = Profiles::new(config.profiles.clone());
+    tokio::spawn(profiles.clone().watch(dispatcher.clone()));
     let handler = Handler::new(dispatcher, None, profiles);
     let sessions = Arc::new(Sessions::new(database, config));
     let make = {

@@ -40,6 +40,11 @@ impl Profiles {
         self.0.get(name)
     }
 
+    /// Each profile with its name.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &Profile)> {
+        self.0.iter().map(|(name, profile)| (name.as_str(), profile))
+    }
+
     /// Everything, and each profile.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Profile> {
         std::iter::once(Profile::EVERYTHING).chain(self.0.values())
@@ -82,6 +87,11 @@ impl Profile {
             let theirs = self.module.as_ref().is_none_or(|only| only.as_str() == module);
             return catalogue.module(module).filter(|_| theirs)?.tool(function).filter(|tool| self.shows(tool));
         }
+        self.by_own_name(catalogue, name)
+    }
+
+    /// The tool that is called `name` without anybody having said so here.
+    pub(crate) fn by_own_name<'a>(&self, catalogue: &'a Catalogue, name: &str) -> Option<&'a Arc<Tool>> {
         let tool = match &self.module {
             None => catalogue.tool(name),
             Some(module) => catalogue.module(module.as_str())?.tool(name),
@@ -147,7 +157,7 @@ impl Profile {
         }
     }
 
-    fn shows(&self, tool: &Tool) -> bool {
+    pub(crate) fn shows(&self, tool: &Tool) -> bool {
         self.tools.is_empty()
             || self.tools.iter().any(|shown| {
                 let rest = shown.strip_prefix(tool.module.as_str()).and_then(|rest| rest.strip_prefix('.'));
