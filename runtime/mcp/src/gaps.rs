@@ -63,7 +63,7 @@ impl Profile {
                     continue;
                 }
             };
-            if !self.module.as_ref().is_none_or(|only| *only == tool.module) || !self.shows(tool) {
+            if self.module.as_ref().is_some_and(|only| *only != tool.module) || !self.shows(tool) {
                 gap(place.clone(), format!("this profile does not show {named}"));
             }
             if let Some(name) = &told.name
