@@ -49,7 +49,7 @@ fn over_rest_a_confirmation_is_for_one_call_of_one_key_with_these_arguments() {
     ] {
         assert_eq!(call(who, path, &arguments, confirmation).0, 428, "{arguments} {confirmation}");
     }
-    assert_eq!(call(admin, path, &json!({ "b": 40, "a": 2 }), &given).0, 428, "another text is another call");
+    assert_eq!(call(admin, path, &json!({ "b": 40, "a": 2 }), &given).0, 428, "in another order it is another call");
     assert_eq!(call(admin, path, &two_and_40(), &given), (200, json!(42)));
     assert_eq!(call(admin, path, &two_and_40(), &given).0, 428, "used once, it is used up");
     assert_eq!(call(admin, "/api/danger/add/queue", &two_and_40(), &other).0, 202);
@@ -198,10 +198,9 @@ fn an_administrator_confirms_calls_that_their_caller_cannot_and_each_is_written_
     let over_mcp = mcp.call("danger__add", &two_and_40());
     let told = over_mcp["content"][0]["text"].as_str().unwrap();
     assert!(told.contains("only an administrator") && told.contains(&id), "{told}");
-    for path in ["", &format!("/{id}/confirm"), &format!("/{id}/refuse")] {
-        let path = format!("/api/v1/confirmations{path}");
-        let answer = if path.ends_with('s') { agent.get(&path) } else { agent.post(&path, &json!({})) };
-        answer.refused(403, "forbidden");
+    agent.get("/api/v1/confirmations").refused(403, "forbidden");
+    for word in ["confirm", "refuse"] {
+        agent.post(&format!("/api/v1/confirmations/{id}/{word}"), &json!({})).refused(403, "forbidden");
     }
     let waiting = admin.get("/api/v1/confirmations").expect(200)["confirmations"].clone();
     let shown =
@@ -215,7 +214,7 @@ fn an_administrator_confirms_calls_that_their_caller_cannot_and_each_is_written_
     let listed = Finished::of(&mut server.command(&["confirmations", "ls"]));
     assert!(listed.ok().contains(&id), "{}", listed.stdout);
     let confirmed = Finished::of(&mut server.command(&["confirmations", "confirm", &id]));
-    assert!(confirmed.stderr.contains("when agent makes the same call again"), "{}", confirmed.stderr);
+    assert!(confirmed.stderr.contains("when agent makes the same call again, until 20"), "{}", confirmed.stderr);
     let again = Finished::of(&mut server.command(&["confirmations", "confirm", &id]));
     assert!(again.failed(3).contains("it was decided"), "{}", again.stderr);
 
@@ -230,16 +229,125 @@ fn an_administrator_confirms_calls_that_their_caller_cannot_and_each_is_written_
 
     let all = admin.get("/api/v1/confirmations?all=true").expect(200)["confirmations"].clone();
     let all = all.as_array().unwrap();
-    let states: Vec<_> =
-        all.iter().map(|one| (one["state"].as_str().unwrap(), one["decided_by"].is_string())).collect();
-    assert_eq!(states, [("waiting", false), ("refused", true), ("used", true)]);
+    let states: Vec<_> = all.iter().map(|one| (one["state"].as_str().unwrap(), one["decided_by"].as_str())).collect();
+    assert_eq!(states, [("waiting", None), ("refused", Some("admin")), ("used", Some("admin"))]);
     assert!(all[2].get("arguments").is_none() && all[2]["used_at"].is_string(), "{}", all[2]);
-    assert!(server.log().contains("takes place, as admin has confirmed it"), "{}", server.log());
+    assert_ne!(all[2]["decided_by_key"], all[2]["key"]);
+    server.says("takes place, confirmed with key ");
 }
 
 /// The same key after a restart.
 fn agent_of(server: &Server, agent: &Client) -> Client {
     server.admin().with_key(agent.key())
+}
+
+#[test]
+fn a_token_that_was_given_out_is_worth_nothing_where_only_administrators_confirm() {
+    let server = server();
+    let given = token(server.admin(), &two_and_40());
+
+    let server = server.stop().set("components.confirmed_by", "administrator").start();
+
+    assert_eq!(call(server.admin(), "/api/danger/add", &two_and_40(), &given).0, 428);
+}
+
+#[test]
+fn what_an_administrator_refuses_does_nothing_however_often_it_was_asked() {
+    let server = server();
+    let (_, agent) = server.admin().new_key("agent", "call");
+    let refused = || agent.call("danger/add", &two_and_40()).refused(428, "confirmation_required").details;
+    let (first, second) = (refused(), refused());
+
+    let path = format!("/api/v1/confirmations/{}/refuse", second["id"].as_str().unwrap());
+    server.admin().post(&path, &json!({})).expect(200);
+
+    for token in [&first, &second].map(|details| details["confirmation"].as_str().unwrap()) {
+        assert_eq!(call(&agent, "/api/danger/add", &two_and_40(), token).0, 428);
+    }
+}
+
+#[test]
+fn a_no_of_the_user_takes_back_what_an_administrator_has_confirmed_meanwhile() {
+    let server = server();
+    let mcp = Mcp::modern(server.admin()).able(json!({ "elicitation": {} }));
+    let params = || json!({ "name": "danger__add", "arguments": two_and_40() });
+    let asked = mcp.request("tools/call", params());
+    let waiting = server.admin().get("/api/v1/confirmations").expect(200)["confirmations"][0]["id"].clone();
+    let path = format!("/api/v1/confirmations/{}/confirm", waiting.as_str().unwrap());
+    server.admin().post(&path, &json!({})).expect(200);
+
+    let mut no = params();
+    no["inputResponses"] = json!({ "confirm": { "action": "decline" } });
+    no["requestState"] = asked["requestState"].clone();
+    assert_eq!(mcp.request("tools/call", no)["isError"], true);
+
+    assert_eq!(mcp.request("tools/call", params())["resultType"], "input_required", "it is asked anew");
+}
+
+#[test]
+fn whoever_decides_sees_what_is_called_and_how_much_of_it_there_is() {
+    let server = server();
+    let (_, agent) = server.admin().new_key("agent", "call");
+    let padded = format!("{}{}", " ".repeat(5_000), two_and_40());
+    agent.call_text("danger/add", &padded).refused(428, "confirmation_required");
+    let (_, other) = server.admin().new_key("other", "call");
+    other.call("danger/add", &json!({ "a": 1, "b": 1 })).refused(428, "confirmation_required");
+
+    let of = |query: &str| server.admin().get(&format!("/api/v1/confirmations?{query}")).expect(200);
+    let many = |query: &str| of(query)["confirmations"].as_array().map(Vec::len);
+    let page = of("limit=1");
+    assert_eq!(page["confirmations"][0]["caller"], "other");
+    let next = of(&format!("limit=1&before={}", page["next"]))["confirmations"][0].clone();
+    let text = two_and_40().to_string();
+    assert_eq!((&next["arguments"], &next["arguments_bytes"]), (&json!(text), &json!(text.len())));
+    assert_eq!((many("tool=danger.add"), many(&format!("key={}", next["key"].as_str().unwrap()))), (Some(2), Some(1)));
+}
+
+#[test]
+fn a_confirmation_is_used_by_what_takes_place_and_by_nothing_else() {
+    let server = Server::setup().set("concurrency.calls", 1).set("limits.fuel_units", u64::MAX / 4).start();
+    let admin = server.admin();
+    admin.upload_with("danger", &wat("add"), MANIFEST).expect(201);
+    admin.upload("spin", &wat("spin")).expect(201);
+    let given = token(admin, &two_and_40());
+    let limits = |deadline_ms: u32| format!("deadline_ms={deadline_ms}");
+
+    let busy = std::thread::scope(|scope| {
+        let long = limits(3_000);
+        let spinning = scope.spawn(move || admin.call_with("spin/spin", &[("fumehood-limits", &long)], &json!({})));
+        eventually("the only place is taken", || admin.calls_running() == 1);
+        let short = limits(50);
+        let headers =
+            [("content-type", "application/json"), ("fumehood-confirm", &*given), ("fumehood-limits", &*short)];
+        let busy = admin.send("POST", "/api/danger/add", &headers, two_and_40().to_string().as_bytes()).status;
+        assert_eq!(spinning.join().unwrap().status, 504);
+        busy
+    });
+
+    assert_eq!(busy, 503);
+    assert_eq!(call(admin, "/api/danger/add", &two_and_40(), &given), (200, json!(42)));
+}
+
+#[test]
+fn a_confirmed_job_is_submitted_once_under_its_name_and_runs_once() {
+    let server = server();
+    let admin = server.admin();
+    let mut job = json!({ "tool": "danger__add", "input": two_and_40(), "idempotency_key": "one" });
+    let given = admin.post("/api/v1/jobs", &job).refused(428, "confirmation_required").details;
+    let given = given["confirmation"].as_str().unwrap();
+
+    let (made, first) = call(admin, "/api/v1/jobs", &job, given);
+    let (known, again) = call(admin, "/api/v1/jobs", &job, given);
+
+    assert!(made == 202 && known < 300, "{first} {again}");
+    assert_eq!((&first["id"], &first["max_attempts"]), (&again["id"], &json!(1)));
+    job["idempotency_key"] = json!("other");
+    for (name, value) in [("max_attempts", json!(2)), ("repeatable", json!(true)), ("delay_ms", json!(60_000))] {
+        job[name] = value;
+        let refused = admin.post("/api/v1/jobs", &job).refused(400, "malformed");
+        assert!(refused.message.contains("runs once, when it is confirmed"), "{}", refused.message);
+        job.as_object_mut().unwrap().remove(name);
+    }
 }
 
 #[test]
@@ -254,6 +362,9 @@ fn an_administrator_confirms_for_a_client_that_cannot_ask_its_user() {
 
     assert_eq!(mcp.call("danger__add", &two_and_40())["structuredContent"]["result"], 42);
     assert_eq!(mcp.call("danger__add", &two_and_40())["isError"], true);
+    let _ = mcp.call("danger__add", &two_and_40());
+    let waiting = server.admin().get("/api/v1/confirmations").expect(200);
+    assert_eq!(waiting["confirmations"].as_array().map(Vec::len), Some(1), "asked again, it is the same question");
 }
 
 #[test]

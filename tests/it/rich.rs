@@ -245,9 +245,10 @@ name = "same__add"
     }
     // What is missing came later and goes again.
     server.admin().upload("later", &wat("add")).expect(201);
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    server.says("No longer: mcp.profiles.wrong.tools: there is no module later");
     assert_eq!(server.admin().delete("/api/v1/modules/later").status, 204);
-    eventually("it is told again", || server.log().matches("there is no module later").count() == 2);
+    let told = "WARN mcp.profiles.wrong.tools: there is no module later";
+    eventually("it is told again", || server.log().matches(told).count() == 2);
     assert_eq!(server.log().matches("mcp.profiles.none.module").count(), 1, "what stays is told once");
 }
 

@@ -103,8 +103,10 @@ impl Dispatcher {
         Action::Call.check(principal)?;
         // A tool that asks its user has begun, which it could not before it was confirmed.
         let begins = terms.context.resumption.as_ref().is_none_or(|resumption| resumption.state.is_none());
+        let mut confirmed = None;
         if tool.requires_confirmation && begins {
-            Box::pin(self.check_confirmed(principal, tool, &arguments, terms.confirmation.as_deref())).await?;
+            confirmed =
+                Some(Box::pin(self.confirmed(principal, tool, &arguments, terms.confirmation.as_deref())).await?);
         }
         let bounds =
             Bounds { configuration: ceiling, module: tool.limits, key: principal.limits.call, request: terms.lowered };
@@ -113,6 +115,9 @@ impl Dispatcher {
         let turn = self.turn(tool, &limits, deadline).await?;
         let waiting = tokio::time::timeout_at(deadline.into(), self.inner.admission.enter(&principal.key, Kind::Call));
         let place = waiting.await.map_err(|_| DispatchError::WaitedTooLong { waited: limits.deadline() })??;
+        if let Some(confirmed) = confirmed {
+            Box::pin(self.use_confirmation(principal, tool, confirmed)).await?;
+        }
         let together = Together::default();
         let Terms { listener, context, .. } = terms;
         let run = Run { principal, tool, arguments, limits, deadline, depth: 0, together, listener, context };

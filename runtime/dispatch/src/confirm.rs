@@ -7,20 +7,22 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fumehood_model::{Digest, Principal, Timestamp};
+use fumehood_model::{Digest, KeyId, Principal, Timestamp};
 use fumehood_policy::{Action, ConfirmedBy};
 use fumehood_registry::Tool;
-use fumehood_store::{Confirmation, ConfirmationState, ConfirmedCall, Decider, NewConfirmation, fresh_id};
+use fumehood_store::{
+    Confirmation, ConfirmationFilter, ConfirmationState, ConfirmedCall, Decided, NewConfirmation, fresh_id,
+};
 use fumehood_value::Arguments;
 use serde_json::Value;
 
-use crate::{DispatchError, Dispatcher, HistoryConfig, error::shown, jobs::QUICK};
+use crate::{DispatchError, Dispatcher, HistoryConfig, dispatcher::blocking, error::shown, jobs::QUICK};
 
 /// How long a caller may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long an administrator may take, and the caller then to come again.
-const PATIENCE_OF_ADMINISTRATORS: Duration = Duration::from_secs(24 * 3_600);
+/// How long an administrator may take, the caller then to come again, and a refusal holds.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Most questions of one key that wait.
 const MOST_OF_A_KEY: u64 = 100;
@@ -31,32 +33,85 @@ const SHOWN: usize = 4_096;
 /// Length of the id of a question: somebody types it, and it is no secret.
 const ID: usize = 12;
 
+/// Most questions that one page holds.
+pub const MAX_CONFIRMATIONS: usize = 1_000;
+
+/// Which questions to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Confirmations {
+    /// Those too that were decided, or are too old to be.
+    pub all: bool,
+    /// Only of this tool, as MCP names it.
+    pub tool: Option<String>,
+    /// Only of this key.
+    pub key: Option<KeyId>,
+    /// Only what stands before this one.
+    pub before: Option<u64>,
+    /// Most questions, up to [`MAX_CONFIRMATIONS`].
+    pub most: usize,
+}
+
+/// A call that may take place once it has its place: then its confirmation is used.
+#[derive(Debug)]
+pub(crate) struct Confirmed {
+    this: This,
+    token: Option<Digest>,
+}
+
+/// Which call that is, and how its arguments are written: without needless space.
+#[derive(Debug, Clone)]
+struct This {
+    call: ConfirmedCall,
+    arguments: String,
+}
+
 impl Dispatcher {
-    /// Whether this call may take place, as far as a person must confirm it.
-    pub(crate) async fn check_confirmed(
+    /// Whether this call may take place, as far as a person must confirm it. Nothing is used by that.
+    pub(crate) async fn confirmed(
         &self,
         principal: &Principal,
         tool: &Tool,
         arguments: &Arguments,
         token: Option<&str>,
-    ) -> Result<(), DispatchError> {
-        let (call, input) = this(principal, tool, arguments);
+    ) -> Result<Confirmed, DispatchError> {
+        let this = this(principal, tool, arguments).await?;
+        // What was given out before only administrators were to decide is worth nothing now.
+        let token = token.filter(|_| self.inner.config.confirmed_by == ConfirmedBy::Caller);
         let token = token.map(|token| Digest::of(token.as_bytes()));
-        match self.inner.database.spend_confirmation(call.clone(), token, Timestamp::now()).await? {
-            Some(used) => {
-                let by = used.decided_by.as_deref().unwrap_or_default();
-                tracing::info!(
-                    tool.name = %tool.name, component.digest = %tool.digest, key.id = %principal.key,
-                    arguments.digest = %call.arguments, confirmation.id = %used.id, confirmation.by = by,
-                    "A call of {} by {} takes place, as {by} has confirmed it", tool.name, principal.name
-                );
-                Ok(())
-            }
-            None => Err(self.ask_for(principal, tool, call, input).await),
+        if self.inner.database.is_confirmed(this.call.clone(), token, Timestamp::now()).await? {
+            return Ok(Confirmed { this, token });
+        }
+        Err(self.ask_for(principal, tool, this, true).await)
+    }
+
+    /// Use the confirmation of a call that now takes place; its id.
+    pub(crate) async fn use_confirmation(
+        &self,
+        principal: &Principal,
+        tool: &Tool,
+        confirmed: Confirmed,
+    ) -> Result<String, DispatchError> {
+        let Confirmed { this, token } = confirmed;
+        let spent = self.inner.database.spend_confirmation(this.call.clone(), token, Timestamp::now()).await?;
+        let Some(used) = spent else { return Err(self.ask_for(principal, tool, this, true).await) };
+        let by = used.decided.as_ref().map_or("", |decided| &*decided.key.0);
+        tracing::info!(
+            tool.name = %tool.name, component.digest = %tool.digest, key.id = %principal.key,
+            arguments.digest = %used.call.arguments, confirmation.id = used.id, confirmation.by = by,
+            "A call of {} by {} takes place, confirmed with key {by}", tool.name, principal.name
+        );
+        Ok(used.id)
+    }
+
+    /// The call did not take place for which a confirmation was used.
+    pub(crate) async fn return_confirmation(&self, id: String) {
+        if let Err(error) = self.inner.database.return_confirmation(id).await {
+            tracing::warn!(%error, "A confirmation that was not used could not be given back");
         }
     }
 
-    /// Ask that this call be confirmed, and do nothing else; nothing if an administrator has done so already.
+    /// Ask that this call be confirmed, and do nothing else; nothing if an administrator has done so already. Only where its caller
+    /// `can_decide` is it told with what.
     ///
     /// # Errors
     ///
@@ -66,26 +121,41 @@ impl Dispatcher {
         principal: &Principal,
         tool: &Tool,
         arguments: &Arguments,
+        can_decide: bool,
     ) -> Result<(), DispatchError> {
         Action::Call.check(principal)?;
-        let (call, input) = this(principal, tool, arguments);
-        if self.inner.database.is_confirmed(call.clone(), Timestamp::now()).await? {
+        let this = this(principal, tool, arguments).await?;
+        if self.inner.database.is_confirmed(this.call.clone(), None, Timestamp::now()).await? {
             return Ok(());
         }
-        Err(self.ask_for(principal, tool, call, input).await)
+        Err(self.ask_for(principal, tool, this, can_decide).await)
     }
 
-    /// That whoever was asked for `principal` does not agree.
+    /// That whoever was asked for `principal` does not agree: then nothing else confirms the call either, until it is asked anew.
     ///
     /// # Errors
     ///
     /// When it cannot be written down.
-    pub async fn decline(&self, principal: &Principal, token: &str) -> Result<(), DispatchError> {
-        let decider = Decider::Token(Digest::of(token.as_bytes()));
-        self.decide(principal, decider, false).await.map(drop)
+    pub async fn decline(
+        &self,
+        principal: &Principal,
+        tool: &Tool,
+        arguments: &Arguments,
+        token: &str,
+    ) -> Result<(), DispatchError> {
+        let This { call, .. } = this(principal, tool, arguments).await?;
+        let digest = call.arguments;
+        let (token, decided) = (Digest::of(token.as_bytes()), decided_by(principal));
+        if self.inner.database.decline_confirmation(call, token, decided).await? {
+            tracing::info!(
+                tool.name = %tool.name, component.digest = %tool.digest, key.id = %principal.key, arguments.digest = %digest,
+                "A call of {} by {} was declined by its own user", tool.name, principal.name
+            );
+        }
+        Ok(())
     }
 
-    /// Calls that must be confirmed, the newest first: those that can be decided, or all that are kept.
+    /// Calls that must be confirmed, the newest first.
     ///
     /// # Errors
     ///
@@ -93,11 +163,12 @@ impl Dispatcher {
     pub async fn confirmations(
         &self,
         principal: &Principal,
-        all: bool,
-        most: usize,
+        which: Confirmations,
     ) -> Result<Vec<Confirmation>, DispatchError> {
         Action::Confirm.check(principal)?;
-        Ok(self.inner.database.confirmations((!all).then(Timestamp::now), most).await?)
+        let Confirmations { all, tool, key, before, most } = which;
+        let (waiting, most) = ((!all).then(Timestamp::now), most.clamp(1, MAX_CONFIRMATIONS));
+        Ok(self.inner.database.confirmations(ConfirmationFilter { waiting, tool, key, before, most }).await?)
     }
 
     /// Confirm the call that is asked for as `id`, or refuse it, for whoever wants to call. It takes place when it comes again.
@@ -112,40 +183,30 @@ impl Dispatcher {
         agrees: bool,
     ) -> Result<Confirmation, DispatchError> {
         Action::Confirm.check(principal)?;
-        let decided = self.decide(principal, Decider::Id(id.to_owned()), agrees).await?;
-        decided.ok_or_else(|| DispatchError::NothingToConfirm { id: shown(id) })
+        let decided = decided_by(principal);
+        let until = decided.at.later(DAY);
+        let decided = self.inner.database.decide_confirmation(id.to_owned(), agrees, decided, until).await?;
+        let decided = decided.ok_or_else(|| DispatchError::NothingToConfirm { id: shown(id) })?;
+        let word = if agrees { "confirmed" } else { "refused" };
+        tracing::info!(
+            tool.name = decided.call.tool, component.digest = %decided.call.component, key.id = %decided.call.key,
+            arguments.digest = %decided.call.arguments, confirmation.id = decided.id, confirmation.by = %principal.key,
+            "A call of {} by {} was {word} by {}", decided.call.tool, decided.caller, principal.name
+        );
+        Ok(decided)
     }
 
     /// Forget questions that need not be kept any longer.
     pub(crate) async fn retire_confirmations(&self) -> Result<(), DispatchError> {
         let HistoryConfig { keep_for, keep_most } = self.inner.config.history;
         let now = Timestamp::now();
-        self.inner.database.prune_confirmations(now, now.earlier(keep_for), keep_most).await?;
+        while self.inner.database.prune_confirmations(now, now.earlier(keep_for), keep_most).await? > 0 {}
         Ok(())
     }
 
-    async fn decide(
-        &self,
-        principal: &Principal,
-        decider: Decider,
-        agrees: bool,
-    ) -> Result<Option<Confirmation>, DispatchError> {
-        let by = principal.name.to_string();
-        let decided = self.inner.database.decide_confirmation(decider, agrees, by, Timestamp::now()).await?;
-        if let Some(decided) = &decided {
-            let word = if agrees { "confirmed" } else { "refused" };
-            tracing::info!(
-                tool.name = decided.call.tool, component.digest = %decided.call.component, key.id = %decided.call.key,
-                arguments.digest = %decided.call.arguments, confirmation.id = decided.id, confirmation.by = %principal.name,
-                "A call of {} by {} was {word} by {}", decided.call.tool, decided.caller, principal.name
-            );
-        }
-        Ok(decided)
-    }
-
     /// The answer to a call that nobody has confirmed.
-    async fn ask_for(&self, principal: &Principal, tool: &Tool, call: ConfirmedCall, input: Bytes) -> DispatchError {
-        match self.question(principal, tool, call, input).await {
+    async fn ask_for(&self, principal: &Principal, tool: &Tool, this: This, can_decide: bool) -> DispatchError {
+        match self.question(principal, tool, this, can_decide).await {
             Ok(error) | Err(error) => error,
         }
     }
@@ -154,19 +215,20 @@ impl Dispatcher {
         &self,
         principal: &Principal,
         tool: &Tool,
-        call: ConfirmedCall,
-        input: Bytes,
+        this: This,
+        can_decide: bool,
     ) -> Result<DispatchError, DispatchError> {
-        let start = input.get(..SHOWN).unwrap_or(&input);
-        let start = String::from_utf8_lossy(start).into_owned();
-        if input.len() <= QUICK {
+        let This { call, arguments } = this;
+        let bytes = arguments.len();
+        let shown = arguments[..arguments.floor_char_boundary(SHOWN)].to_owned();
+        if bytes <= QUICK {
             // Nobody is to confirm what cannot be done anyway.
-            tool.check(Arguments::Text(input))?;
+            tool.check(Arguments::Text(arguments.into()))?;
         }
         let at = Timestamp::now();
         let token = match self.inner.config.confirmed_by {
-            ConfirmedBy::Caller => Some(fresh_id()?),
-            ConfirmedBy::Administrator => None,
+            ConfirmedBy::Caller if can_decide => Some(fresh_id()?),
+            ConfirmedBy::Caller | ConfirmedBy::Administrator => None,
         };
         let mut id = fresh_id()?;
         id.truncate(ID);
@@ -174,36 +236,47 @@ impl Dispatcher {
             id,
             call,
             caller: principal.name.to_string(),
-            shown: start,
+            shown,
+            arguments_bytes: bytes as u64,
             at,
-            until: at.later(PATIENCE_OF_ADMINISTRATORS),
+            until: at.later(DAY),
             token: token.as_deref().map(|token| (Digest::of(token.as_bytes()), at.later(PATIENCE))),
             most: MOST_OF_A_KEY,
         };
         let asked = self.inner.database.ask_confirmation(new).await?;
+        if self.inner.config.read_only {
+            // Nobody else does it where no server runs.
+            self.retire_confirmations().await?;
+        }
         if asked.state == ConfirmationState::Refused {
-            return Ok(DispatchError::ConfirmationRefused { tool: tool.name.clone() });
+            return Ok(DispatchError::ConfirmationRefused { tool: tool.name.clone(), until: asked.until });
         }
         tracing::info!(
             tool.name = %tool.name, component.digest = %tool.digest, key.id = %principal.key,
-            arguments.digest = %asked.call.arguments, confirmation.id = %asked.id,
+            arguments.digest = %asked.call.arguments, confirmation.id = asked.id,
             "A call of {} by {} waits to be confirmed: fumehood confirmations confirm {}", tool.name, principal.name, asked.id
         );
-        let within = if token.is_some() { PATIENCE } else { at_until(at, asked.until) };
+        let left = Duration::from_millis(asked.until.unix_ms.saturating_sub(at.unix_ms));
+        let within = if token.is_some() { PATIENCE } else { left };
         Ok(DispatchError::Unconfirmed { tool: tool.name.clone(), id: asked.id, token, within })
     }
 }
 
-/// Which call that is, and its arguments as text.
-fn this(principal: &Principal, tool: &Tool, arguments: &Arguments) -> (ConfirmedCall, Bytes) {
-    let input = arguments.clone().into_text();
-    let canonical = serde_json::from_slice(&input).map(|value: Value| Digest::of(value.to_string().as_bytes()));
-    let arguments = canonical.unwrap_or_else(|_| Digest::of(&input));
-    let call =
-        ConfirmedCall { key: principal.key.clone(), tool: tool.name.to_string(), component: tool.digest, arguments };
-    (call, input)
+fn decided_by(principal: &Principal) -> Decided {
+    Decided { key: principal.key.clone(), by: principal.name.to_string(), at: Timestamp::now() }
 }
 
-fn at_until(at: Timestamp, until: Timestamp) -> Duration {
-    Duration::from_millis(until.unix_ms.saturating_sub(at.unix_ms))
+async fn this(principal: &Principal, tool: &Tool, arguments: &Arguments) -> Result<This, DispatchError> {
+    let input = arguments.clone().into_text();
+    let (canonical, arguments) =
+        if input.len() <= QUICK { canonical(&input) } else { blocking(move || Ok(canonical(&input))).await? };
+    let (key, tool, component) = (principal.key.clone(), tool.name.to_string(), tool.digest);
+    Ok(This { call: ConfirmedCall { key, tool, component, arguments: canonical }, arguments })
+}
+
+/// Arguments as they are shown, and their digest. What is no JSON is refused later, and by then is the same text.
+fn canonical(input: &Bytes) -> (Digest, String) {
+    let text = serde_json::from_slice(input).map(|value: Value| value.to_string());
+    let text = text.unwrap_or_else(|_| String::from_utf8_lossy(input).into_owned());
+    (Digest::of(text.as_bytes()), text)
 }

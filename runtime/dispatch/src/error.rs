@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fumehood_model::{ByteSize, Code, Digest, JobId, JobState, ModuleName, ToolName};
+use fumehood_model::{ByteSize, Code, Digest, JobId, JobState, ModuleName, Timestamp, ToolName};
 use fumehood_policy::{Forbidden, Grant, GrantError};
 use fumehood_registry::AdmitError;
 use fumehood_sandbox::SandboxError;
@@ -115,8 +115,8 @@ pub enum DispatchError {
     },
     /// A person must confirm the call first.
     #[error(
-        "{tool} does nothing until a person has confirmed this call: nobody has, or too long ago, or for another call; an \
-         administrator can, as confirmation {id}"
+        "{tool} does nothing until a person has confirmed this call: nobody has, or too long ago, or for another call{}",
+        whom_to_ask(.id, .token.is_some())
     )]
     Unconfirmed {
         /// The tool.
@@ -130,10 +130,12 @@ pub enum DispatchError {
         within: Duration,
     },
     /// An administrator does not want the call.
-    #[error("{tool} was not run: an administrator has refused this call; it can be asked for again a day later")]
+    #[error("{tool} was not run: an administrator has refused this call; it can be asked for again after {until}")]
     ConfirmationRefused {
         /// The tool.
         tool: ToolName,
+        /// For how long it stays refused.
+        until: Timestamp,
     },
     /// No call that could be confirmed is called so.
     #[error("no call waits to be confirmed as {id}: it was decided, or it is too old")]
@@ -210,6 +212,12 @@ impl From<SandboxError> for DispatchError {
             error => Self::Sandbox(error),
         }
     }
+}
+
+/// Who else can confirm a call than its caller.
+fn whom_to_ask(id: &str, caller_can: bool) -> String {
+    let also = if caller_can { " too" } else { "" };
+    format!("; an administrator can{also}, as confirmation {id}")
 }
 
 fn suggestions(near: &[String]) -> String {

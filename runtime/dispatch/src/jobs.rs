@@ -18,7 +18,7 @@ use fumehood_model::{Digest, Job, JobId, Principal, Timestamp};
 use fumehood_policy::Action;
 use fumehood_registry::{Mode, Tool};
 use fumehood_scheduler::{Runner, Ticker};
-use fumehood_store::{Body, Bounds, Counts, Filter, Idempotency, Jobs, NewJob, NodeId, Prune};
+use fumehood_store::{Body, Bounds, Counts, Filter, Idempotency, Jobs, NewJob, NodeId, Prune, SubmitError, Submitted};
 use fumehood_value::{Arguments, InputError};
 
 use crate::{DispatchError, Dispatcher, dispatcher::blocking, error::shown, patience::patiently};
@@ -101,9 +101,13 @@ impl Queue {
         let (ticker, kept) = (Mutex::default(), Mutex::default());
         Self { config, store, node, runner: OnceLock::new(), ticker, watchers, kept }
     }
-}
 
-impl Queue {
+    /// Keep one job.
+    async fn submit(&self, new: NewJob, bounds: Bounds) -> Result<Submitted, DispatchError> {
+        let mut submitted = patiently(self.store.submit(vec![new], bounds, Timestamp::now())).await?;
+        submitted.pop().ok_or(DispatchError::Lost)
+    }
+
     /// Who fires schedules, between the beginning and the end of the work.
     pub(crate) fn ticker(&self) -> Option<Arc<Ticker>> {
         self.ticker.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -135,19 +139,49 @@ impl Dispatcher {
         let queue = self.queue()?;
         let now = Timestamp::now();
         order.check(now)?;
-        if tool.requires_confirmation {
-            self.check_confirmed(principal, tool, &arguments, order.confirmation.as_deref()).await?;
-        }
-        let input = arguments.into_text();
-        check_input(tool, &input).await?;
-        let new = self.new_job(principal, tool, input, order, now)?;
-        let mut submitted = patiently(queue.store.submit(vec![new], queue.config.bounds, now)).await?;
-        let submitted = submitted.pop().ok_or(DispatchError::Lost)?;
+        let submitted = if tool.requires_confirmation {
+            Box::pin(self.submit_confirmed(queue, principal, tool, arguments, order)).await?
+        } else {
+            let input = arguments.into_text();
+            check_input(tool, &input).await?;
+            queue.submit(self.new_job(principal, tool, input, order, now)?, queue.config.bounds).await?
+        };
         tracing::debug!(
             job.id = %submitted.id, tool.name = %tool.name, key.id = %principal.key, "Job {} of {} submitted",
             submitted.id, tool.name
         );
         Ok(Ticket { id: submitted.id, is_new: submitted.is_new })
+    }
+
+    /// Keep a call that a person must confirm as a job. What was confirmed is used when the job is there.
+    async fn submit_confirmed(
+        &self,
+        queue: &Queue,
+        principal: &Principal,
+        tool: &Arc<Tool>,
+        arguments: Arguments,
+        order: Order,
+    ) -> Result<Submitted, DispatchError> {
+        let (order, now) = (order.for_once()?, Timestamp::now());
+        let input = arguments.clone().into_text();
+        check_input(tool, &input).await?;
+        let (token, is_named) = (order.confirmation.clone(), order.idempotency_key.is_some());
+        let new = self.new_job(principal, tool, input, order, now)?;
+        if is_named {
+            // Where there is no room for another, only what is there already is found.
+            let none = Bounds { waiting: 0, ..queue.config.bounds };
+            match queue.submit(new.clone(), none).await {
+                Err(DispatchError::Submit(SubmitError::Full { .. } | SubmitError::ShareUsed { .. })) => {}
+                known => return known,
+            }
+        }
+        let confirmed = self.confirmed(principal, tool, &arguments, token.as_deref()).await?;
+        let id = self.use_confirmation(principal, tool, confirmed).await?;
+        let submitted = queue.submit(new, queue.config.bounds).await;
+        if !submitted.as_ref().is_ok_and(|submitted| submitted.is_new) {
+            self.return_confirmation(id).await;
+        }
+        submitted
     }
 
     /// The job `id`.

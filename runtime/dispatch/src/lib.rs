@@ -32,6 +32,7 @@ mod witness;
 mod work;
 
 pub use call::{Answer, Terms};
+pub use confirm::{Confirmations, MAX_CONFIRMATIONS};
 pub use dispatcher::{Config, Dispatcher, Parts, Records};
 pub use error::DispatchError;
 pub use fumehood_capabilities::Told as Said;
@@ -41,8 +42,8 @@ pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, 
 pub use fumehood_sandbox::is_offered;
 pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_store::{
-    ApiKey, Body, CallFilter, Confirmation, ConfirmationState, Counts, Filter, JobEvent, NewKey, Observation, Prune,
-    Schedule, SecretEntry, StoredCall, Told, ToolStatistics,
+    ApiKey, Body, CallFilter, Confirmation, ConfirmationState, Counts, Decided, Filter, JobEvent, NewKey, Observation,
+    Prune, Schedule, SecretEntry, StoredCall, Told, ToolStatistics,
 };
 pub use fumehood_value::Arguments;
 pub use history::{HistoryConfig, MAX_CALLS, Via};

@@ -58,17 +58,22 @@ impl Handler {
                     if agrees(&responses) {
                         return Ok(Ok(Ok(Said::Yes(Some(token)))));
                     }
-                    let declined = door.decline(principal, &token).await;
+                    let arguments = Arguments::Parsed(arguments.clone());
+                    let declined = door.decline(principal, tool, &arguments, &token).await;
                     return Ok(Ok(declined.map(|()| Said::No("its user did not agree".to_owned()))));
                 }
-                match door.ask_to_confirm(principal, tool, &Arguments::Parsed(arguments.clone())).await {
+                let arguments = Arguments::Parsed(arguments.clone());
+                match door.ask_to_confirm(principal, tool, &arguments, told.client.elicitation_form).await {
                     Ok(()) => Ok(Ok(Ok(Said::Yes(None)))),
-                    Err(DispatchError::Unconfirmed { token: Some(token), .. }) if told.client.elicitation_form => {
+                    Err(DispatchError::Unconfirmed { token: Some(token), .. }) => {
                         let state = Some(token.into_bytes());
                         Ok(Err(Aside::Asks(Asks { requests: vec![question], state })))
                     }
-                    Err(DispatchError::Unconfirmed { id, token, .. }) => {
-                        let why = token.map_or("here only an administrator can", |_| "this client cannot ask its user");
+                    Err(DispatchError::Unconfirmed { id, token: None, .. }) => {
+                        let why = match told.client.elicitation_form {
+                            true => "here only an administrator can",
+                            false => "this client cannot ask its user",
+                        };
                         let next = "an administrator of this server can confirm it";
                         Ok(Ok(Ok(Said::No(format!(
                             "{why}: {next}, as confirmation {id}; then make the same call again"

@@ -17,6 +17,9 @@ const PEACE: Duration = Duration::from_secs(1);
 impl Profiles {
     /// Warn of gaps as they come, for as long as this is polled.
     pub(crate) async fn watch(self, door: Dispatcher) {
+        if self.named().next().is_none() {
+            return;
+        }
         let mut changes = door.changes();
         let mut told = BTreeSet::new();
         loop {
@@ -29,6 +32,9 @@ impl Profiles {
             let gaps: BTreeSet<_> = self.named().flat_map(|(name, profile)| profile.gaps(name, &catalogue)).collect();
             for gap in gaps.difference(&told) {
                 tracing::warn!("{gap}");
+            }
+            for gap in told.difference(&gaps) {
+                tracing::info!("No longer: {gap}");
             }
             told = gaps;
             if changes.changed().await.is_err() {
@@ -64,7 +70,7 @@ impl Profile {
                 }
             };
             if self.module.as_ref().is_some_and(|only| *only != tool.module) || !self.shows(tool) {
-                gap(place.clone(), format!("this profile does not show {named}"));
+                gap(place.clone(), format!("this profile does not show {}", named.escape_debug()));
             }
             if let Some(name) = &told.name
                 && let Some(hidden) = self.by_own_name(catalogue, name).filter(|own| own.name != tool.name)

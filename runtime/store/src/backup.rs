@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use rusqlite::Connection;
+
 use crate::{
     DataDirectory, Database, StoreError,
     database::{check, connect},
@@ -76,8 +78,21 @@ impl DataDirectory {
             StoreError::Corrupt { source, .. } => StoreError::DamagedBackup { path: from.to_owned(), source },
             error => error,
         })?;
+        forget_confirmations(&copy)?;
         put(folder, to)
     }
+}
+
+/// Forget what could still be decided or used: since the copy was made, it may have been.
+fn forget_confirmations(database: &Path) -> Result<(), StoreError> {
+    let forget = |db: Connection| {
+        let known = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'confirmations'";
+        if db.query_row(known, [], |row| row.get(0))? {
+            db.execute("DELETE FROM confirmations WHERE state < 2", [])?;
+        }
+        db.close().map_err(|(_, error)| error)
+    };
+    forget(connect(database)?).map_err(|source| StoreError::database(database, source))
 }
 
 /// Refuse what [`DataDirectory::backup`] cannot have made.
@@ -219,6 +234,35 @@ mod tests {
                 (0o700, 0o600, 0o600)
             );
         }
+    }
+
+    #[test]
+    fn what_could_still_be_confirmed_is_not_restored_and_what_was_decided_is() {
+        let home = tempfile::tempdir().unwrap();
+        let (data, copy, back) = (home.path().join("data"), home.path().join("copy"), home.path().join("back"));
+        let directory = DataDirectory::open(&data, Access::Own).unwrap();
+        let database = directory.database().unwrap();
+        let insert = |id: &'static str, state: i64| {
+            database.write(move |db| {
+                db.execute(
+                    "INSERT INTO confirmations (id, key, tool, component, arguments, caller, shown, arguments_bytes, asked_at_ms,
+                        until_ms, state) VALUES (?1, 'k', 't', 'c', 'a', 'n', '', 0, 1, 9, ?2)",
+                    rusqlite::params![id, state],
+                )
+            })
+        };
+        for (id, state) in [("waiting", 0), ("confirmed", 1), ("refused", 2), ("used", 3)] {
+            insert(id, state).unwrap();
+        }
+
+        directory.backup(&copy).unwrap();
+        DataDirectory::restore(&copy, &back).unwrap();
+
+        let restored = DataDirectory::open(&back, Access::Own).unwrap().database().unwrap();
+        let ids = restored.with(|db| -> rusqlite::Result<Vec<String>> {
+            db.prepare("SELECT id FROM confirmations ORDER BY seq")?.query_map([], |row| row.get(0))?.collect()
+        });
+        assert_eq!(ids.unwrap(), ["refused", "used"]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum ConfirmationState {
 /// A question, with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
+    /// Grows from question to question.
+    pub seq: u64,
     /// Its id.
     pub id: String,
     /// Which call.
@@ -46,18 +48,29 @@ pub struct Confirmation {
     pub caller: String,
     /// The arguments, as far as they are shown; empty once they are of no use.
     pub shown: String,
+    /// The length of all of them.
+    pub arguments_bytes: u64,
     /// When it was asked.
     pub asked_at: Timestamp,
-    /// Until when it can be decided and used.
+    /// Until when it can be decided and used, or stays refused.
     pub until: Timestamp,
     /// What became of it.
     pub state: ConfirmationState,
-    /// The name of the key with which it was decided.
-    pub decided_by: Option<String>,
-    /// When.
-    pub decided_at: Option<Timestamp>,
+    /// Who decided.
+    pub decided: Option<Decided>,
     /// When the call took place.
     pub used_at: Option<Timestamp>,
+}
+
+/// Who decided, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The key with which it was decided: that of an administrator, or the caller's own.
+    pub key: KeyId,
+    /// Its name.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What is asked.
@@ -71,6 +84,8 @@ pub struct NewConfirmation {
     pub caller: String,
     /// The arguments, as far as they are shown.
     pub shown: String,
+    /// The length of all of them.
+    pub arguments_bytes: u64,
     /// Now.
     pub at: Timestamp,
     /// Until when it can be decided and used.
@@ -81,20 +96,32 @@ pub struct NewConfirmation {
     pub most: u64,
 }
 
-/// Who decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decider {
-    /// Somebody who knows its id.
-    Id(String),
-    /// Whoever asked, with what it was given for that.
-    Token(Digest),
+/// Which questions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfirmationFilter {
+    /// Only those that can be decided at this moment.
+    pub waiting: Option<Timestamp>,
+    /// Only of this tool.
+    pub tool: Option<String>,
+    /// Only of this key.
+    pub key: Option<KeyId>,
+    /// Only what stands before this one.
+    pub before: Option<u64>,
+    /// Most questions.
+    pub most: usize,
 }
 
-const COLUMNS: &str = "id, key, tool, component, arguments, caller, shown, asked_at_ms, until_ms, state, decided_by, \
-                       decided_at_ms, used_at_ms";
+const COLUMNS: &str = "seq, id, key, tool, component, arguments, caller, shown, arguments_bytes, asked_at_ms, until_ms, state, \
+                       decided_key, decided_by, decided_at_ms, used_at_ms";
+
+/// The call with the parameters 1 to 4, as long as it did not take place: by an index that holds no others.
+const OF_CALL: &str = "state < 3 AND key = ?1 AND tool = ?2 AND component = ?3 AND arguments = ?4";
 
 /// What a question weighs beside its arguments.
 const QUESTION: usize = 512;
+
+/// Most questions that are forgotten at a time: what waits to be written meanwhile waits for these.
+const PRUNED_AT_ONCE: i64 = 1_000;
 
 /// All of this can be done in any process that has opened the database: a call is confirmed where its caller is.
 impl Database {
@@ -103,12 +130,12 @@ impl Database {
         self.note_soon(QUESTION + new.shown.len(), move |db, _| Ok(ask(db, &new)?))
     }
 
-    /// Whether somebody else has confirmed the call, and it did not take place yet.
-    pub fn is_confirmed(&self, call: ConfirmedCall, now: Timestamp) -> Verb<'_, bool> {
-        self.read_soon(move |db| Ok(confirmed(db, &call, None, now)?.is_some()))
+    /// Whether the call is confirmed and did not take place yet: by somebody else, or by its caller who brings the token.
+    pub fn is_confirmed(&self, call: ConfirmedCall, token: Option<Digest>, now: Timestamp) -> Verb<'_, bool> {
+        self.read_soon(move |db| Ok(confirmed(db, &call, token, now)?.is_some()))
     }
 
-    /// Use a confirmation of the call, once: that of somebody else, or that of its caller who brings the token.
+    /// Use a confirmation of the call, once.
     pub fn spend_confirmation(
         &self,
         call: ConfirmedCall,
@@ -118,7 +145,7 @@ impl Database {
         self.note_soon(QUESTION, move |db, _| {
             let Some(seq) = confirmed(db, &call, token, now)? else { return Ok(None) };
             db.prepare_cached(
-                "UPDATE confirmations SET state = 3, used_at_ms = ?2, shown = '', token = NULL,
+                "UPDATE confirmations SET state = 3, used_at_ms = ?2, decided_key = coalesce(decided_key, key),
                     decided_by = coalesce(decided_by, caller), decided_at_ms = coalesce(decided_at_ms, ?2)
                  WHERE seq = ?1",
             )?
@@ -127,98 +154,130 @@ impl Database {
         })
     }
 
-    /// Decide what waits; none if nothing such does.
-    pub fn decide_confirmation(
-        &self,
-        decider: Decider,
-        agrees: bool,
-        by: String,
-        now: Timestamp,
-    ) -> Verb<'_, Option<Confirmation>> {
-        self.note_soon(QUESTION, move |db, _| Ok(decide(db, &decider, agrees, &by, now)?))
+    /// The call did not take place for which the question `id` was used: it can be used once more, without a token.
+    pub fn return_confirmation(&self, id: String) -> Verb<'_, ()> {
+        self.note_soon(QUESTION, move |db, _| {
+            db.prepare_cached("UPDATE confirmations SET state = 1, used_at_ms = NULL WHERE id = ?1 AND state = 3")?
+                .execute([id])?;
+            Ok(())
+        })
     }
 
-    /// Questions, the newest first: only those that can be decided, or all.
-    pub fn confirmations(&self, waiting: Option<Timestamp>, most: usize) -> Verb<'_, Vec<Confirmation>> {
-        self.read_soon(move |db| {
+    /// Somebody else confirms the question `id` until a moment, or refuses its call until then; none if nothing such waits.
+    ///
+    /// Other questions about the same call end with it: what is confirmed takes place once.
+    pub fn decide_confirmation(
+        &self,
+        id: String,
+        agrees: bool,
+        decided: Decided,
+        until: Timestamp,
+    ) -> Verb<'_, Option<Confirmation>> {
+        self.note_soon(QUESTION, move |db, _| Ok(decide(db, &id, agrees, &decided, until)?))
+    }
+
+    /// The caller takes it back: whatever has confirmed the call, and what it can be confirmed with by the token. It may ask again.
+    pub fn decline_confirmation(&self, call: ConfirmedCall, token: Digest, decided: Decided) -> Verb<'_, bool> {
+        self.note_soon(QUESTION, move |db, _| {
+            let sql = format!(
+                "UPDATE confirmations SET state = 2, shown = '', until_ms = ?5, decided_key = ?6, decided_by = ?7, decided_at_ms = ?5
+                 WHERE {OF_CALL} AND (state = 1 OR state = 0 AND token = ?8)"
+            );
+            let (key, tool, component, arguments) = columns(&call);
+            let values =
+                params![key, tool, component, arguments, ms(decided.at), &*decided.key.0, decided.by, token.to_string()];
+            Ok(db.prepare_cached(&sql)?.execute(values)? > 0)
+        })
+    }
+
+    /// Questions, the newest first.
+    pub fn confirmations(&self, filter: ConfirmationFilter) -> Verb<'_, Vec<Confirmation>> {
+        self.search_soon(move |db| {
+            let ConfirmationFilter { waiting, tool, key, before, most } = filter;
+            let which = if waiting.is_some() { "state = 0 AND until_ms > ?1" } else { "?1 IS NULL" };
             db.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM confirmations WHERE ?1 IS NULL OR state = 0 AND until_ms > ?1
-                 ORDER BY seq DESC LIMIT ?2"
+                "SELECT {COLUMNS} FROM confirmations WHERE {which} AND (?2 IS NULL OR tool = ?2) AND (?3 IS NULL OR key = ?3)
+                    AND seq < ?4 ORDER BY seq DESC LIMIT ?5"
             ))?
-            .query_map(params![waiting.map(ms), i64::try_from(most).unwrap_or(i64::MAX)], confirmation)?
+            .query_map(
+                params![
+                    waiting.map(ms),
+                    tool,
+                    key.as_ref().map(|key| &*key.0),
+                    before.map_or(i64::MAX, u64::cast_signed),
+                    i64::try_from(most).unwrap_or(i64::MAX)
+                ],
+                confirmation,
+            )?
             .collect()
         })
     }
 
-    /// Forget the arguments of what can no longer be decided, and all of what is over and was asked before, or is older
-    /// than the newest `keep`; how many questions were forgotten.
+    /// Forget the arguments of what can no longer be decided, and some of what is over and was asked before, or is older than
+    /// the newest `keep`; how many questions were forgotten.
     pub fn prune_confirmations(&self, now: Timestamp, before: Timestamp, keep: u64) -> Verb<'_, u64> {
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         self.note_soon(QUESTION, move |db, _| {
             db.prepare_cached(
-                "UPDATE confirmations SET shown = '', token = NULL WHERE until_ms <= ?1 AND shown <> ''",
+                "UPDATE confirmations SET shown = '' WHERE shown <> '' AND (until_ms <= ?1 OR state >= 2)",
             )?
             .execute([ms(now)])?;
+            // The oldest come first, and nothing waits for longer than a few days.
             let forgotten = db
                 .prepare_cached(
-                    "DELETE FROM confirmations WHERE (until_ms <= ?1 OR state = 3) AND (asked_at_ms < ?2
-                        OR seq <= (SELECT seq FROM confirmations ORDER BY seq DESC LIMIT 1 OFFSET ?3))",
+                    "DELETE FROM confirmations WHERE seq IN (SELECT seq FROM confirmations ORDER BY seq LIMIT ?4)
+                        AND (until_ms <= ?1 OR state = 3)
+                        AND (asked_at_ms < ?2 OR seq <= (SELECT max(seq) FROM confirmations) - ?3)",
                 )?
-                .execute(params![ms(now), ms(before), keep])?;
+                .execute(params![ms(now), ms(before), keep, PRUNED_AT_ONCE])?;
             Ok(forgotten as u64)
         })
     }
 }
 
+fn columns(call: &ConfirmedCall) -> (&str, &str, String, String) {
+    (&call.key.0, &call.tool, call.component.to_string(), call.arguments.to_string())
+}
+
 fn ask(db: &Connection, new: &NewConfirmation) -> rusqlite::Result<Confirmation> {
-    let NewConfirmation { id, call, caller, shown, at, until, token, most } = new;
+    let (key, tool, component, arguments) = columns(&new.call);
     // Of questions that their caller confirms, each has its own token.
     let asked = db
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT seq FROM confirmations
-             WHERE key = ?1 AND tool = ?2 AND component = ?3 AND arguments = ?4 AND until_ms > ?5
-                AND (state = 2 OR state = 0 AND token IS NULL AND ?6)
-             ORDER BY state DESC LIMIT 1",
-        )?
-        .query_row(
-            params![
-                &*call.key.0,
-                call.tool,
-                call.component.to_string(),
-                call.arguments.to_string(),
-                ms(*at),
-                token.is_none()
-            ],
-            |row| row.get(0),
-        )
+             WHERE {OF_CALL} AND until_ms > ?5 AND (state = 2 OR state = 0 AND token IS NULL AND ?6)
+             ORDER BY state DESC LIMIT 1"
+        ))?
+        .query_row(params![key, tool, component, arguments, ms(new.at), new.token.is_none()], |row| row.get(0))
         .optional()?;
     if let Some(seq) = asked {
         return by_seq(db, seq);
     }
     db.prepare_cached(
         "INSERT INTO confirmations
-            (id, key, tool, component, arguments, caller, shown, asked_at_ms, until_ms, state, token, token_until_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11)",
+            (id, key, tool, component, arguments, caller, shown, arguments_bytes, asked_at_ms, until_ms, state, token, token_until_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12)",
     )?
     .execute(params![
-        id,
-        &*call.key.0,
-        call.tool,
-        call.component.to_string(),
-        call.arguments.to_string(),
-        caller,
-        shown,
-        ms(*at),
-        ms(*until),
-        token.map(|(token, _)| token.to_string()),
-        token.map(|(_, until)| ms(until)),
+        new.id,
+        key,
+        tool,
+        component,
+        arguments,
+        new.caller,
+        new.shown,
+        new.arguments_bytes.cast_signed(),
+        ms(new.at),
+        ms(new.until),
+        new.token.map(|(token, _)| token.to_string()),
+        new.token.map(|(_, until)| ms(until)),
     ])?;
     let seq = db.last_insert_rowid();
     db.prepare_cached(
         "DELETE FROM confirmations WHERE key = ?1 AND state = 0 AND seq <= (
             SELECT seq FROM confirmations WHERE key = ?1 AND state = 0 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
     )?
-    .execute(params![&*call.key.0, i64::try_from(*most).unwrap_or(i64::MAX)])?;
+    .execute(params![key, i64::try_from(new.most).unwrap_or(i64::MAX)])?;
     by_seq(db, seq)
 }
 
@@ -229,50 +288,41 @@ fn confirmed(
     token: Option<Digest>,
     now: Timestamp,
 ) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached(
+    let (key, tool, component, arguments) = columns(call);
+    db.prepare_cached(&format!(
         "SELECT seq FROM confirmations
-         WHERE key = ?1 AND tool = ?2 AND component = ?3 AND arguments = ?4 AND until_ms > ?5
-            AND (state = 1 OR state = 0 AND token = ?6 AND token_until_ms > ?5)
-         ORDER BY state, seq LIMIT 1",
-    )?
-    .query_row(
-        params![
-            &*call.key.0,
-            call.tool,
-            call.component.to_string(),
-            call.arguments.to_string(),
-            ms(now),
-            token.map(|token| token.to_string())
-        ],
-        |row| row.get(0),
-    )
+         WHERE {OF_CALL} AND until_ms > ?5 AND (state = 1 OR state = 0 AND token = ?6 AND token_until_ms > ?5)
+         ORDER BY state, seq LIMIT 1"
+    ))?
+    .query_row(params![key, tool, component, arguments, ms(now), token.map(|token| token.to_string())], |row| {
+        row.get(0)
+    })
     .optional()
 }
 
 fn decide(
     db: &Connection,
-    decider: &Decider,
+    id: &str,
     agrees: bool,
-    by: &str,
-    now: Timestamp,
+    decided: &Decided,
+    until: Timestamp,
 ) -> rusqlite::Result<Option<Confirmation>> {
-    let (of, value) = match decider {
-        Decider::Id(id) => ("id = ?1", id.clone()),
-        Decider::Token(token) => ("token = ?1 AND token_until_ms > ?2", token.to_string()),
-    };
-    let seq = db
-        .prepare_cached(&format!("SELECT seq FROM confirmations WHERE {of} AND state = 0 AND until_ms > ?2"))?
-        .query_row(params![value, ms(now)], |row| row.get::<_, i64>(0))
+    let found = db
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM confirmations WHERE id = ?1 AND state = 0 AND until_ms > ?2"))?
+        .query_row(params![id, ms(decided.at)], confirmation)
         .optional()?;
-    let Some(seq) = seq else { return Ok(None) };
-    // What its own caller refuses, it may ask again; what somebody else refuses stays refused for a while.
-    let ends = !agrees && matches!(decider, Decider::Token(_));
+    let Some(found) = found else { return Ok(None) };
+    let (key, tool, component, arguments) = columns(&found.call);
+    let seq = found.seq.cast_signed();
+    let rest = if agrees { "state = 0" } else { "state < 2" };
+    db.prepare_cached(&format!("DELETE FROM confirmations WHERE {OF_CALL} AND {rest} AND seq <> ?5"))?
+        .execute(params![key, tool, component, arguments, seq])?;
     db.prepare_cached(
-        "UPDATE confirmations SET state = CASE WHEN ?2 THEN 1 ELSE 2 END, decided_by = ?3, decided_at_ms = ?4,
-            shown = CASE WHEN ?2 THEN shown ELSE '' END, until_ms = CASE WHEN ?5 THEN ?4 ELSE until_ms END, token = NULL
+        "UPDATE confirmations SET state = CASE WHEN ?2 THEN 1 ELSE 2 END, shown = CASE WHEN ?2 THEN shown ELSE '' END,
+            until_ms = ?3, decided_key = ?4, decided_by = ?5, decided_at_ms = ?6
          WHERE seq = ?1",
     )?
-    .execute(params![seq, agrees, by, ms(now), ends])?;
+    .execute(params![seq, agrees, ms(until), &*decided.key.0, decided.by, ms(decided.at)])?;
     by_seq(db, seq).map(Some)
 }
 
@@ -281,29 +331,35 @@ fn by_seq(db: &Connection, seq: i64) -> rusqlite::Result<Confirmation> {
 }
 
 fn confirmation(row: &Row<'_>) -> rusqlite::Result<Confirmation> {
+    let key = |column| row.get::<_, Option<String>>(column).map(|key| key.map(|key| KeyId(key.into())));
     let at = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(timestamp));
+    let decided = match (key(12)?, row.get(13)?, at(14)?) {
+        (Some(key), Some(by), Some(at)) => Some(Decided { key, by, at }),
+        _ => None,
+    };
     Ok(Confirmation {
-        id: row.get(0)?,
+        seq: row.get::<_, i64>(0)?.cast_unsigned(),
+        id: row.get(1)?,
         call: ConfirmedCall {
-            key: KeyId(row.get::<_, String>(1)?.into()),
-            tool: row.get(2)?,
-            component: parsed(row, 3)?,
-            arguments: parsed(row, 4)?,
+            key: KeyId(row.get::<_, String>(2)?.into()),
+            tool: row.get(3)?,
+            component: parsed(row, 4)?,
+            arguments: parsed(row, 5)?,
         },
-        caller: row.get(5)?,
-        shown: row.get(6)?,
-        asked_at: timestamp(row.get(7)?),
-        until: timestamp(row.get(8)?),
-        state: match row.get(9)? {
+        caller: row.get(6)?,
+        shown: row.get(7)?,
+        arguments_bytes: row.get::<_, i64>(8)?.cast_unsigned(),
+        asked_at: timestamp(row.get(9)?),
+        until: timestamp(row.get(10)?),
+        state: match row.get(11)? {
             0 => ConfirmationState::Waiting,
             1 => ConfirmationState::Confirmed,
             2 => ConfirmationState::Refused,
             3 => ConfirmationState::Used,
-            other => return Err(rusqlite::Error::IntegralValueOutOfRange(9, other)),
+            other => return Err(rusqlite::Error::IntegralValueOutOfRange(11, other)),
         },
-        decided_by: row.get(10)?,
-        decided_at: at(11)?,
-        used_at: at(12)?,
+        decided,
+        used_at: at(15)?,
     })
 }
 
@@ -335,17 +391,35 @@ mod tests {
             block_on(self.database.spend_confirmation(call, token, at(now))).unwrap()
         }
 
-        fn decide(&self, decider: Decider, agrees: bool, now: u64) -> Option<Confirmation> {
-            block_on(self.database.decide_confirmation(decider, agrees, "boss".to_owned(), at(now))).unwrap()
+        fn decide(&self, id: &str, agrees: bool, now: u64) -> Option<Confirmation> {
+            let deciding = self.database.decide_confirmation(id.to_owned(), agrees, by("boss", now), at(now + 100));
+            block_on(deciding).unwrap()
+        }
+
+        fn decline(&self, arguments: &str, token: &str, now: u64) -> bool {
+            let token = Digest::of(token.as_bytes());
+            block_on(self.database.decline_confirmation(call(arguments), token, by("caller", now))).unwrap()
+        }
+
+        fn is_confirmed(&self, now: u64) -> bool {
+            block_on(self.database.is_confirmed(call("a"), None, at(now))).unwrap()
+        }
+
+        fn list(&self, filter: ConfirmationFilter) -> Vec<Confirmation> {
+            block_on(self.database.confirmations(ConfirmationFilter { most: 100, ..filter })).unwrap()
         }
 
         fn all(&self) -> Vec<Confirmation> {
-            block_on(self.database.confirmations(None, 100)).unwrap()
+            self.list(ConfirmationFilter::default())
         }
 
         fn waiting(&self, now: u64) -> usize {
-            block_on(self.database.confirmations(Some(at(now)), 100)).unwrap().len()
+            self.list(ConfirmationFilter { waiting: Some(at(now)), ..ConfirmationFilter::default() }).len()
         }
+    }
+
+    fn by(name: &str, now: u64) -> Decided {
+        Decided { key: KeyId(name.into()), by: name.to_owned(), at: at(now) }
     }
 
     fn at(unix_ms: u64) -> Timestamp {
@@ -368,6 +442,7 @@ mod tests {
             call: call(arguments),
             caller: "caller".to_owned(),
             shown: arguments.to_owned(),
+            arguments_bytes: 1,
             at: at(1),
             until: at(100),
             token: token.map(|token| (Digest::of(token.as_bytes()), at(10))),
@@ -386,34 +461,68 @@ mod tests {
         assert_eq!(fixture.spend(call("a"), None, 5), None);
         let used = fixture.spend(call("a"), Some("t1"), 5).unwrap();
         assert_eq!((used.id.as_str(), used.state, used.used_at), ("one", ConfirmationState::Used, Some(at(5))));
-        assert_eq!((used.decided_by.as_deref(), used.shown.as_str()), (Some("caller"), ""));
+        let itself = Decided { key: KeyId("k".into()), by: "caller".to_owned(), at: at(5) };
+        assert_eq!(used.decided, Some(itself));
         assert_eq!(fixture.spend(call("a"), Some("t1"), 5), None, "used once, it is used up");
         assert_eq!(fixture.spend(call("a"), Some("t2"), 10), None, "too late");
         assert_eq!(fixture.waiting(10), 1);
     }
 
     #[test]
-    fn what_somebody_else_confirms_needs_no_token_and_what_they_refuse_stays_refused() {
+    fn what_somebody_else_confirms_needs_no_token_and_takes_place_once() {
         let fixture = Fixture::new();
         let first = fixture.ask(new("one", "a", None));
         assert_eq!(fixture.ask(new("two", "a", None)), first, "asked again, it is the same question");
-        assert!(!block_on(fixture.database.is_confirmed(call("a"), at(50))).unwrap());
-        let decided = fixture.decide(Decider::Id("one".to_owned()), true, 50).unwrap();
-        assert_eq!((decided.state, decided.shown.as_str()), (ConfirmationState::Confirmed, "a"));
-        assert_eq!(fixture.decide(Decider::Id("one".to_owned()), false, 50), None, "it is decided");
-        assert!(block_on(fixture.database.is_confirmed(call("a"), at(50))).unwrap());
-        assert!(!block_on(fixture.database.is_confirmed(call("a"), at(100))).unwrap());
-
-        let used = fixture.spend(call("a"), None, 60).unwrap();
-        assert_eq!((used.decided_by.as_deref(), used.decided_at), (Some("boss"), Some(at(50))));
-        assert_eq!(fixture.spend(call("a"), None, 60), None);
-
         fixture.ask(new("three", "a", Some("t")));
-        fixture.decide(Decider::Id("three".to_owned()), false, 5).unwrap();
+        assert!(!fixture.is_confirmed(50));
+
+        let decided = fixture.decide("one", true, 50).unwrap();
+
+        assert_eq!(
+            (decided.state, decided.until, decided.shown.as_str()),
+            (ConfirmationState::Confirmed, at(150), "a")
+        );
+        assert_eq!(fixture.decide("one", false, 50), None, "it is decided");
+        assert_eq!(fixture.decide("three", true, 50), None, "and so is what was asked beside it");
+        assert!(fixture.is_confirmed(149) && !fixture.is_confirmed(150));
+        let used = fixture.spend(call("a"), Some("t"), 60).unwrap();
+        assert_eq!(used.decided, Some(by("boss", 50)));
+        assert_eq!(fixture.spend(call("a"), Some("t"), 60), None);
+        block_on(fixture.database.return_confirmation("one".to_owned())).unwrap();
+        assert_eq!(fixture.spend(call("a"), None, 61).map(|used| used.id).as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn what_somebody_else_refuses_stays_refused_for_a_while_however_often_it_was_asked() {
+        let fixture = Fixture::new();
+        fixture.ask(new("one", "a", Some("t1")));
+        fixture.ask(new("two", "a", Some("t2")));
+        fixture.ask(new("other", "b", Some("t3")));
+
+        assert_eq!(fixture.decide("two", false, 5).unwrap().state, ConfirmationState::Refused);
+
+        assert_eq!([Some("t1"), Some("t2"), None].map(|token| fixture.spend(call("a"), token, 6)), [None, None, None]);
+        assert!(fixture.spend(call("b"), Some("t3"), 6).is_some());
+        let again = |now| NewConfirmation { at: at(now), until: at(200), ..new("again", "a", Some("t4")) };
+        assert_eq!(fixture.ask(again(104)).state, ConfirmationState::Refused);
+        assert_eq!(fixture.ask(again(105)).state, ConfirmationState::Waiting);
+    }
+
+    #[test]
+    fn a_caller_takes_back_what_was_confirmed_for_it_and_may_ask_again() {
+        let fixture = Fixture::new();
+        fixture.ask(new("one", "a", Some("t")));
+        fixture.decide("one", true, 2).unwrap();
+        assert!(fixture.is_confirmed(3));
+
+        assert!(fixture.decline("a", "t", 5));
+
+        assert!(!fixture.is_confirmed(6));
         assert_eq!(fixture.spend(call("a"), Some("t"), 6), None);
-        assert_eq!(fixture.ask(new("four", "a", Some("t4"))).state, ConfirmationState::Refused);
-        let later = NewConfirmation { at: at(100), ..new("five", "a", Some("t5")) };
-        assert_eq!(fixture.ask(later).state, ConfirmationState::Waiting);
+        assert_eq!((fixture.all()[0].state, fixture.all()[0].until), (ConfirmationState::Refused, at(5)));
+        assert!(!fixture.decline("a", "t", 6));
+        let again = NewConfirmation { at: at(5), ..new("two", "a", Some("t2")) };
+        assert_eq!(fixture.ask(again).state, ConfirmationState::Waiting);
     }
 
     #[test]
@@ -423,23 +532,10 @@ mod tests {
         let (owner, other) = (open(Access::Own), open(Access::Share));
         block_on(other.ask_confirmation(new("one", "a", None))).unwrap();
 
-        let decided =
-            block_on(owner.decide_confirmation(Decider::Id("one".to_owned()), true, "boss".to_owned(), at(2)));
+        let decided = block_on(owner.decide_confirmation("one".to_owned(), true, by("boss", 2), at(100)));
 
         assert_eq!(decided.unwrap().unwrap().state, ConfirmationState::Confirmed);
         assert!(block_on(other.spend_confirmation(call("a"), None, at(3))).unwrap().is_some());
-    }
-
-    #[test]
-    fn what_its_own_caller_refuses_it_may_ask_again() {
-        let fixture = Fixture::new();
-        fixture.ask(new("one", "a", Some("t")));
-
-        let refused = fixture.decide(Decider::Token(Digest::of(b"t")), false, 5).unwrap();
-
-        assert_eq!((refused.state, refused.until), (ConfirmationState::Refused, at(5)));
-        let again = NewConfirmation { at: at(5), ..new("two", "a", Some("t2")) };
-        assert_eq!(fixture.ask(again).state, ConfirmationState::Waiting);
     }
 
     #[test]
@@ -451,8 +547,35 @@ mod tests {
             fixture.ask(new(id, id, None));
         }
 
-        let ids: Vec<_> = fixture.all().into_iter().map(|one| one.id).collect();
-        assert_eq!(ids, ["d", "c", "b", "used"]);
+        let ids = |filter| fixture.list(filter).into_iter().map(|one| one.id).collect::<Vec<_>>();
+        assert_eq!(ids(ConfirmationFilter::default()), ["d", "c", "b", "used"]);
+        let before = fixture.all()[1].seq;
+        assert_eq!(ids(ConfirmationFilter { before: Some(before), ..ConfirmationFilter::default() }), ["b", "used"]);
+        let tool = Some("m__g".to_owned());
+        assert_eq!(ids(ConfirmationFilter { tool, ..ConfirmationFilter::default() }), Vec::<String>::new());
+        let key = Some(KeyId("k".into()));
+        assert_eq!(ids(ConfirmationFilter { key, ..ConfirmationFilter::default() }).len(), 4);
+    }
+
+    #[test]
+    fn what_is_asked_and_decided_is_found_by_an_index() {
+        let fixture = Fixture::new();
+        let plan = |sql: &str| {
+            let read = |db: &Connection| {
+                let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                plan.query_map([], |row| row.get::<_, String>(3))?.collect::<rusqlite::Result<Vec<_>>>()
+            };
+            fixture.database.with(read).unwrap().join("; ")
+        };
+
+        let of_call = OF_CALL.replace("?1", "'k'").replace("?2", "'t'").replace("?3", "'c'").replace("?4", "'a'");
+        let found = plan(&format!("SELECT seq FROM confirmations WHERE {of_call} AND until_ms > 1 AND state = 1"));
+        assert!(found.contains("confirmations_open (key=? AND tool=? AND component=? AND arguments=?)"), "{found}");
+        let oldest =
+            plan("SELECT seq FROM confirmations WHERE key = 'k' AND state = 0 ORDER BY seq DESC LIMIT 1 OFFSET 9");
+        assert!(oldest.contains("confirmations_waiting") && !oldest.contains("TEMP"), "{oldest}");
+        let shown = plan("UPDATE confirmations SET shown = '' WHERE shown <> '' AND (until_ms <= 1 OR state >= 2)");
+        assert!(shown.contains("confirmations_shown"), "{shown}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ mod writer;
 
 pub use blobs::Blobs;
 pub use cache::{Cache, Sealed};
-pub use confirmations::{Confirmation, ConfirmationState, ConfirmedCall, Decider, NewConfirmation};
+pub use confirmations::{Confirmation, ConfirmationFilter, ConfirmationState, ConfirmedCall, Decided, NewConfirmation};
 pub use database::Database;
 pub use directory::{Access, DataDirectory};
 pub use error::StoreError;

@@ -116,17 +116,20 @@ const MIGRATIONS: [&str; 10] = [
         arguments TEXT NOT NULL,
         caller TEXT NOT NULL,
         shown TEXT NOT NULL,
+        arguments_bytes INTEGER NOT NULL,
         asked_at_ms INTEGER NOT NULL,
         until_ms INTEGER NOT NULL,
         state INTEGER NOT NULL,
         token TEXT UNIQUE,
         token_until_ms INTEGER,
+        decided_key TEXT,
         decided_by TEXT,
         decided_at_ms INTEGER,
         used_at_ms INTEGER
     ) STRICT;
-    CREATE INDEX confirmations_of_keys ON confirmations (key, state, seq);
-    CREATE INDEX confirmations_until ON confirmations (until_ms);
+    CREATE INDEX confirmations_open ON confirmations (key, tool, component, arguments) WHERE state < 3;
+    CREATE INDEX confirmations_waiting ON confirmations (key, seq) WHERE state = 0;
+    CREATE INDEX confirmations_shown ON confirmations (seq) WHERE shown <> '';
     ",
 ];
 

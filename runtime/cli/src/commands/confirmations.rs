@@ -18,6 +18,9 @@ use crate::{
 
 const PATH: [&str; 3] = ["api", "v1", "confirmations"];
 
+/// Confirmations that one request lists.
+const PAGE: &str = "1000";
+
 /// How much of what is typed is looked at for a yes, in bytes.
 const MAX_YES: u64 = 16;
 
@@ -26,20 +29,20 @@ pub(crate) fn run(session: &Session<'_>, command: &ConfirmationsCommand) -> anyh
     let client = session.client()?;
     match command {
         ConfirmationsCommand::Ls { all } => {
-            let all = all.to_string();
-            let answer = client.get(&PATH, &[("all", &all)])?;
-            let found = answer["confirmations"].as_array().map_or(&[][..], Vec::as_slice);
-            session.output.data(&answer, || rendered(found))?;
+            let found = list(&client, *all)?;
+            session.output.data(&json!({ "confirmations": found }), || rendered(&found))?;
         }
         ConfirmationsCommand::Confirm { id } => {
             let decided = decide(session, &client, id, "confirm")?;
             let (tool, caller) = (text(&decided, "tool"), text(&decided, "caller"));
-            let told = format!("confirmed: {tool} runs once when {caller} makes the same call again");
+            let until = text(&decided, "expires_at");
+            let told = format!("confirmed: {tool} runs once when {caller} makes the same call again, until {until}");
             session.output.talk(&single_line(&told));
         }
         ConfirmationsCommand::Refuse { id } => {
             let decided = decide(session, &client, id, "refuse")?;
-            let told = format!("refused: this call of {} does nothing", text(&decided, "tool"));
+            let (tool, until) = (text(&decided, "tool"), text(&decided, "expires_at"));
+            let told = format!("refused: this call of {tool} does nothing until {until}");
             session.output.talk(&single_line(&told));
         }
     }
@@ -59,9 +62,10 @@ pub(crate) fn confirming<T>(
         called => return Ok(called),
     };
     let Some(confirmation) = failure.detail("confirmation") else {
-        let hint = failure.detail("id").map(|id| format!("an administrator can: fumehood confirmations confirm {id}"));
+        let hint =
+            failure.detail("id").map(|id| format!("with an administrator's key: fumehood confirmations confirm {id}"));
         return Ok(Err(match hint {
-            Some(hint) => failure.hint(&hint),
+            Some(hint) => failure.hint(hint),
             None => failure,
         }));
     };
@@ -84,6 +88,21 @@ fn agrees(tool: &str, arguments: &Value) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
+/// All that there are, page by page.
+fn list(client: &Client, all: bool) -> Result<Vec<Value>, Failure> {
+    let (all, mut found, mut before) = (all.to_string(), Vec::new(), None::<String>);
+    loop {
+        let mut query = vec![("all", all.as_str()), ("limit", PAGE)];
+        query.extend(before.as_deref().map(|before| ("before", before)));
+        let mut answer = client.get(&PATH, &query)?;
+        found.extend(answer["confirmations"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        before = answer["next"].as_u64().map(|next| next.to_string());
+        if before.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 fn decide(session: &Session<'_>, client: &Client, id: &str, how: &str) -> anyhow::Result<Value> {
     let decided = client.post(&[PATH[0], PATH[1], PATH[2], id, how], &json!({}))?;
     session.output.data(&decided, String::new)?;
@@ -95,7 +114,7 @@ fn rendered(confirmations: &[Value]) -> String {
         vec![
             text(one, "id"),
             text(one, "tool"),
-            text(one, "arguments"),
+            arguments(one),
             text(one, "caller"),
             text(one, "state"),
             text(one, "expires_at"),
@@ -103,6 +122,13 @@ fn rendered(confirmations: &[Value]) -> String {
         ]
     });
     table(&["ID", "TOOL", "ARGUMENTS", "CALLER", "STATE", "EXPIRES", "DECIDED BY"], rows)
+}
+
+/// The arguments, and how much of them is not shown.
+fn arguments(of: &Value) -> String {
+    let shown = text(of, "arguments");
+    let more = of["arguments_bytes"].as_u64().unwrap_or_default().saturating_sub(shown.len() as u64);
+    if shown.is_empty() || more == 0 { shown } else { format!("{shown} … and {more} bytes more") }
 }
 
 fn text(of: &Value, name: &str) -> String {

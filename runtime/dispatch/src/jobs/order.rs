@@ -70,6 +70,20 @@ impl Order {
         Ok(())
     }
 
+    /// This order, if it is for one run as soon as there is a place for it: a person confirms no more than that.
+    pub(crate) fn for_once(self) -> Result<Self, DispatchError> {
+        let more = [
+            (self.max_attempts.is_some_and(|attempts| attempts > 1), "`max_attempts` above 1"),
+            (self.is_repeatable, "`repeatable`"),
+            (self.run_at.is_some(), "a later time"),
+        ];
+        if let Some((_, what)) = more.into_iter().find(|(is, _)| *is) {
+            let what = format!("a call that a person must confirm runs once, when it is confirmed: leave out {what}");
+            return Err(DispatchError::BadOrder { what });
+        }
+        Ok(Self { max_attempts: Some(1), ..self })
+    }
+
     /// What tells this submission from another one of the same name.
     pub(crate) fn fingerprint(&self, tool: &Tool, input: &[u8]) -> [u8; 32] {
         let mut whole = format!("{}\0{}\0", tool.module, tool.function).into_bytes();
