@@ -10,7 +10,7 @@ use std::{
 use fumehood_capabilities::{Granted, Heard, Nothing};
 use fumehood_dispatch::{Manifest, Module, Origin};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
-use fumehood_policy::Limits;
+use fumehood_policy::{Limits, Trusted};
 use fumehood_sandbox::{Call, Said, Sandbox, SandboxError, is_offered};
 use fumehood_store::{Access, DataDirectory};
 use fumehood_value::{Arguments, InputError};
@@ -87,7 +87,7 @@ fn name_of(path: &Path) -> ModuleName {
 /// With a [`Failure`] when the file is no component, has no such function, or the arguments do not fit; with any other
 /// error when we failed.
 pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> anyhow::Result<LocalAnswer> {
-    runtime()?.block_on(async {
+    runtime(&Trusted::default())?.block_on(async {
         let File { module, sandbox, _place } = File::open(path, limits).await?;
         let Some(tool) = module.tool(function) else {
             let known: Vec<_> = module.tools.iter().map(|tool| tool.function.as_str()).collect();
@@ -126,7 +126,7 @@ pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> 
 ///
 /// With a [`Failure`] when the file cannot be read or is no component.
 pub(crate) fn inspect(path: &Path) -> anyhow::Result<serde_json::Value> {
-    runtime()?.block_on(async {
+    runtime(&Trusted::default())?.block_on(async {
         let File { module, .. } = File::open(path, &Limits::default()).await?;
         let functions: Vec<_> = module
             .tools

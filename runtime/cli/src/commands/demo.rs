@@ -42,7 +42,7 @@ pub(crate) fn run(config: &Config, args: &DemoArgs, output: &Output) -> anyhow::
     for (name, component) in TOOLS {
         fs::write(config.server.apis_dir[0].join(format!("{name}.wasm")), component)?;
     }
-    runtime()?.block_on(async {
+    runtime(&config.isolation.trusted)?.block_on(async {
         let house = House::open(&config, Access::Own)?;
         let key = house.first_key.clone().context("the demo's own data directory had a key already")?;
         let server = listen(&mut config, args, &house).await?;

@@ -17,7 +17,7 @@ use crate::{
 /// A server may be running on the same data directory: this process only reads from it, and follows its changes.
 pub(crate) fn run(config: &Config, _: &McpArgs) -> anyhow::Result<ExitCode> {
     logging::start(&config.log)?;
-    let runtime = runtime()?;
+    let runtime = runtime(&config.isolation.trusted)?;
     runtime.block_on(async {
         let house = House::open(config, Access::Share)?;
         let changes = Changes::of(&house)?;

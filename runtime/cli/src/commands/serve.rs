@@ -28,7 +28,7 @@ use crate::{
 /// Serve REST and MCP over HTTP.
 pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
     logging::start(&config.log)?;
-    runtime()?.block_on(async {
+    runtime(&config.isolation.trusted)?.block_on(async {
         let house = House::open(config, Access::Own)?;
         house.isolate(config).await?;
         let server = Server::bind(config, &house).await?;
