@@ -214,8 +214,12 @@ fn an_operator_hears_of_profiles_that_do_not_fit_what_is_served() {
 [mcp.profiles.none]
 module = "ad"
 
+[mcp.profiles.elsewhere]
+module = "add"
+tools = ["same.add"]
+
 [mcp.profiles.wrong]
-tools = ["add.*", "add.ad", "later.add"]
+tools = ["add.*", "add.ad", "later.add", "add"]
 
 [mcp.profiles.wrong.overrides."add.add"]
 name = "same__add"
@@ -226,6 +230,9 @@ shaped = true
 
 [mcp.profiles.shadow.overrides."add.add"]
 name = "same__add"
+
+[mcp.profiles.shadow.overrides."same.*"]
+shaped = true
 "#;
     let setup = Server::setup().api("add", wat("add")).api("same", wat("add"));
     let file = setup.data().with_file_name("profiles.toml");
@@ -236,6 +243,9 @@ name = "same__add"
         "mcp.profiles.none.module: there is no module ad, did you mean add or",
         "mcp.profiles.wrong.tools: module add has no function ad, did you mean add?",
         "mcp.profiles.wrong.tools: there is no module later",
+        "mcp.profiles.wrong.tools: add is no tool: name it as module.function, or all of a module as add.*",
+        "mcp.profiles.elsewhere.tools: same.add is none of add, which alone is shown",
+        "mcp.profiles.shadow.overrides.same.*: it says nothing of all functions at once: name one",
         "mcp.profiles.wrong.overrides.add.add.arguments.b: ",
         "mcp.profiles.wrong.overrides.add.add.arguments.c: ",
         "mcp.profiles.wrong.overrides.same.add: this profile does not show same.add",

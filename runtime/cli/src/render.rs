@@ -36,6 +36,7 @@ struct Function {
     function: String,
     signature: String,
     description: Option<String>,
+    requires_confirmation: bool,
     input_schema: Value,
     output_schema: Value,
 }
@@ -98,11 +99,16 @@ pub(crate) fn modules(values: &[Value]) -> String {
     table(&["NAME", "TOOLS", "SIZE", "COMPATIBILITY", "SOURCE", "DIGEST", "WAITING"], rows)
 }
 
+/// What is said of a tool that must be confirmed.
+const CONFIRMED: &str = "a person must confirm each call";
+
 /// A tool in full.
 pub(crate) fn tool(value: &Value) -> String {
     let tool: Function = read(value);
     let title = single_line(&format!("{}.{}", tool.module, tool.function));
-    let facts = facts(&[("signature", Some(tool.signature)), ("MCP name", Some(tool.name))]);
+    let confirmed = tool.requires_confirmation.then(|| CONFIRMED.to_owned());
+    let facts =
+        facts(&[("signature", Some(tool.signature)), ("MCP name", Some(tool.name)), ("confirmation", confirmed)]);
     let description = section("description", tool.description);
     let input = section("input", [pretty(&tool.input_schema)]);
     let answer = section("output", [pretty(&tool.output_schema)]);
@@ -134,7 +140,8 @@ impl Function {
         let head = if self.signature.is_empty() { &self.name } else { &self.signature };
         let tool = if self.tool.is_empty() { String::new() } else { format!("\ntool {}", self.tool) };
         let description = self.description.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
-        format!("{head}{description}{tool}").replace('\n', "\n    ")
+        let confirmed = if self.requires_confirmation { format!("\n{CONFIRMED}") } else { String::new() };
+        format!("{head}{description}{tool}{confirmed}").replace('\n', "\n    ")
     }
 }
 

@@ -14,7 +14,7 @@ use fumehood_store::{
     Confirmation, ConfirmationFilter, ConfirmationState, ConfirmedCall, Decided, NewConfirmation, fresh_id,
 };
 use fumehood_value::Arguments;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::{DispatchError, Dispatcher, HistoryConfig, dispatcher::blocking, error::shown, jobs::QUICK};
 
@@ -29,6 +29,9 @@ const MOST_OF_A_KEY: u64 = 100;
 
 /// Longest part of the arguments that whoever decides is shown, in bytes.
 const SHOWN: usize = 4_096;
+
+/// From here on not every whole number is a 64-bit float: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Length of the id of a question: somebody types it, and it is no secret.
 const ID: usize = 12;
@@ -274,9 +277,49 @@ async fn this(principal: &Principal, tool: &Tool, arguments: &Arguments) -> Resu
     Ok(This { call: ConfirmedCall { key, tool, component, arguments: canonical }, arguments })
 }
 
-/// Arguments as they are shown, and their digest. What is no JSON is refused later, and by then is the same text.
+/// Arguments as they are shown, and their digest: the same for the same values, however they are written. What is no JSON is
+/// refused later, and by then is the same text.
 fn canonical(input: &Bytes) -> (Digest, String) {
-    let text = serde_json::from_slice(input).map(|value: Value| value.to_string());
+    let text = serde_json::from_slice(input).map(|value: Value| ordered(value).to_string());
     let text = text.unwrap_or_else(|_| String::from_utf8_lossy(input).into_owned());
     (Digest::of(text.as_bytes()), text)
+}
+
+/// The same value with its members by name, and whole numbers as such.
+fn ordered(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.into_iter().map(|(name, value)| (name, ordered(value))).collect();
+            members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(values) => values.into_iter().map(ordered).collect(),
+        Value::Number(number) => Value::Number(whole(&number).unwrap_or(number)),
+        value => value,
+    }
+}
+
+/// A whole number that is written as a fraction, as `3.0`.
+fn whole(number: &Number) -> Option<Number> {
+    let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT)?;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and not too large for that")]
+    Some(Number::from(float as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_values_are_the_same_arguments_however_they_are_written() {
+        let of = |text: &'static str| canonical(&Bytes::from_static(text.as_bytes()));
+
+        let first = of(r#"{"b":[{"d":1,"c":-0.0}],"a":999}"#);
+        assert_eq!(first.1, r#"{"a":999,"b":[{"c":0,"d":1}]}"#);
+        assert_eq!(first, of(r#" { "a" : 999.0, "b": [ {"c": 0, "d": 1e0} ] } "#));
+        for other in [r#"{"a":999,"b":[{"c":0.5,"d":1}]}"#, r#"{"a":"999","b":[{"c":0,"d":1}]}"#, "{"] {
+            assert_ne!(of(other).0, first.0, "{other}");
+        }
+        assert_eq!(of("1e300").0, of("10e299").0);
+    }
 }

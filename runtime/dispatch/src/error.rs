@@ -138,7 +138,7 @@ pub enum DispatchError {
         until: Timestamp,
     },
     /// No call that could be confirmed is called so.
-    #[error("no call waits to be confirmed as {id}: it was decided, or it is too old")]
+    #[error("no call waits to be confirmed as {id}: it was used, it is too old, or there is none")]
     NothingToConfirm {
         /// The id.
         id: String,

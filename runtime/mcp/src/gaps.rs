@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fumehood_dispatch::{Arguments, Catalogue, Dispatcher, Tool};
+use fumehood_model::ModuleName;
 use fumehood_value::InputError;
 use rmcp::model::JsonObject;
 use serde_json::Value;
@@ -55,7 +56,10 @@ impl Profile {
             gap("module".to_owned(), no_module(module.as_str(), catalogue));
         }
         for shown in &self.tools {
-            if let Err(why) = find(shown, catalogue) {
+            let other = |only: &&ModuleName| !shown.starts_with(&format!("{only}."));
+            if let Some(only) = self.module.as_ref().filter(other) {
+                gap("tools".to_owned(), format!("{} is none of {only}, which alone is shown", shown.escape_debug()));
+            } else if let Err(why) = find(shown, catalogue) {
                 gap("tools".to_owned(), why);
             }
         }
@@ -63,7 +67,10 @@ impl Profile {
             let place = format!("overrides.{}", named.escape_debug());
             let tool = match find(named, catalogue) {
                 Ok(Some(tool)) => tool,
-                Ok(None) => continue,
+                Ok(None) => {
+                    gap(place, "it says nothing of all functions at once: name one".to_owned());
+                    continue;
+                }
                 Err(why) => {
                     gap(place, why);
                     continue;
@@ -90,7 +97,10 @@ impl Profile {
 
 /// The tool that is named as `module.function`; none for `module.*`.
 fn find<'a>(named: &str, catalogue: &'a Catalogue) -> Result<Option<&'a Tool>, String> {
-    let (module, function) = named.rsplit_once('.').unwrap_or((named, ""));
+    let Some((module, function)) = named.rsplit_once('.') else {
+        let name = named.escape_debug();
+        return Err(format!("{name} is no tool: name it as module.function, or all of a module as {name}.*"));
+    };
     let Some(found) = catalogue.module(module) else { return Err(no_module(module, catalogue)) };
     if function == "*" {
         return Ok(None);

@@ -175,7 +175,10 @@ pub(crate) struct RefusedImport {
 
 /// Submit a job. It is on disk when this is answered.
 #[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", operation_id = "submitJob", request_body = Submission,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a second submission of the same job the first one.")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a second submission of the same job the first one."),
+        ("Fumehood-Confirm" = Option<String>, Header, description = "That a person has confirmed the call: `details.confirmation` of the 428 with which it was answered before."),
+    ),
     responses(
         (status = 202, description = "It waits for its turn", body = JobEntry, headers(("Location" = String, description = "Where it is"))),
         (status = 200, description = "It was submitted before under the same idempotency key", body = JobEntry),

@@ -153,6 +153,9 @@ pub(crate) struct FunctionEntry {
     signature: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// Whether a person must confirm each call.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    requires_confirmation: bool,
     #[serde(flatten)]
     #[schema(inline)]
     schemas: Schemas,
@@ -300,6 +303,7 @@ pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
         tool: tool.name.to_string(),
         signature: tool.signature.clone(),
         description: tool.documented.then(|| tool.description.clone()),
+        requires_confirmation: tool.requires_confirmation,
         schemas: Schemas::of(tool),
     });
     let rejected = module.interface.rejected.iter();

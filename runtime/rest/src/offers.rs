@@ -43,6 +43,11 @@ pub(crate) struct ArgumentEntry {
     values: Vec<String>,
 }
 
+/// The texts that came; none without a body.
+fn given(filling: Option<Sent<Filling>>) -> Map<String, Value> {
+    filling.map(|Sent(filling)| filling.arguments).unwrap_or_default()
+}
+
 /// What a prompt is filled with.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,12 +132,13 @@ pub(crate) async fn messages(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path((module, name)): Path<(String, String)>,
-    Sent(filling): Sent<Filling>,
+    filling: Option<Sent<Filling>>,
 ) -> Result<Json<Value>, Problem> {
     let module = door.module(&principal, &module)?;
     let prompt = module.prompts.iter().find(|prompt| prompt.name == name);
-    let prompt = prompt.ok_or_else(|| Problem::new(Code::NotFound, "the module has no such prompt"))?;
-    let arguments = prompt.filled(filling.arguments).map_err(|what| Problem::new(Code::InvalidInput, what))?;
+    let prompt = prompt
+        .ok_or_else(|| Problem::new(Code::NotFound, "the module has no such prompt: GET /api/v1/prompts lists them"))?;
+    let arguments = prompt.filled(given(filling)).map_err(|what| Problem::new(Code::InvalidInput, what))?;
     told(door.prompt(&principal, Some(&*module), prompt, &arguments, terms()).await?)
 }
 
@@ -145,12 +151,13 @@ pub(crate) async fn shared_messages(
     Shared(door): Shared<Dispatcher>,
     Caller(principal): Caller,
     Path(name): Path<String>,
-    Sent(filling): Sent<Filling>,
+    filling: Option<Sent<Filling>>,
 ) -> Result<Json<Value>, Problem> {
     let catalogue = door.catalogue(&principal)?;
     let prompt = catalogue.library().prompt(&name);
-    let prompt = prompt.ok_or_else(|| Problem::new(Code::NotFound, "there is no such prompt"))?;
-    let arguments = prompt.filled(filling.arguments).map_err(|what| Problem::new(Code::InvalidInput, what))?;
+    let prompt = prompt
+        .ok_or_else(|| Problem::new(Code::NotFound, "there is no such prompt: GET /api/v1/prompts lists them"))?;
+    let arguments = prompt.filled(given(filling)).map_err(|what| Problem::new(Code::InvalidInput, what))?;
     told(door.prompt(&principal, None, prompt, &arguments, terms()).await?)
 }
 

@@ -208,7 +208,10 @@ pub(crate) async fn show(
 
 /// Run a tool and wait for its outcome.
 #[utoipa::path(post, path = "/api/v1/tools/{name}/execute", tag = "tools", operation_id = "executeTool",
-    params(("name" = String, Path, description = "Name of the tool, as `calculator__add`")),
+    params(
+        ("name" = String, Path, description = "Name of the tool, as `calculator__add`"),
+        ("Fumehood-Confirm" = Option<String>, Header, description = "That a person has confirmed the call: `details.confirmation` of the 428 with which it was answered before."),
+    ),
     request_body = Execution,
     responses((status = 200, description = "The tool answered", body = Executed)))]
 pub(crate) async fn execute(

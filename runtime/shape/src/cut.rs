@@ -59,10 +59,22 @@ impl Shaping {
     pub fn apply(&self, mut answer: Value, rules: &Rules) -> Cut {
         let bytes_before = size_of(&answer);
         let (body, notes) = match Place::take(&mut answer, rules) {
+            Some((place, items)) if self.is_about_what_is_around(&answer, &items) => {
+                place.put(&mut answer, items);
+                self.cut_whole(answer, bytes_before, rules)
+            }
             Some((place, items)) => self.cut_list(answer, place, items, rules),
             None => self.cut_whole(answer, bytes_before, rules),
         };
         Cut { body, notes, bytes_before }
+    }
+
+    /// Whether the fields that are wanted are those of the record around the list, and none of its items'.
+    fn is_about_what_is_around(&self, answer: &Value, items: &[Value]) -> bool {
+        !self.fields.is_empty()
+            && !self.asks_for_a_list()
+            && projection::unknown(&self.fields, std::slice::from_ref(answer)).is_empty()
+            && projection::unknown(&self.fields, items).len() == self.fields.len()
     }
 
     /// `answer` is what is around the list.

@@ -163,7 +163,8 @@ impl Database {
         })
     }
 
-    /// Somebody else confirms the question `id` until a moment, or refuses its call until then; none if nothing such waits.
+    /// Somebody else confirms the question `id` until a moment, or refuses its call until then; none if nothing such can be
+    /// decided. As long as the call did not take place, another decision takes the place of this one.
     ///
     /// Other questions about the same call end with it: what is confirmed takes place once.
     pub fn decide_confirmation(
@@ -219,7 +220,7 @@ impl Database {
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         self.note_soon(QUESTION, move |db, _| {
             db.prepare_cached(
-                "UPDATE confirmations SET shown = '' WHERE shown <> '' AND (until_ms <= ?1 OR state >= 2)",
+                "UPDATE confirmations SET shown = '' WHERE shown <> '' AND (until_ms <= ?1 OR state = 3)",
             )?
             .execute([ms(now)])?;
             // The oldest come first, and nothing waits for longer than a few days.
@@ -308,7 +309,7 @@ fn decide(
     until: Timestamp,
 ) -> rusqlite::Result<Option<Confirmation>> {
     let found = db
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM confirmations WHERE id = ?1 AND state = 0 AND until_ms > ?2"))?
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM confirmations WHERE id = ?1 AND state < 3 AND until_ms > ?2"))?
         .query_row(params![id, ms(decided.at)], confirmation)
         .optional()?;
     let Some(found) = found else { return Ok(None) };
@@ -318,7 +319,7 @@ fn decide(
     db.prepare_cached(&format!("DELETE FROM confirmations WHERE {OF_CALL} AND {rest} AND seq <> ?5"))?
         .execute(params![key, tool, component, arguments, seq])?;
     db.prepare_cached(
-        "UPDATE confirmations SET state = CASE WHEN ?2 THEN 1 ELSE 2 END, shown = CASE WHEN ?2 THEN shown ELSE '' END,
+        "UPDATE confirmations SET state = CASE WHEN ?2 THEN 1 ELSE 2 END,
             until_ms = ?3, decided_key = ?4, decided_by = ?5, decided_at_ms = ?6
          WHERE seq = ?1",
     )?
@@ -482,7 +483,6 @@ mod tests {
             (decided.state, decided.until, decided.shown.as_str()),
             (ConfirmationState::Confirmed, at(150), "a")
         );
-        assert_eq!(fixture.decide("one", false, 50), None, "it is decided");
         assert_eq!(fixture.decide("three", true, 50), None, "and so is what was asked beside it");
         assert!(fixture.is_confirmed(149) && !fixture.is_confirmed(150));
         let used = fixture.spend(call("a"), Some("t"), 60).unwrap();
@@ -506,6 +506,19 @@ mod tests {
         let again = |now| NewConfirmation { at: at(now), until: at(200), ..new("again", "a", Some("t4")) };
         assert_eq!(fixture.ask(again(104)).state, ConfirmationState::Refused);
         assert_eq!(fixture.ask(again(105)).state, ConfirmationState::Waiting);
+    }
+
+    #[test]
+    fn another_decision_takes_the_place_of_one_until_the_call_has_taken_place() {
+        let fixture = Fixture::new();
+        fixture.ask(new("one", "a", None));
+
+        assert_eq!(fixture.decide("one", true, 2).unwrap().state, ConfirmationState::Confirmed);
+        assert_eq!(fixture.decide("one", false, 3).unwrap().state, ConfirmationState::Refused);
+        assert_eq!(fixture.spend(call("a"), None, 4), None);
+        assert_eq!(fixture.decide("one", true, 5).unwrap().state, ConfirmationState::Confirmed);
+        assert!(fixture.spend(call("a"), None, 6).is_some());
+        assert_eq!(fixture.decide("one", false, 7), None);
     }
 
     #[test]
@@ -574,7 +587,7 @@ mod tests {
         let oldest =
             plan("SELECT seq FROM confirmations WHERE key = 'k' AND state = 0 ORDER BY seq DESC LIMIT 1 OFFSET 9");
         assert!(oldest.contains("confirmations_waiting") && !oldest.contains("TEMP"), "{oldest}");
-        let shown = plan("UPDATE confirmations SET shown = '' WHERE shown <> '' AND (until_ms <= 1 OR state >= 2)");
+        let shown = plan("UPDATE confirmations SET shown = '' WHERE shown <> '' AND (until_ms <= 1 OR state = 3)");
         assert!(shown.contains("confirmations_shown"), "{shown}");
     }
 

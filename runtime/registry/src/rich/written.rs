@@ -88,7 +88,15 @@ impl WrittenPrompt {
         let said = match (text, messages) {
             (Some(text), messages) if messages.is_empty() => vec![Line { role: Role::User, text }],
             (None, messages) if !messages.is_empty() => messages,
-            _ => return Err(format!("the prompt `{}` needs either `text` or `messages`", listing::shown(&name))),
+            (Some(_), _) => {
+                return Err(format!(
+                    "the prompt `{}` has both `text` and `messages`: leave out one",
+                    listing::shown(&name)
+                ));
+            }
+            (None, _) => {
+                return Err(format!("the prompt `{}` needs either `text` or `messages`", listing::shown(&name)));
+            }
         };
         let argument =
             |WrittenArgument { name, description, required, values }| Argument { name, description, required, values };
@@ -265,6 +273,7 @@ mod tests {
         let arguments = json!([{ "name": "a" }]);
         for (written, what) in [
             (json!({ "name": "p" }), "needs either `text` or `messages`"),
+            (json!({ "name": "p", "text": "x", "messages": [{ "role": "user", "text": "x" }] }), "has both"),
             (json!({ "name": "p", "text": "{{b}}", "arguments": arguments }), "`{{b}}` is none of its arguments"),
             (json!({ "name": "p q", "text": "x" }), "a name has"),
             (json!({ "name": "p", "text": "x".repeat(MAX_TEXT + 1) }), "more than 65536 bytes"),

@@ -249,6 +249,18 @@ fn a_single_object_is_projected() {
 }
 
 #[test]
+fn a_record_with_a_list_in_it_is_projected_where_its_own_fields_are_wanted() {
+    let answer = || json!({"words": 4, "lines": 2, "top": [{"word": "a", "count": 2}]});
+    let of = |fields: Value| shaped(answer(), &json!({ "fields": fields }), &Rules::default()).value;
+
+    let words = of(json!(["words"]));
+    assert_eq!((&words["words"], words.get("lines"), words.get("top")), (&json!(4), None, None));
+    assert!(words.get("_unknown_fields").is_none(), "{words}");
+    let counts = of(json!(["count"]));
+    assert_eq!((&counts["words"], &counts["top"]), (&json!(4), &json!([{"count": 2}])));
+}
+
+#[test]
 fn the_report_says_what_was_saved() {
     let before = size_of(&items(500));
 
