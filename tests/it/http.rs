@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fumehood_tests::{Server, connect, eventually, exchange, guest, read_answer, wat};
+use fumehood_tests::{Client, Server, connect, eventually, exchange, guest, read_answer, wat};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -256,4 +256,26 @@ fn the_docs_page_needs_no_network_and_runs_no_foreign_script() {
     }
     assert!(count >= 3, "{text}");
     nobody.get("/docs/nothing.js").refused(404, "not_found");
+}
+
+#[test]
+fn the_openapi_document_follows_what_is_served_and_is_anothers_business_without_a_key() {
+    let server = Server::start();
+    let admin = server.admin();
+    let paths = |client: &Client| {
+        let document = client.get("/openapi.json").expect(200);
+        document["paths"].as_object().unwrap().keys().filter(|path| path.contains("/add")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(paths(admin), Vec::<String>::new());
+
+    admin.upload("sums", &wat("add")).expect(201);
+
+    let expected = ["/api/sums/add", "/api/sums/add/queue"];
+    assert_eq!(
+        (paths(admin), paths(admin)),
+        (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+    );
+    assert_eq!(paths(&admin.anonymous()), Vec::<String>::new());
+    assert_eq!(admin.delete("/api/v1/modules/sums").status, 204);
+    assert_eq!(paths(admin), Vec::<String>::new());
 }

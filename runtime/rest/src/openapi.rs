@@ -1,14 +1,16 @@
 //! The OpenAPI 3.1 document: fixed paths from the handlers, one path for each tool from the catalogue.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use axum::{Extension, Json, extract::State as Shared};
+use axum::{Extension, extract::State as Shared, response::IntoResponse};
+use bytes::Bytes;
 use fumehood_dispatch::{Catalogue, Mode, Tool};
 use fumehood_http::{Problem, status_of};
 use fumehood_model::Code;
 use fumehood_value::{Object, Schema};
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
+use tokio::{sync::Mutex, task::spawn_blocking};
 use utoipa::openapi::OpenApi;
 
 use crate::State;
@@ -52,11 +54,23 @@ pub(crate) fn base() -> OpenApi {
     document
 }
 
-/// The part of the document that is the same for everyone, made once. Cloning is cheap.
+/// The document. Cloning is cheap.
 #[derive(Clone)]
-pub(crate) struct Fixed(Arc<Value>);
+pub(crate) struct Document {
+    /// The part that is the same for everyone, made once.
+    fixed: Arc<Value>,
+    /// The whole, as it was written last. Locked while it is written: however many ask, it is written once.
+    written: Arc<Mutex<Written>>,
+}
 
-impl Fixed {
+/// The whole document for what was served.
+#[derive(Default)]
+struct Written {
+    catalogue: Weak<Catalogue>,
+    text: Bytes,
+}
+
+impl Document {
     pub(crate) fn new(api: &OpenApi) -> Self {
         let mut document = serde_json::to_value(api).unwrap_or_default();
         document["info"]["license"] = json!({ "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" });
@@ -92,7 +106,7 @@ impl Fixed {
                 }
             }
         }
-        Self(Arc::new(document))
+        Self { fixed: Arc::new(document), written: Arc::default() }
     }
 }
 
@@ -132,17 +146,39 @@ fn object<'a>(parent: &'a mut impl Entry, key: &str) -> &'a mut Object {
 /// The document of what the caller may use: without a key, the fixed part.
 pub(crate) async fn document(
     Shared(state): Shared<State>,
-    Extension(Fixed(fixed)): Extension<Fixed>,
+    Extension(document): Extension<Document>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    let mut document = Value::clone(&fixed);
+) -> Result<impl IntoResponse, Problem> {
     // A wrong key is told so; no key is no mistake here, because the page that shows this document starts without one.
-    let anonymous = !headers.contains_key(http::header::AUTHORIZATION) && !headers.contains_key("x-api-key");
-    let catalogue = match state.gate.principal(&headers) {
-        Ok(principal) => state.dispatcher.catalogue(&principal)?,
-        Err(_) if anonymous => Arc::new(Catalogue::default()),
+    let anonymous = !headers.contains_key(header::AUTHORIZATION) && !headers.contains_key("x-api-key");
+    let text = match state.gate.principal(&headers) {
+        Ok(principal) => document.whole(state.dispatcher.catalogue(&principal)?).await?,
+        Err(_) if anonymous => write(&document.fixed, &Catalogue::default()),
         Err(problem) => return Err(problem),
     };
+    Ok(([(header::CONTENT_TYPE, "application/json")], text))
+}
+
+impl Document {
+    /// The document for what `catalogue` serves.
+    async fn whole(&self, catalogue: Arc<Catalogue>) -> Result<Bytes, Problem> {
+        let mut written = Arc::clone(&self.written).lock_owned().await;
+        if written.catalogue.as_ptr() == Arc::as_ptr(&catalogue) {
+            return Ok(written.text.clone());
+        }
+        let fixed = Arc::clone(&self.fixed);
+        // Thousands of tools take a second. It stays locked meanwhile, also when nobody waits any more.
+        let writing = spawn_blocking(move || {
+            *written = Written { catalogue: Arc::downgrade(&catalogue), text: write(&fixed, &catalogue) };
+            written.text.clone()
+        });
+        let failed = || Problem::new(Code::Internal, "the server failed; the operator's log has the reason");
+        writing.await.map_err(|_| failed())
+    }
+}
+
+fn write(fixed: &Value, catalogue: &Catalogue) -> Bytes {
+    let mut document = fixed.clone();
     for tool in catalogue.tools() {
         let mut definitions = Object::new();
         let operation = operation(tool, &mut definitions);
@@ -152,7 +188,7 @@ pub(crate) async fn document(
         object(&mut document, "paths").insert(path, json!({ "post": operation }));
         object(object(&mut document, "components"), "schemas").append(&mut definitions);
     }
-    Ok(Json(document))
+    document.to_string().into()
 }
 
 /// A schema that an author wrote, as a part of a larger document. One that refers to its own parts would refer to others there,

@@ -86,7 +86,7 @@ pub fn router(state: State) -> Router {
         .routes(routes!(health::ready))
         .routes(routes!(health::detailed))
         .split_for_parts();
-    let fixed = openapi::Fixed::new(&api);
+    let document = openapi::Document::new(&api);
     routes
         .route("/api/{module}/{function}", axum::routing::post(calls::call))
         .route("/api/{module}/{function}/queue", axum::routing::post(jobs::queue))
@@ -98,7 +98,7 @@ pub fn router(state: State) -> Router {
         .route("/", get(|| async { Redirect::temporary("/docs/") }))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(axum::Extension(fixed))
+        .layer(axum::Extension(document))
         .with_state(state)
 }
 
