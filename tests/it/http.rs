@@ -270,7 +270,7 @@ fn the_openapi_document_follows_what_is_served_and_is_anothers_business_without_
 
     admin.upload("sums", &wat("add")).expect(201);
 
-    let expected = ["/api/sums/add", "/api/sums/add/queue"];
+    let expected = ["/api/sums/add/queue", "/api/sums/add"];
     assert_eq!(
         (paths(admin), paths(admin)),
         (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
