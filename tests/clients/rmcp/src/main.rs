@@ -363,10 +363,13 @@ async fn hears(name: &str, way: Way, mode: Mode) {
         let client = connect(way, mode, user.clone()).await?;
         let before = names(&client.list_all_tools().await?);
         if mode == Mode::Legacy {
-            // The stream that carries it opens after the handshake, and nothing tells when.
-            sleep(Duration::from_millis(500)).await;
-            put(module, None).await?;
-            until(async || Ok(user.tools_changed.load(Ordering::Acquire))).await?;
+            // The stream that carries it opens after the handshake, and nothing tells when: it changes until that is heard.
+            until(async || {
+                delete(module).await;
+                put(module, None).await?;
+                Ok(user.tools_changed.load(Ordering::Acquire))
+            })
+            .await?;
         } else {
             let filter = SubscriptionFilter::builder().tools_list_changed().build();
             let mut events = client.peer().listen(filter).await?;
