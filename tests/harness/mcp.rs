@@ -93,11 +93,10 @@ impl Mcp {
         let name = named.map(str::to_owned);
         let mut headers = Vec::new();
         if self.session.is_none() {
-            params["_meta"] = json!({
-                "io.modelcontextprotocol/protocolVersion": MODERN,
-                "io.modelcontextprotocol/clientCapabilities": self.capabilities,
-                "io.modelcontextprotocol/clientInfo": { "name": "fumehood-tests", "version": "0" },
-            });
+            let meta = &mut params["_meta"];
+            meta["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
+            meta["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
+            meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": "fumehood-tests", "version": "0" });
             headers.push(("mcp-method", method));
             headers.extend(name.as_deref().map(|name| ("mcp-name", name)));
         }

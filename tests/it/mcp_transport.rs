@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fumehood_tests::{Answer, Client, Mcp, Server, Setup, connect, eventually, read_until, wat};
+use fumehood_tests::{Answer, Client, Mcp, Server, Setup, connect, eventually, guest, read_until, wat};
 use serde_json::{Value, json};
 
 const LEGACY: &str = "2025-11-25";
@@ -337,4 +337,85 @@ fn a_call_is_answered_alike_by_the_short_way_and_the_long_one() {
         let answer = send(MODERN, message, headers);
         assert_eq!(answer.0, status, "{headers:?} {message} {answer:?}");
     }
+}
+
+/// Ask for what came after `event` on a stream of `session`, without waiting for it.
+fn resume(server: &Server, session: &str, event: &str) -> TcpStream {
+    let key = server.admin().key();
+    let mut stream = connect(server.address());
+    let head = format!(
+        "GET /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\naccept: text/event-stream\r\n\
+         mcp-protocol-version: {LEGACY}\r\nmcp-session-id: {session}\r\nlast-event-id: {event}\r\n\
+         connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// The id of the last event in `text` that has one.
+fn last_event(text: &str) -> &str {
+    text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap_or_else(|| panic!("{text}")).trim()
+}
+
+/// The steps that are told in `text`, in their order.
+fn steps(text: &str) -> Vec<f64> {
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: ")?.parse::<Value>().ok());
+    data.filter_map(|message| message["params"]["progress"].as_f64()).collect()
+}
+
+#[test]
+fn a_stream_that_broke_off_is_taken_up_where_it_was() {
+    let Some(component) = guest("conformance") else { return };
+    let server = Server::setup().patient().guest("conformance", &component).start();
+    let session = open(server.admin(), "/mcp");
+    let mut message = call(LEGACY, "conformance__slow_compute", &json!({ "seconds": 3, "label": "it" }));
+    message["params"]["_meta"] = json!({ "progressToken": "steps" });
+
+    let mut stream = begin(&server, LEGACY, Some(&session), &message);
+    let seen = read_until(&mut stream, "notifications/progress") + &read_until(&mut stream, "\n\n");
+    // What was read of the event after that counts for nothing.
+    let seen = &seen[..=seen.rfind("\n\n").unwrap()];
+    drop(stream);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(server.admin().calls_running(), 1, "a call of a session goes on without whoever listened");
+    let more = read_until(&mut resume(&server, &session, last_event(seen)), "Computed it");
+
+    let (before, after) = (steps(seen), steps(&more));
+    assert!(after.len() > 3 && after[0] > *before.last().unwrap(), "{before:?} then {after:?}");
+    assert!(after.is_sorted() && after[0] < 0.5, "what was told meanwhile is told too: {after:?}");
+    // Even when the call is over, for some minutes.
+    eventually("the call ends", || server.admin().calls_running() == 0);
+    std::thread::sleep(Duration::from_secs(2));
+    let again = read_until(&mut resume(&server, &session, last_event(seen)), "Computed it");
+    assert_eq!(steps(&again), after);
+    assert_eq!(last_event(&again), last_event(&more), "an event keeps its id");
+    let nothing = read_until(&mut resume(&server, &session, last_event(&more)), "0\r\n\r\n");
+    assert!(!nothing.contains("data: {"), "{nothing}");
+
+    let (_, other) = server.admin().new_key("other", "call");
+    let with = [("accept", "text/event-stream"), ("mcp-session-id", &*session), ("last-event-id", last_event(seen))];
+    assert_eq!(other.send("GET", "/mcp", &with, &[]).status, 404);
+}
+
+#[test]
+fn an_answer_that_was_sent_into_a_dead_connection_can_be_had_again() {
+    let Some(component) = guest("conformance") else { return };
+    let server = Server::setup().patient().guest("conformance", &component).start();
+    let session = open(server.admin(), "/mcp");
+    let message = call(LEGACY, "conformance__slow_compute", &json!({ "seconds": 1.5, "label": "it" }));
+
+    // It is never read, and the connection stays open: nobody here can know.
+    let mut stream = begin(&server, LEGACY, Some(&session), &message);
+    let seen = read_until(&mut stream, "retry:");
+    let taken_up = read_until(&mut resume(&server, &session, last_event(&seen)), "Computed it");
+    eventually("the call ends", || server.admin().calls_running() == 0);
+    std::thread::sleep(Duration::from_secs(2));
+    let again = read_until(&mut resume(&server, &session, last_event(&seen)), "Computed it");
+
+    assert_eq!(last_event(&taken_up), last_event(&again));
+    // With its session all of it goes.
+    let ended = server.admin().send("DELETE", "/mcp", &[("mcp-session-id", &*session)], &[]);
+    assert_eq!(ended.status, 202);
+    let with = [("accept", "text/event-stream"), ("mcp-session-id", &*session), ("last-event-id", last_event(&seen))];
+    assert_eq!(server.admin().send("GET", "/mcp", &with, &[]).status, 404);
 }

@@ -85,7 +85,8 @@ fn tools_prompts_and_resources_stand_beside_those_of_other_modules() {
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"add__add") && names.contains(&"conformance__test_simple_text"), "{names:?}");
     let prompts = mcp.request("prompts/list", json!({}));
-    assert_eq!(prompts["prompts"][1]["name"], "conformance__test_prompt_with_arguments");
+    let prompts: Vec<_> = prompts["prompts"].as_array().unwrap().iter().map(|prompt| &prompt["name"]).collect();
+    assert!(prompts.contains(&&json!("conformance__test_prompt_with_arguments")), "{prompts:?}");
     let arguments =
         json!({ "name": "conformance__test_prompt_with_arguments", "arguments": { "arg1": "x", "arg2": "y" } });
     let messages = mcp.request("prompts/get", arguments)["messages"].to_string();
@@ -463,4 +464,96 @@ fn an_operator_gives_a_tool_other_words_and_settles_its_arguments_at_one_address
     assert!(described["structuredContent"]["inputSchema"]["properties"].get("b").is_none(), "{described}");
     let called = found.call("call_tool", &json!({ "name": "plus_40", "arguments": { "a": 1 } }));
     assert_eq!(called["structuredContent"]["result"], 41, "{called}");
+}
+
+/// The trace of which a request tells, and what its tool was told.
+fn traced(told: &Value) -> Value {
+    told["content"][0]["text"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_an_author_tells_of_a_tool_a_prompt_and_a_resource_reaches_the_client() {
+    let Some(server) = server() else { return };
+    let mcp = Mcp::modern(server.admin());
+    let named = |all: Value, name: &str| {
+        all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_else(|| panic!("{all}"))
+    };
+    let icons = json!([{
+        "src": "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E",
+        "mimeType": "image/svg+xml",
+        "sizes": ["any"],
+    }]);
+
+    let tool = named(mcp.tools().into(), "conformance__measure");
+    assert_eq!((&tool["title"], &tool["icons"]), (&json!("Measure a text"), &icons));
+    assert_eq!(tool["outputSchema"]["required"], json!(["bytes", "characters"]));
+    for (hint, value) in
+        [("readOnlyHint", true), ("destructiveHint", false), ("idempotentHint", true), ("openWorldHint", false)]
+    {
+        assert_eq!(tool["annotations"][hint], value, "{hint}");
+    }
+    assert_eq!(tool["_meta"]["com.example/shelf"], json!({ "row": 3 }));
+    assert!(
+        tool["_meta"]["dev.fumehood/definition"].is_string(),
+        "what the server tells of it stands beside it: {tool}"
+    );
+
+    let prompts = mcp.request("prompts/list", json!({}));
+    let prompt = named(prompts["prompts"].clone(), "conformance__shown");
+    assert_eq!((&prompt["title"], &prompt["icons"]), (&json!("With a title and a picture"), &icons));
+    let resources = mcp.request("resources/list", json!({}));
+    let resource = named(resources["resources"].clone(), "shown");
+    assert_eq!((&resource["title"], &resource["icons"]), (&json!("With a title and a picture"), &icons));
+    assert_eq!(resource["annotations"], json!({ "audience": ["user"], "priority": 1.0 }));
+    assert_eq!(resource["size"], 11);
+    let read = mcp.request("resources/read", json!({ "uri": "test://shown" }));
+    assert_eq!(read["contents"][0]["_meta"], json!({ "com.example/shelf": 3 }));
+    let templates = mcp.request("resources/templates/list", json!({}));
+    assert_eq!(named(templates["resourceTemplates"].clone(), "template")["title"], "Data by ID");
+}
+
+#[test]
+fn an_answer_has_all_that_its_author_put_into_it_and_fits_the_schema_that_it_promised() {
+    let Some(server) = server() else { return };
+    let mcp = Mcp::modern(server.admin());
+
+    let answer = mcp.call("conformance__measure", &json!({ "text": "Grüße" }));
+    assert_eq!(answer["structuredContent"], json!({ "bytes": 7, "characters": 5 }));
+    assert_eq!(answer["_meta"]["com.example/scale"], "exact");
+    let annotations = json!({ "audience": ["assistant"], "priority": 0.25, "lastModified": "2026-01-02T03:04:05Z" });
+    assert_eq!(answer["content"][0]["annotations"], annotations);
+    let link = json!({
+        "type": "resource_link", "uri": "test://static-text", "name": "static-text", "title": "How texts are measured",
+        "description": "A text that never changes.", "mimeType": "text/plain", "size": 48, "annotations": annotations,
+    });
+    assert_eq!(answer["content"][1], link);
+    let over_rest = server.admin().call("conformance/measure", &json!({ "text": "Grüße" })).value();
+    assert_eq!(over_rest, answer["structuredContent"]);
+
+    let broken = mcp.call("conformance__measure_wrongly", &json!({}));
+    assert_eq!(broken["isError"], true, "{broken}");
+    assert!(broken["structuredContent"].is_null(), "a client is not told what does not fit: {broken}");
+}
+
+#[test]
+fn a_tool_is_told_the_trace_that_its_call_is_part_of() {
+    let Some(server) = server() else { return };
+    let (parent, state, baggage) =
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1", "user.tier=gold");
+    let told = json!({ "traceparent": parent, "tracestate": state, "baggage": baggage });
+
+    for mcp in [Mcp::modern(server.admin()), Mcp::legacy(server.admin())] {
+        assert_eq!(traced(&ask(&mcp, "conformance__trace", &json!({}), &[("_meta", told.clone())])), told);
+        assert_eq!(traced(&mcp.call("conformance__trace", &json!({}))), Value::Null);
+    }
+
+    let headers = [("traceparent", parent), ("tracestate", state), ("baggage", baggage)];
+    let over_rest = |headers: &[(&str, &str)]| {
+        let path = "/api/conformance/trace";
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        traced(&server.admin().send("POST", path, &headers, b"{}").json())
+    };
+    assert_eq!(over_rest(&headers), told);
+    let broken = [("traceparent", "00-no"), ("tracestate", state), ("baggage", baggage)];
+    assert_eq!(over_rest(&broken), json!({ "traceparent": null, "tracestate": null, "baggage": baggage }));
 }

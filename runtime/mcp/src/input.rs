@@ -166,9 +166,9 @@ fn capabilities(context: &RequestContext<RoleServer>) -> Capabilities {
     }
 }
 
+/// The trace of a request, in its `_meta` as SEP-414 has it.
 fn trace(context: &RequestContext<RoleServer>) -> Trace {
-    let of = |name: &str| context.meta.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-    Trace { traceparent: of("traceparent"), tracestate: of("tracestate"), baggage: of("baggage") }
+    Trace::of(|name| context.meta.get(name).and_then(Value::as_str))
 }
 
 fn can(client: Capabilities, question: &Question) -> bool {

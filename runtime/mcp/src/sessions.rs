@@ -3,6 +3,8 @@
 //! rmcp keeps what a session needs while it is used, in memory. What is kept in the store is what its client said in the
 //! handshake, which is enough to shake hands once more in its place when it comes back after a restart.
 
+mod streams;
+
 use std::{
     collections::{BTreeMap, HashMap},
     pin::Pin,
@@ -24,6 +26,7 @@ use rmcp::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use self::streams::Streams;
 use crate::{transport::ProfileName, view::Profile};
 
 /// How long a session may be idle before it is let go from memory.
@@ -32,9 +35,9 @@ use crate::{transport::ProfileName, view::Profile};
 /// its client notices nothing.
 const IDLE: Duration = Duration::from_secs(1_800);
 
-/// How long the answer of a finished call stays for a client that reconnects.
+/// How long the session manager keeps the answer of a finished call for a client that reconnects.
 ///
-/// The session manager looks through all that it keeps for every message, so little is kept.
+/// It looks through all that it keeps for every message. Those of calls that took long are kept in `streams`.
 const KEPT_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Most sessions that are held in memory, of all keys and of one. The one that was used the longest ago makes room.
@@ -103,7 +106,8 @@ impl Owner {
 
 /// The sessions of all clients.
 pub(crate) struct Sessions {
-    local: LocalSessionManager,
+    local: Arc<LocalSessionManager>,
+    streams: Arc<Streams>,
     live: Mutex<HashMap<SessionId, Live>>,
     database: Database,
     writes: mpsc::Sender<Write>,
@@ -135,7 +139,9 @@ impl Sessions {
         local.session_config = session;
         let (writes, waiting) = mpsc::channel(WAITING);
         tokio::spawn(write_down(database.clone(), waiting, config.clone()));
-        Self { local, live: Mutex::default(), database, writes, config }
+        let local = Arc::new(local);
+        let streams = Streams::new(Arc::clone(&local));
+        Self { local, streams, live: Mutex::default(), database, writes, config }
     }
 
     /// Whether there is a session `id` of this owner. If so, it is used now.
@@ -264,6 +270,7 @@ impl SessionManager for Sessions {
         for oldest in self.enter(id, owner) {
             // It may have ended by itself meanwhile.
             let _ = self.local.close_session(&oldest).await;
+            self.streams.forget(&oldest);
         }
         self.local.initialize_session(id, message).await
     }
@@ -275,6 +282,7 @@ impl SessionManager for Sessions {
     /// From memory only: for an idle session too.
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         self.live().remove(id);
+        self.streams.forget(id);
         self.local.close_session(id).await
     }
 
@@ -283,7 +291,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.local.create_stream(id, message).await
+        Ok(self.streams.watched(id, self.local.create_stream(id, message).await?))
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
@@ -302,7 +310,7 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.local.resume(id, last_event_id).await
+        self.streams.resume(id, last_event_id).await
     }
 
     async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {

@@ -6,11 +6,11 @@ use axum::{
 };
 use fumehood_dispatch::{
     Arguments, Dispatcher, Tool,
-    rich::{Asks, CallContext, Capabilities, Resumption},
+    rich::{Asks, CallContext, Capabilities, Resumption, Trace},
 };
 use fumehood_http::Problem;
 use fumehood_model::{Code, Principal};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -32,11 +32,13 @@ pub(crate) fn brought(
     principal: &Principal,
     tool: &Tool,
     arguments: Arguments,
+    headers: &HeaderMap,
 ) -> Result<(Arguments, CallContext), Problem> {
-    let mut context = CallContext { client: Capabilities::ALL, ..CallContext::default() };
     if tool.rich.is_none() {
-        return Ok((arguments, context));
+        return Ok((arguments, CallContext::default()));
     }
+    let trace = Trace::of(|name| headers.get(name)?.to_str().ok());
+    let mut context = CallContext { client: Capabilities::ALL, trace, resumption: None };
     // What is no object is told of where all arguments are checked.
     let mut object = match arguments {
         Arguments::Parsed(Value::Object(object)) => object,

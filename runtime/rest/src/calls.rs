@@ -57,7 +57,7 @@ pub(crate) async fn call(
     let arguments = arguments(&headers, body, &tool).await?;
     let (arguments, wanted) = wanted(&headers, &tool, arguments)?;
     let wait = waits(&headers);
-    let (arguments, context) = asks::brought(door, &principal, &tool, arguments)?;
+    let (arguments, context) = asks::brought(door, &principal, &tool, arguments, &headers)?;
     let confirmation = confirmation(&headers);
     let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation.clone(), ..Terms::default() };
     match door.mode(&tool) {

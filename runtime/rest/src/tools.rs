@@ -226,7 +226,7 @@ pub(crate) async fn execute(
     let tool = door.tool(&principal, &name)?;
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
     let (arguments, wanted) = wanted(&headers, &tool, Arguments::Parsed(input))?;
-    let (arguments, context) = asks::brought(&door, &principal, &tool, arguments)?;
+    let (arguments, context) = asks::brought(&door, &principal, &tool, arguments, &headers)?;
     let again = tool.rich.is_some().then(|| arguments.clone());
     let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation(&headers), ..Terms::default() };
     let called = door.call(&principal, &tool, arguments, terms).await?;

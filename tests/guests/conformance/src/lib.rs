@@ -1,5 +1,6 @@
 //! Everything that the official MCP conformance suite looks for in a server: tools, prompts, resources and completion
-//! with the names, texts and schemas that it asks for.
+//! with the names, texts and schemas that it asks for. Beside them stands what the suite does not look for, so that all of
+//! `fumehood:tool` is used by a guest.
 //!
 //! A module for each interface of `fumehood:tool`; beside them what they have in common: pieces of content, and questions
 //! to the client.

@@ -6,6 +6,7 @@ use crate::{
     exports::fumehood::tool::prompts::{Argument, Guest, Message, Messages, Outcome, Prompt},
     fumehood::tool::types::{Content, Context, Error, Role},
     questions::{ask, filled_text, text_form},
+    tools::icon,
 };
 
 pub(crate) const WITH_ARGUMENTS: &str = "test_prompt_with_arguments";
@@ -28,6 +29,11 @@ impl Guest for Conformance {
             ),
             prompt("test_prompt_with_image", "A prompt with an image in it.", &[]),
             prompt("test_input_required_result_prompt", "A prompt that asks the user first.", &[]),
+            Prompt {
+                title: Some("With a title and a picture".to_owned()),
+                icons: vec![icon()],
+                ..prompt("shown", "A prompt with all that can be told of it.", &[])
+            },
         ]
     }
 
@@ -38,6 +44,7 @@ impl Guest for Conformance {
             "test_prompt_with_embedded_resource" => with_embedded_resource(&arguments),
             "test_prompt_with_image" => done([image(), text("Please analyze the image above.")]),
             "test_input_required_result_prompt" => asking(&context),
+            "shown" => done([text("Look at it.")]),
             _ => Err(Error::NotFound(name)),
         }
     }

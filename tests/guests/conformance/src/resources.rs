@@ -6,13 +6,16 @@ use crate::{
     Conformance,
     content::{PNG, contents},
     exports::fumehood::tool::resources::{Guest, Info, Outcome, Template},
-    fumehood::tool::types::{Context, Error, ResourceBody},
+    fumehood::tool::types::{Annotations, Context, Error, ResourceBody, ResourceContents, Role},
+    tools::icon,
 };
 
 /// What the template looks like; its resources begin and end as it does.
 pub(crate) const TEMPLATE: &str = "test://template/{id}/data";
 
 const TEXT: &str = "This is the content of the static text resource.";
+
+const SHOWN: &str = "Look at it.";
 
 const WATCHED: &str = "This resource can be watched, though it never changes.";
 
@@ -22,6 +25,12 @@ impl Guest for Conformance {
             info("test://static-text", "static-text", "A text that never changes.", "text/plain", TEXT.len()),
             info("test://static-binary", "static-binary", "An image that never changes.", "image/png", PNG.len()),
             info("test://watched-resource", "watched-resource", "A text to subscribe to.", "text/plain", WATCHED.len()),
+            Info {
+                title: Some("With a title and a picture".to_owned()),
+                icons: vec![icon()],
+                annotations: Some(Annotations { audience: vec![Role::User], priority: Some(1.0), last_modified: None }),
+                ..info("test://shown", "shown", "A text with all that can be told of it.", "text/plain", SHOWN.len())
+            },
         ]
     }
 
@@ -29,7 +38,7 @@ impl Guest for Conformance {
         vec![Template {
             uri_template: TEMPLATE.to_owned(),
             name: "template".to_owned(),
-            title: None,
+            title: Some("Data by ID".to_owned()),
             description: Some("Data for an ID.".to_owned()),
             mime_type: Some("application/json".to_owned()),
         }]
@@ -38,6 +47,10 @@ impl Guest for Conformance {
     fn read_resource(uri: String, _: Context) -> Result<Outcome, Error> {
         let read = match uri.as_str() {
             "test://static-text" => contents(&uri, "text/plain", ResourceBody::Text(TEXT.to_owned())),
+            "test://shown" => ResourceContents {
+                meta: Some(json!({"com.example/shelf": 3}).to_string()),
+                ..contents(&uri, "text/plain", ResourceBody::Text(SHOWN.to_owned()))
+            },
             "test://static-binary" => contents(&uri, "image/png", ResourceBody::Blob(PNG.to_vec())),
             "test://watched-resource" => contents(&uri, "text/plain", ResourceBody::Text(WATCHED.to_owned())),
             _ => {

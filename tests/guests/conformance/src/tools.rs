@@ -2,10 +2,12 @@
 
 mod asking;
 mod plain;
+mod telling;
 mod working;
 
 use serde_json::Value;
 
+pub(crate) use self::telling::icon;
 use crate::{
     Conformance,
     content::text,
@@ -35,6 +37,8 @@ struct Fixture {
     schema: &'static str,
     tasks: TaskSupport,
     run: fn(&Call) -> Ended,
+    /// What more is told of it.
+    told: fn(Tool) -> Tool,
 }
 
 impl Guest for Conformance {
@@ -59,7 +63,7 @@ impl Call {
 impl Fixture {
     /// A tool without arguments, whose caller waits for it.
     const fn new(name: &'static str, description: &'static str, run: fn(&Call) -> Ended) -> Self {
-        Self { name, description, schema: NOTHING, tasks: TaskSupport::Forbidden, run }
+        Self { name, description, schema: NOTHING, tasks: TaskSupport::Forbidden, run, told: |tool| tool }
     }
 
     const fn taking(self, schema: &'static str) -> Self {
@@ -69,11 +73,15 @@ impl Fixture {
     const fn as_job(self, tasks: TaskSupport) -> Self {
         Self { tasks, ..self }
     }
+
+    const fn told(self, told: fn(Tool) -> Tool) -> Self {
+        Self { told, ..self }
+    }
 }
 
 impl From<Fixture> for Tool {
     fn from(fixture: Fixture) -> Self {
-        Self {
+        (fixture.told)(Self {
             name: fixture.name.to_owned(),
             title: None,
             description: fixture.description.to_owned(),
@@ -84,7 +92,7 @@ impl From<Fixture> for Tool {
             icons: vec![],
             meta: None,
             tasks: fixture.tasks,
-        }
+        })
     }
 }
 
@@ -133,6 +141,12 @@ fn fixtures() -> Vec<Fixture> {
         Fixture::new("test_input_required_result_multiple_inputs", "Asks three things at once.", asking::three_at_once),
         Fixture::new("test_input_required_result_multi_round", "Asks twice.", asking::two_rounds),
         Fixture::new("test_input_required_result_capabilities", "Asks what the client can answer.", asking::possible),
+        Fixture::new("measure", "Measures a text.", telling::measure)
+            .taking(telling::MEASURED)
+            .told(telling::everything),
+        Fixture::new("measure_wrongly", "Promises measures and tells none.", telling::measure_wrongly)
+            .told(telling::promise),
+        Fixture::new("trace", "Tells the trace that the call is part of.", telling::trace),
     ]
 }
 
