@@ -28,6 +28,7 @@ mod mcp_transport;
 mod permissions;
 mod prebuilt;
 mod prompts;
+mod reload;
 mod rich;
 mod sandbox;
 mod schedules;

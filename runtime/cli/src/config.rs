@@ -54,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     /// Folders whose components are served.
     pub(crate) apis_dir: Vec<PathBuf>,
+    /// Whether these folders are read again when something in them changes.
+    pub(crate) reload_apis: bool,
     /// Folders whose files hold prompts for everybody.
     pub(crate) prompts_dir: Vec<PathBuf>,
     /// Whether callers need a key.
@@ -183,6 +185,7 @@ impl Default for Server {
             // For who has neither XDG_DATA_HOME nor HOME; see `data_dir`.
             data_dir: PathBuf::from(".fumehood"),
             apis_dir: vec![PathBuf::from("apis")],
+            reload_apis: true,
             prompts_dir: vec![PathBuf::from("prompts")],
             auth: true,
             max_body: ByteSize::mib(16),

@@ -66,6 +66,7 @@ impl House {
             limits: config.limits,
             max_component: config.components.max_size,
             apis_dirs: config.server.apis_dir.clone(),
+            reload_apis: config.server.reload_apis,
             prompts_dirs: config.server.prompts_dir.clone(),
             read_only: access == Access::Share,
             trusted: config.isolation.trusted.clone(),

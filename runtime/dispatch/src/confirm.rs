@@ -54,7 +54,7 @@ pub struct Confirmations {
     pub most: usize,
 }
 
-/// A call that may take place once it has its place: then its confirmation is used.
+/// A call that may take place once it has its place: then its confirmation is used. In a box, as nearly no call has one.
 #[derive(Debug)]
 pub(crate) struct Confirmed {
     this: This,
@@ -76,13 +76,13 @@ impl Dispatcher {
         tool: &Tool,
         arguments: &Arguments,
         token: Option<&str>,
-    ) -> Result<Confirmed, DispatchError> {
+    ) -> Result<Box<Confirmed>, DispatchError> {
         let this = this(principal, tool, arguments).await?;
         // What was given out before only administrators were to decide is worth nothing now.
         let token = token.filter(|_| self.inner.config.confirmed_by == ConfirmedBy::Caller);
         let token = token.map(|token| Digest::of(token.as_bytes()));
         if self.inner.database.is_confirmed(this.call.clone(), token, Timestamp::now()).await? {
-            return Ok(Confirmed { this, token });
+            return Ok(Box::new(Confirmed { this, token }));
         }
         Err(self.ask_for(principal, tool, this, true).await)
     }
@@ -92,9 +92,9 @@ impl Dispatcher {
         &self,
         principal: &Principal,
         tool: &Tool,
-        confirmed: Confirmed,
+        confirmed: Box<Confirmed>,
     ) -> Result<String, DispatchError> {
-        let Confirmed { this, token } = confirmed;
+        let Confirmed { this, token } = *confirmed;
         let spent = self.inner.database.spend_confirmation(this.call.clone(), token, Timestamp::now()).await?;
         let Some(used) = spent else { return Err(self.ask_for(principal, tool, this, true).await) };
         let by = used.decided.as_ref().map_or("", |decided| &*decided.key.0);

@@ -16,6 +16,7 @@ use tracing::Instrument;
 use crate::{
     DispatchError,
     error::shown,
+    files::Files,
     history::{HistoryConfig, Recorder},
     jobs::{JobsConfig, Queue},
     permissions::Permissions,
@@ -37,6 +38,8 @@ pub struct Config {
     pub max_component: ByteSize,
     /// Folders that are scanned for components.
     pub apis_dirs: Vec<PathBuf>,
+    /// Whether these folders are read again when something in them changes.
+    pub reload_apis: bool,
     /// Folders whose files hold prompts for everybody.
     pub prompts_dirs: Vec<PathBuf>,
     /// Whether modules and keys can be changed here.
@@ -121,6 +124,8 @@ pub(crate) struct Inner {
     pub(crate) queue: Option<Queue>,
     pub(crate) schedules: Option<Arc<dyn Schedules>>,
     pub(crate) history: Recorder,
+    /// What is known of the files in the folders of APIs.
+    pub(crate) files: tokio::sync::Mutex<Files>,
     /// Set when the folders of prompts are followed.
     pub(crate) prompts: OnceLock<()>,
     pub(crate) ready: watch::Sender<bool>,
@@ -159,6 +164,7 @@ impl Dispatcher {
             queue,
             schedules: records.map(|records| records.schedules),
             history,
+            files: tokio::sync::Mutex::default(),
             prompts: OnceLock::new(),
             ready: watch::Sender::new(false),
             pinned: Pins::default(),

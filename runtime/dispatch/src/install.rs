@@ -4,7 +4,10 @@ use fumehood_policy::{Action, OnChangedDefinitions, OnNewPermissions};
 use fumehood_registry::{AdmitError, Manifest, Module, Origin};
 use fumehood_scheduler::Kind;
 use fumehood_store::{ModuleRow, PendingRow};
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     Changed, DispatchError, Dispatcher,
@@ -19,6 +22,10 @@ pub(crate) const SENT: &str = "tool.toml";
 
 /// What a manifest inside a component is called.
 const INSIDE: &str = "tool.toml (in the component)";
+
+/// How often is looked whether calls still use a version that was replaced: at first, and at last.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Whether an install may replace a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,9 +231,9 @@ impl Dispatcher {
         self.tell_of_missing(&module);
         let old = self.inner.registry.insert(module);
         let created = old.is_none();
-        let unused = old.map(|old| old.digest).into_iter().chain(dropped.map(|dropped| dropped.digest));
-        for digest in unused.collect::<Vec<_>>() {
-            self.forget_unused(digest).await;
+        self.let_go(old);
+        if let Some(dropped) = dropped {
+            self.forget_unused(dropped.digest).await;
         }
         let module = self.inner.registry.current().module(name.as_str()).cloned();
         module.map(|module| Installed::Served { module, created, changed }).ok_or(DispatchError::Lost)
@@ -255,14 +262,15 @@ impl Dispatcher {
         let (database, row) = (self.inner.database.clone(), module.name.clone());
         let waiting = self.inner.permissions.waiting().get(&module.name).map(|waiting| waiting.digest);
         let removed = blocking(move || Ok(database.remove_module(&row)?)).await?;
-        self.inner.registry.remove(name);
+        let old = self.inner.registry.remove(name);
         self.inner.permissions.forget(&module.name);
         self.load_grants().await?;
         if !removed {
             return Err(DispatchError::NotFound { what: "module", name: shown(name), near: Vec::new() });
         }
         tracing::info!(module.name = %module.name, key.id = %principal.key, "Module {name} removed by {}", principal.name);
-        self.forget_unused(module.digest).await;
+        drop(module);
+        self.let_go(old);
         if let Some(waiting) = waiting {
             self.forget_unused(waiting).await;
         }
@@ -314,6 +322,22 @@ impl Dispatcher {
         if self.inner.config.read_only { Err(DispatchError::ReadOnly) } else { Ok(()) }
     }
 
+    /// Let go of what a module needs when the last call that has found it is over.
+    pub(crate) fn let_go(&self, old: Option<Arc<Module>>) {
+        let Some(old) = old else { return };
+        let this = self.clone();
+        tokio::spawn(async move {
+            let mut pause = FIRST_LOOK;
+            while is_held(&old) {
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(LAST_LOOK);
+            }
+            let digest = old.digest;
+            drop(old);
+            this.forget_unused(digest).await;
+        });
+    }
+
     /// Let go of a component that no module uses and no job waits for. The calls that run on it hold what they need.
     pub(crate) async fn forget_unused(&self, digest: Digest) {
         let _turn = self.inner.letting_go.lock().await;
@@ -340,6 +364,11 @@ impl Dispatcher {
             tracing::warn!(component.digest = %digest, %error, "An unused component could not be removed");
         }
     }
+}
+
+/// Whether anybody but us still has a module that the catalogue has no more, or one of its tools.
+fn is_held(module: &Arc<Module>) -> bool {
+    Arc::strong_count(module) > 1 || module.tools.iter().any(|tool| Arc::strong_count(tool) > 1)
 }
 
 /// The manifest that came beside the component, or else the one inside it, or else nothing.

@@ -9,6 +9,8 @@ mod call;
 mod confirm;
 mod dispatcher;
 mod error;
+mod files;
+mod follow;
 mod history;
 mod input;
 mod install;

@@ -515,14 +515,14 @@ impl Dispatcher {
         }
         rows.iter().for_each(log_granted);
         self.load_grants().await?;
-        if let (Some(waited), Some(before)) = (waited, before.clone()) {
+        if let (Some(waited), Some(_)) = (waited, &before) {
             let served = self.inner.permissions.waiting().remove(&module);
-            served.map(|served| self.inner.registry.insert(served));
+            let old = served.and_then(|served| self.inner.registry.insert(served));
             tracing::info!(
                 module.name = %module, component.digest = %waited.digest, key.id = %principal.key,
                 "The waiting version of module {module} approved by {}", principal.name
             );
-            self.forget_unused(before.digest).await;
+            self.let_go(old);
         } else if let Some(row) = before.filter(|row| row.defined_before.is_some()) {
             // Its tools say what somebody has seen by now.
             let seen = self.stored(as_reviewed(row)).await?;

@@ -1,18 +1,11 @@
 //! Prompts that belong to no module: read from folders, and again when files in them change.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use fumehood_registry::{Library, Problem};
-use notify::{RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use notify::RecursiveMode;
 
-use crate::Dispatcher;
-
-/// How long files may go on changing until they are read: editors write in several steps.
-const SETTLE: Duration = Duration::from_millis(150);
-
-/// How often the folders are read although nothing was heard: not every file system tells.
-const LOOK: Duration = Duration::from_secs(10);
+use crate::{Dispatcher, follow::Changes};
 
 impl Dispatcher {
     /// Read the prompts of the folders, and go on reading them for as long as this process lives. Only the first time counts.
@@ -26,28 +19,9 @@ impl Dispatcher {
     }
 
     async fn follow_prompts(self, folders: Vec<PathBuf>, mut problems: Vec<Problem>) {
-        let (told, mut heard) = mpsc::channel(1);
-        let tell = move |event: notify::Result<notify::Event>| {
-            // Reading is told too, and is no change.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _ = told.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(tell).and_then(|mut watcher| {
-            folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
-            Ok(watcher)
-        });
-        if let Err(error) = &watcher {
-            tracing::info!(%error, "Folders of prompts are read every {} s: changes are not told here: {error}", LOOK.as_secs());
-        }
+        let mut changes = Changes::of(&folders, RecursiveMode::NonRecursive, "prompts");
         loop {
-            // Without a watcher nothing is told any more, and only the clock counts.
-            match tokio::time::timeout(LOOK, heard.recv()).await {
-                Ok(Some(())) => tokio::time::sleep(SETTLE).await,
-                Ok(None) => tokio::time::sleep(LOOK).await,
-                Err(_) => {}
-            }
-            while heard.try_recv().is_ok() {}
+            changes.next().await;
             problems = self.read_prompts(problems).await;
         }
     }

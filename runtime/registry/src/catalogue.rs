@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -7,14 +7,15 @@ use arc_swap::{ArcSwap, Guard};
 use fumehood_model::{ModuleName, ToolName};
 use tokio::sync::watch;
 
-use crate::{Library, Module, Problem, Tool, near::near};
+use crate::{Library, Module, Origin, Problem, Tool, near::near};
 
 /// All modules and tools at one moment.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     modules: BTreeMap<ModuleName, Arc<Module>>,
     tools: BTreeMap<ToolName, Arc<Tool>>,
-    problems: Vec<Problem>,
+    /// Of uploads, and of files.
+    problems: [Vec<Problem>; 2],
     library: Arc<Library>,
     generation: u64,
 }
@@ -54,10 +55,9 @@ impl Catalogue {
         &self.library
     }
 
-    /// Files that could not be served.
-    #[must_use]
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
+    /// What could not be served.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().flatten()
     }
 
     /// A number that is larger in every later catalogue of this process.
@@ -125,17 +125,34 @@ impl Registry {
         self.inner.changes.subscribe()
     }
 
-    /// Put all of `modules` and `problems` in place of what there was. A module that is the same stays, and if all of
-    /// them are, nothing has changed.
-    pub fn replace(&self, modules: Vec<Module>, problems: Vec<Problem>) {
+    /// Put all of `modules` and `problems` in place of the uploaded ones that there were. A module that is the same stays, and
+    /// if all of them are, nothing has changed.
+    pub fn replace_uploads(&self, modules: Vec<Module>, problems: Vec<Problem>) {
         self.change(|catalogue| {
-            let (generation, library) = (catalogue.generation, Arc::clone(&catalogue.library));
-            let old = std::mem::replace(catalogue, Catalogue { problems, library, generation, ..Catalogue::default() });
+            let is_upload = |module: &&Arc<Module>| matches!(module.origin, Origin::Upload { .. });
+            let old: Vec<_> = catalogue.modules.values().filter(is_upload).map(|module| module.name.clone()).collect();
+            let old: HashMap<_, _> =
+                old.into_iter().filter_map(|name| Some((name.clone(), catalogue.take(name.as_str())?))).collect();
             for module in modules {
-                let same = old.modules.get(&module.name).filter(|old| old.is_same(&module));
+                let same = old.get(&module.name).filter(|old| old.is_same(&module));
                 catalogue.insert(same.map_or_else(|| Arc::new(module), Arc::clone));
             }
+            catalogue.problems[0] = problems;
         });
+    }
+
+    /// Add modules of files, remove those that are `gone`, and put `problems` in place of those of files that there were; the
+    /// modules that were removed.
+    pub fn update_files(&self, new: Vec<Module>, gone: &[ModuleName], problems: Vec<Problem>) -> Vec<Arc<Module>> {
+        self.change(|catalogue| {
+            let removed = gone.iter().filter_map(|name| catalogue.take(name.as_str())).collect();
+            for module in new {
+                catalogue.take(module.name.as_str());
+                catalogue.insert(Arc::new(module));
+            }
+            catalogue.problems[1] = problems;
+            removed
+        })
     }
 
     /// Add a module, or put it in place of the one of its name; the one that it replaced.

@@ -89,7 +89,7 @@ pub(crate) async fn detailed(
         ready: state.dispatcher.is_ready(),
         modules: catalogue.modules().len(),
         tools: catalogue.tools().len(),
-        problems: catalogue.problems().len(),
+        problems: catalogue.problems().count(),
         calls_running,
         calls_waiting,
         jobs,

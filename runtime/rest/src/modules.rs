@@ -187,7 +187,7 @@ pub(crate) async fn list(
     let catalogue = door.catalogue(&principal)?;
     let sight = Sight::of(&principal);
     let modules = catalogue.modules().map(|module| entry(module, &door).seen(sight)).collect();
-    let problems = (sight == Sight::All).then(|| catalogue.problems().iter().map(problem_entry).collect());
+    let problems = (sight == Sight::All).then(|| catalogue.problems().map(problem_entry).collect());
     Ok(Json(ModuleList { modules, problems }))
 }
 

@@ -1,0 +1,253 @@
+//! Modules from files in the folders of APIs: served when a file appears, anew when it changes, no more when it goes.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use fumehood_model::{Digest, ModuleName};
+use fumehood_policy::{OnChangedDefinitions, OnNewPermissions};
+use fumehood_registry::{
+    AdmitError, Found, MAX_MANIFEST_BYTES, ManifestError, ManifestMistake, Module, Origin, Problem, scan,
+};
+use notify::RecursiveMode;
+
+use crate::{
+    Changed, DispatchError, Dispatcher,
+    dispatcher::blocking,
+    follow::Changes,
+    install::{SENT, manifest},
+    load::describe,
+    permissions::{Redefined, asked_by},
+};
+
+/// What is known of the files.
+#[derive(Default)]
+pub(crate) struct Files {
+    /// How each was when it was read last, and what was wrong with it.
+    read: HashMap<PathBuf, Known>,
+    /// What was wrong when they were looked at last.
+    problems: Vec<Problem>,
+    is_followed: bool,
+}
+
+/// A file that was read.
+struct Known {
+    stamp: Stamp,
+    problem: Option<Problem>,
+}
+
+/// What tells a component and its manifest from what they were, without reading them: sizes, times and numbers of the files.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp([Option<(u64, Option<SystemTime>, u64)>; 2]);
+
+impl Stamp {
+    fn of(found: &Found) -> Self {
+        let of = |path: &Path| fs::metadata(path).ok().map(|about| (about.len(), about.modified().ok(), about.ino()));
+        Self([of(&found.path), found.manifest.as_deref().and_then(of)])
+    }
+}
+
+/// Whether what is read is compiled before it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// By its first call: at the start, when there is nothing yet that it could replace.
+    First,
+    /// Before anything is replaced, so that no call waits for it.
+    Again,
+}
+
+impl Dispatcher {
+    /// Read what has changed in the folders of APIs. A file that cannot be served leaves in place what was served of it before.
+    pub(crate) async fn read_files(&self, reading: Reading) -> Result<(), DispatchError> {
+        let mut files = self.inner.files.lock().await;
+        let folders = self.inner.config.apis_dirs.clone();
+        let look = move || {
+            let (found, problems) = scan(&folders);
+            let stamped: Vec<_> = found.into_iter().map(|found| (Stamp::of(&found), found)).collect();
+            Ok((stamped, problems))
+        };
+        let (found, mut problems) = blocking(look).await?;
+        let names: HashSet<_> = found.iter().map(|(_, found)| found.name.clone()).collect();
+        let unread: Vec<_> = problems.iter().map(|problem| problem.path.clone()).collect();
+        let mut before = std::mem::take(&mut files.read);
+        let mut new = Vec::new();
+        for (stamp, found) in found {
+            let serving = self.inner.registry.current().module(found.name.as_str()).cloned();
+            if serving.as_ref().is_some_and(|serving| matches!(serving.origin, Origin::Upload { .. })) {
+                let (name, path) = (&found.name, found.path.clone());
+                let reason =
+                    format!("the name {name} is taken by an uploaded module: rename the file or remove the module");
+                problems.push(Problem { path, reason });
+                continue;
+            }
+            if let Some(known) = before.remove(&found.path).filter(|known| known.stamp == stamp) {
+                problems.extend(known.problem.clone());
+                files.read.insert(found.path, known);
+                continue;
+            }
+            let path = found.path.clone();
+            let problem = match self.file(&found, reading).await {
+                Ok(module) => match self.holds(&module, serving.as_deref()) {
+                    Some(reason) => {
+                        // Looked at again each time: what it asks for may be granted meanwhile.
+                        problems.push(Problem { path, reason });
+                        continue;
+                    }
+                    None => {
+                        match reading {
+                            Reading::First => new.push(module),
+                            Reading::Again => self.swap(module).await,
+                        }
+                        None
+                    }
+                },
+                Err(error) => {
+                    let stays = if serving.is_some() { "; what it was before is served on" } else { "" };
+                    Some(Problem { path: path.clone(), reason: format!("{}{stays}", describe(&error)) })
+                }
+            };
+            problems.extend(problem.clone());
+            files.read.insert(path, Known { stamp, problem });
+        }
+        let mut gone = Vec::new();
+        for module in self.inner.registry.current().modules() {
+            let Origin::File { path } = &module.origin else { continue };
+            // Of a folder that cannot be read nothing is known.
+            if !names.contains(&module.name) && !unread.iter().any(|folder| path.starts_with(folder)) {
+                gone.push(module.name.clone());
+            }
+        }
+        self.admit(new, &gone, &problems).await;
+        for Problem { path, reason } in problems.iter().filter(|problem| !files.problems.contains(problem)) {
+            // Whoever names files writes no lines into the log.
+            let shown = path.to_string_lossy().escape_debug().to_string();
+            tracing::warn!(path = shown, "{shown} is not served: {reason}");
+        }
+        files.problems = problems;
+        Ok(())
+    }
+
+    /// Go on reading the folders of APIs for as long as this process lives. Only the first time counts.
+    pub(crate) async fn follow_files(&self) {
+        let folders = self.inner.config.apis_dirs.clone();
+        let is_followed = std::mem::replace(&mut self.inner.files.lock().await.is_followed, true);
+        if folders.is_empty() || is_followed || !self.inner.config.reload_apis {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let mut changes = Changes::of(&folders, RecursiveMode::Recursive, "APIs");
+            loop {
+                changes.next().await;
+                if let Err(error) = this.read_files(Reading::Again).await {
+                    tracing::warn!(%error, "The folders of APIs could not be read again: {error}");
+                }
+            }
+        });
+    }
+
+    /// Put a module in the place of what was served under its name.
+    async fn swap(&self, module: Module) {
+        let _turn = self.inner.installing.lock().await;
+        let (name, digest) = (module.name.clone(), module.digest);
+        let serving = self.inner.registry.current().module(name.as_str()).cloned();
+        if serving.as_ref().is_some_and(|serving| matches!(serving.origin, Origin::Upload { .. })) {
+            // It came in between, and is told of next time.
+            return;
+        }
+        if serving.is_some_and(|serving| serving.is_same(&module)) {
+            return;
+        }
+        self.tell_of_missing(&module);
+        let old = self.inner.registry.insert(module);
+        let how = if old.is_some() { "anew" } else { "now" };
+        tracing::info!(module.name = %name, component.digest = %digest, "Module {name} is served {how}, from its file");
+        self.let_go(old);
+    }
+
+    /// Take in what was read first, and let go of what has no file any more.
+    async fn admit(&self, new: Vec<Module>, gone: &[ModuleName], problems: &[Problem]) {
+        let _turn = self.inner.installing.lock().await;
+        new.iter().for_each(|module| self.tell_of_missing(module));
+        let removed = self.inner.registry.update_files(new, gone, problems.to_vec());
+        for module in removed {
+            tracing::info!(module.name = %module.name, "Module {} is not served any more: its file has gone", module.name);
+            self.let_go(Some(module));
+        }
+    }
+
+    /// Why a module stays behind the version that is served, if it has to.
+    fn holds(&self, module: &Module, serving: Option<&Module>) -> Option<String> {
+        let (serving, config) = (serving?, &self.inner.config);
+        if config.on_new_permissions == OnNewPermissions::Hold {
+            let base = asked_by(Some(serving), None);
+            let added = self.ungranted(&module.name, &Changed::between(&base, &module.manifest.permissions).added);
+            if !added.is_empty() {
+                let added: Vec<_> = added.iter().map(|wish| format!("`{}`", wish.grant)).collect();
+                let (added, name) = (added.join(", "), &module.name);
+                return Some(format!(
+                    "it asks for {added} beyond the version that is served, which stays: fumehood grants add {name} …"
+                ));
+            }
+        }
+        if config.on_changed_definitions == OnChangedDefinitions::Hold {
+            let redefined = Redefined::all(module, &serving.definitions(), Some(serving));
+            if !redefined.is_empty() {
+                let names: Vec<_> = redefined.iter().take(10).map(|redefined| redefined.name.as_str()).collect();
+                return Some(format!(
+                    "it says something else of {} than the version that is served, which stays: take the file away and put it back to accept that",
+                    names.join(", ")
+                ));
+            }
+        }
+        None
+    }
+
+    async fn file(&self, found: &Found, reading: Reading) -> Result<Module, DispatchError> {
+        let Found { name, path, manifest: beside } = found.clone();
+        let named = beside.as_ref().map(|path| path.display().to_string());
+        let sent = blocking(move || beside.map(|path| read_manifest(&path)).transpose()).await?;
+        let allowed = self.inner.config.max_component;
+        let (blobs, file) = (self.inner.blobs.clone(), path.clone());
+        let (digest, size) = blocking(move || {
+            let cannot = |source| fumehood_store::StoreError::Io { doing: "read", path: file.clone(), source };
+            let size = fs::metadata(&file).map_err(cannot)?.len();
+            if size > allowed.0 {
+                return Err(DispatchError::ComponentTooLarge { size, allowed });
+            }
+            let bytes = fs::read(&file).map_err(cannot)?;
+            let digest = Digest::of(&bytes);
+            blobs.put(&digest, &bytes)?;
+            Ok((digest, bytes.len() as u64))
+        })
+        .await?;
+        let interface = self.inner.sandbox.describe(&digest).await?;
+        if let Some(import) = interface.imports.iter().find(|import| !fumehood_sandbox::is_offered(import)) {
+            return Err(fumehood_sandbox::SandboxError::UnknownImport { import: import.clone() }.into());
+        }
+        let manifest = manifest(named.as_deref().unwrap_or(SENT), sent.as_deref(), interface.manifest.as_deref())?;
+        let module = Module::new(name, digest, size, Origin::File { path }, interface, manifest)?;
+        if reading == Reading::Again {
+            self.inner.sandbox.load(&digest).await?;
+        }
+        Ok(module)
+    }
+}
+
+/// The text of a manifest, which is not read at all if it is too large. Blocking.
+fn read_manifest(path: &Path) -> Result<String, DispatchError> {
+    let cannot = |source| fumehood_store::StoreError::Io { doing: "read", path: path.to_owned(), source };
+    let file = fs::File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_MANIFEST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    String::from_utf8(bytes).map_err(|_| {
+        let mistake = ManifestMistake { line: 1, what: "the file is not UTF-8 text".to_owned() };
+        let error = ManifestError { file: path.display().to_string(), mistakes: vec![mistake] };
+        AdmitError::from(error).into()
+    })
+}

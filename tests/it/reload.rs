@@ -1,0 +1,262 @@
+//! Modules that change while they are served: no call fails, none is answered by a mixture.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use fumehood_tests::{Client, Mcp, Server, connect, eventually, parse_wat, read_until, wat};
+use serde_json::{Value, json};
+
+/// Swaps of the module under load.
+const SWAPS: u32 = 200;
+
+/// Who calls meanwhile.
+const CALLERS: usize = 32;
+
+/// A component whose function `version` tells `number`, from a memory that is as it was built.
+fn version(number: u32) -> Vec<u8> {
+    parse_wat(&format!(
+        r#"(component
+            (core module $m
+                (memory 1)
+                (data (i32.const 0) "{}")
+                (func (export "version") (result i32) (i32.load (i32.const 0))))
+            (core instance $i (instantiate $m))
+            (func (export "version") (result u32) (canon lift (core func $i "version"))))"#,
+        number.to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect::<String>()
+    ))
+}
+
+fn told(client: &Client, module: &str) -> Value {
+    client.call(&format!("{module}/version"), &json!({})).value()
+}
+
+/// Put a file in its place at once, as a careful tool does.
+fn put(server: &Server, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = server.apis().join(name);
+    let new = path.with_file_name("_new");
+    fs::write(&new, bytes).unwrap();
+    fs::rename(&new, &path).unwrap();
+    path
+}
+
+fn problems(client: &Client) -> String {
+    client.get("/api/v1/modules").value()["problems"].to_string()
+}
+
+/// Call the module again and again while `swap` is done [`SWAPS`] times with versions of their own. Every call must be
+/// answered, by the version that the answer names.
+fn swapped(server: &Server, swap: impl Fn(u32, &[u8])) {
+    let (over, calls) = (AtomicBool::new(false), AtomicU64::new(0));
+    let versions: Mutex<HashMap<String, u64>> = Mutex::default();
+    let know = |digest: &Value, number: u32| {
+        versions.lock().unwrap().insert(digest.as_str().unwrap().to_owned(), number.into());
+    };
+    know(&server.admin().get("/api/v1/modules/it").value()["digest"], 0);
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|number| {
+                let (client, over, calls) = (server.admin(), &over, &calls);
+                scope.spawn(move || {
+                    let mut seen = Vec::new();
+                    let mcp = Mcp::modern(client);
+                    while !over.load(Ordering::Relaxed) {
+                        let (digest, value) = if number % 4 == 0 {
+                            let answer = mcp.call("it__version", &json!({}));
+                            assert_eq!(answer["isError"], false, "{answer}");
+                            let digest = answer["_meta"]["dev.fumehood/usage"]["digest"].as_str().unwrap().to_owned();
+                            (digest, answer["structuredContent"]["result"].as_u64().unwrap())
+                        } else {
+                            let answer = client.call("it/version", &json!({}));
+                            assert_eq!(answer.status, 200, "{}", answer.text());
+                            (answer.header("fumehood-digest").unwrap().to_owned(), answer.json().as_u64().unwrap())
+                        };
+                        seen.push((digest, value));
+                        calls.fetch_add(1, Ordering::Relaxed);
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for number in 1..=SWAPS {
+            let before = calls.load(Ordering::Relaxed);
+            swap(number, &version(number));
+            know(&server.admin().get("/api/v1/modules/it").value()["digest"], number);
+            assert_eq!(told(server.admin(), "it"), number, "what was put last is served");
+            eventually("somebody calls", || {
+                calls.load(Ordering::Relaxed) > before || callers.iter().any(|caller| caller.is_finished())
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+        let versions = versions.lock().unwrap();
+        assert_eq!(versions.len() as u32, SWAPS + 1);
+        for caller in callers {
+            for (digest, value) in caller.join().unwrap() {
+                assert_eq!(versions.get(&digest), Some(&value), "an answer is of the version that it names");
+            }
+        }
+    });
+    assert!(calls.load(Ordering::Relaxed) > u64::from(SWAPS));
+}
+
+#[test]
+fn two_hundred_uploads_under_load_fail_no_call_and_mix_no_answer() {
+    let server = Server::setup().set("concurrency.waiting_per_key", 1_000).start();
+    assert_eq!(server.admin().upload("it", &version(0)).status, 201);
+
+    swapped(&server, |_, component| assert_eq!(server.admin().upload("it", component).status, 200));
+
+    // What was replaced does not stay.
+    let components = server.data().join("components");
+    eventually("old versions go", || fs::read_dir(&components).unwrap().count() < 10);
+}
+
+#[test]
+fn two_hundred_changes_of_a_file_under_load_fail_no_call_and_mix_no_answer() {
+    let server = Server::setup().set("concurrency.waiting_per_key", 1_000).api("it", version(0)).start();
+
+    swapped(&server, |number, component| {
+        put(&server, "it.wasm", component);
+        eventually("the change is served", || told(server.admin(), "it") == number);
+    });
+}
+
+#[test]
+fn files_that_come_change_and_go_are_served_at_once_and_everything_follows() {
+    let server = Server::setup().start();
+    let admin = server.admin();
+    let mcp = Mcp::modern(admin);
+    let names = || mcp.tools().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let mut listener = connect(server.address());
+    let listen = json!({ "jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": {
+        "notifications": { "toolsListChanged": true },
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    } });
+    let body = listen.to_string();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\n\
+         mcp-method: subscriptions/listen\r\ncontent-length: {}\r\n\r\n{body}",
+        admin.key(),
+        body.len()
+    );
+    listener.write_all(head.as_bytes()).unwrap();
+    read_until(&mut listener, "acknowledged");
+    assert_eq!(names(), [""; 0]);
+
+    fs::create_dir(server.apis().join("deep")).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    let file = put(&server, "deep/it.wasm", &version(1));
+    read_until(&mut listener, "notifications/tools/list_changed");
+    assert_eq!(told(admin, "deep.it"), 1);
+    assert_eq!(names(), ["deep_it__version"]);
+    assert!(admin.get("/openapi.json").text().contains("/api/deep.it/version"));
+
+    fs::write(file.with_extension("tool.toml"), "[functions.version]\ndescription = \"Tells what it is.\"\n").unwrap();
+    eventually("the words are served", || {
+        mcp.tools()[0]["description"].as_str().unwrap().contains("Tells what it is.")
+    });
+
+    fs::write(&file, version(2)).unwrap();
+    eventually("the change is served", || told(admin, "deep.it") == 2);
+
+    fs::remove_file(&file).unwrap();
+    eventually("it is gone", || admin.call("deep.it/version", &json!({})).status == 404);
+    assert_eq!(names(), [""; 0]);
+    assert!(!admin.get("/openapi.json").text().contains("/api/deep.it/version"));
+}
+
+#[test]
+fn a_file_that_cannot_be_served_leaves_what_it_was() {
+    let server = Server::setup().api("it", version(1)).start();
+    let admin = server.admin();
+    let path = server.apis().join("it.wasm");
+
+    for (bytes, why) in [
+        (b"\0asm\x0d\0\x01\0 half".to_vec(), "it.wasm"),
+        (wat("core-module"), "component"),
+        (wat("unknown-import"), "example:unknown/oracle"),
+        (Vec::new(), "it.wasm"),
+    ] {
+        put(&server, "it.wasm", &bytes);
+        eventually("it is told", || {
+            let told = problems(admin);
+            told.contains(path.to_str().unwrap()) && told.contains(why) && told.contains("is served on")
+        });
+        assert_eq!(told(admin, "it"), 1);
+    }
+    server.says("what it was before is served on");
+    put(&server, "it.wasm", &version(2));
+    eventually("the change is served", || told(admin, "it") == 2);
+    assert_eq!(problems(admin), "[]");
+
+    // Nothing is known of what cannot be read, least of all that it has gone.
+    let away = server.apis().with_file_name("away");
+    fs::rename(server.apis(), &away).unwrap();
+    eventually("it is told", || problems(admin).contains("cannot be read"));
+    assert_eq!(told(admin, "it"), 2);
+    fs::rename(&away, server.apis()).unwrap();
+    eventually("it is well again", || problems(admin) == "[]");
+    assert_eq!(told(admin, "it"), 2);
+}
+
+#[test]
+fn a_call_that_runs_finishes_on_the_version_on_which_it_began() {
+    let server = Server::setup().set("limits.fuel_units", u64::MAX / 4).set("limits.deadline_ms", 4_000);
+    let server = Arc::new(server.api("it", wat("spin")).start());
+
+    let running = thread::spawn({
+        let server = Arc::clone(&server);
+        move || server.admin().call("it/spin", &json!({}))
+    });
+    eventually("it runs", || server.admin().calls_running() == 1);
+    put(&server, "it.wasm", &version(1));
+    eventually("the change is served", || server.admin().call("it/version", &json!({})).status == 200);
+
+    // It runs to the end of its time, which the change does not shorten.
+    running.join().unwrap().refused(504, "deadline");
+    assert_eq!(told(server.admin(), "it"), 1);
+}
+
+#[test]
+fn an_operator_can_keep_folders_from_being_read_again() {
+    let server = Server::setup().set("server.reload_apis", false).api("it", version(1)).start();
+
+    put(&server, "it.wasm", &version(2));
+    put(&server, "other.wasm", &version(2));
+    thread::sleep(Duration::from_secs(1));
+
+    assert_eq!(told(server.admin(), "it"), 1);
+    let server = server.restart();
+    assert_eq!((told(server.admin(), "it"), told(server.admin(), "other")), (json!(2), json!(2)));
+}
+
+#[test]
+fn a_file_that_asks_for_more_waits_where_that_is_wanted() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").api("it", version(1)).start();
+    let admin = server.admin();
+
+    let asks = "[[permissions]]\nallow = \"env:LOG_LEVEL\"\nreason = \"to say less\"\n";
+    fs::write(server.apis().join("it.tool.toml"), asks).unwrap();
+    put(&server, "it.wasm", &version(2));
+    eventually("it is told", || problems(admin).contains("it asks for `env:LOG_LEVEL` beyond the version"));
+    assert_eq!(told(admin, "it"), 1);
+
+    let granted = server.command(&["grants", "add", "it", "env:LOG_LEVEL=info"]).status().unwrap();
+    assert!(granted.success());
+    // Nothing happens in the folder then: it is looked at by the clock.
+    eventually("the change is served", || told(admin, "it") == 2);
+    assert_eq!(problems(admin), "[]");
+}
