@@ -5,6 +5,10 @@ use std::{fs, path::PathBuf};
 use fumehood_tests::{Client, Finished, Server, Setup, bombs, command, guest, wat};
 use serde_json::{Value, json};
 
+/// What is said of an import that nobody knows.
+const ORACLE: &str =
+    "`example:unknown/oracle`, which is not offered here: it is neither of WASI 0.2 nor of `fumehood:host`";
+
 fn add(client: &Client, module: &str) -> Value {
     client.call(&format!("{module}/add"), &json!({ "a": 2, "b": 40 })).value()
 }
@@ -87,7 +91,7 @@ fn a_broken_file_is_reported_and_the_others_serve() {
         ("cut.wasm", format!("the file is cut off: it ends in the middle, at byte {}", good.len() - 7)),
         ("empty.wasm", "the file is empty".to_owned()),
         ("jobs.wasm", "`jobs` is reserved: choose another module name: rename the file".to_owned()),
-        ("oracle.wasm", "the component needs `example:unknown/oracle`, which is not offered here".to_owned()),
+        ("oracle.wasm", format!("the component needs {ORACLE}")),
         ("text.wasm", "this is not WebAssembly: it does not start with `\\0asm`".to_owned()),
     ]
     .map(|(name, reason)| (path(name), reason));
@@ -217,13 +221,11 @@ fn what_is_no_usable_component_is_refused_with_its_own_message() {
     assert_eq!(refuse(b"hello"), "this is not WebAssembly: it does not start with `\\0asm`");
     assert_eq!(refuse(b"(component)"), "this is WebAssembly text, not binary: convert it with `wasm-tools parse`");
     assert_eq!(refuse(b""), "the file is empty");
-    assert_eq!(
-        refuse(&wat("unknown-import")),
-        "the component needs `example:unknown/oracle`, which is not offered here"
-    );
+    assert_eq!(refuse(&wat("unknown-import")), format!("the component needs {ORACLE}"));
     assert_eq!(
         refuse(&wat("wrong-wasi")),
-        "the component needs `wasi:cli/environment@0.9.0`, which is not offered here"
+        "the component needs `wasi:cli/environment@0.9.0`, which is not offered here in version 0.9.0: build it with \
+         wasi:cli/environment@0.2"
     );
     assert_eq!(refuse(b"\0asm\x0d\0\x01\0"), "module tool has no function that can become a tool: it exports none");
     assert_eq!(names(server.admin()), Vec::<String>::new());
@@ -467,7 +469,10 @@ fn many_uploads_at_once_end_in_one_of_them() {
     assert_eq!(add(server.admin(), "tool"), 42);
     let server = server.restart();
     assert_eq!(add(server.admin(), "tool"), 42);
-    assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 1);
+    // Each is a version, once.
+    let versions = server.admin().get("/api/v1/modules/tool/versions").value();
+    assert_eq!(versions["versions"].as_array().unwrap().len(), components.len());
+    assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), components.len());
 }
 
 #[test]
@@ -545,4 +550,51 @@ fn a_crash_during_an_upload_leaves_all_or_nothing() {
             server.admin().delete("/api/v1/modules/tool").empty(204);
         }
     }
+}
+
+#[test]
+fn what_of_a_component_can_be_served_is_told_before_anything_is_installed() {
+    let server = Server::start();
+    let admin = server.admin();
+    let inspect =
+        |component: &[u8]| admin.send("POST", "/api/v1/inspect", &[("content-type", "application/wasm")], component);
+    let of = |all: &Value, name: &str| all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap();
+
+    let good = inspect(&wat("add")).value();
+    assert_eq!((&good["compatibility"], good.get("problem")), (&json!("full"), None));
+    assert_eq!(good["exports"], json!([{ "name": "add", "fit": "full", "reason": "served" }]));
+    assert_eq!(good["functions"][0]["signature"], "add: func(a: u32, b: u32) -> u32");
+    let part = inspect(&wat("resource")).value();
+    assert_eq!(part["compatibility"], "partial");
+    let rejected: Vec<_> =
+        part["exports"].as_array().unwrap().iter().filter(|one| one["fit"] == "incompatible").collect();
+    assert!(!rejected.is_empty() && rejected.iter().all(|one| one["reason"].as_str().unwrap().len() > 10), "{part}");
+    for (component, import, why) in [
+        ("unknown-import", "example:unknown/oracle", "neither of WASI 0.2 nor of `fumehood:host`"),
+        ("wrong-wasi", "wasi:cli/environment@0.9.0", "build it with wasi:cli/environment@0.2"),
+    ] {
+        let bad = inspect(&wat(component)).value();
+        assert_eq!(bad["compatibility"], "incompatible", "{bad}");
+        let needed = of(&bad["imports"], import);
+        assert!(needed["fit"] == "incompatible" && needed["reason"].as_str().unwrap().contains(why), "{bad}");
+        assert!(bad["problem"].as_str().unwrap().contains(import), "{bad}");
+        let file = server.data().with_file_name("it.wasm");
+        fs::write(&file, wat(component)).unwrap();
+        let shown = Finished::of(&mut server.command(&["inspect", file.to_str().unwrap()]));
+        assert!(shown.ok().contains(why) && shown.ok().contains("incompatible"), "{}", shown.ok());
+    }
+    if let Some(fetch) = guest("fetch") {
+        let imports = inspect(&fs::read(fetch).unwrap()).value()["imports"].clone();
+        let is_http = |one: &&Value| one["name"].as_str().unwrap().starts_with("wasi:http/outgoing-handler@");
+        let needed = imports.as_array().unwrap().iter().find(is_http).unwrap();
+        assert_eq!(needed["reason"], "offered, and reaches nothing until `http` is granted");
+    }
+
+    inspect(&wat("core-module")).refused(422, "invalid_component");
+    inspect(b"").refused(422, "invalid_component");
+    let (_, caller) = admin.new_key("caller", "call");
+    let refused = caller.send("POST", "/api/v1/inspect", &[("content-type", "application/wasm")], &wat("add"));
+    refused.refused(403, "forbidden");
+    assert_eq!(names(admin), Vec::<String>::new());
+    assert_eq!(fs::read_dir(server.data().join("components")).unwrap().count(), 0, "nothing of it is kept");
 }

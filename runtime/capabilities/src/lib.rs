@@ -39,4 +39,4 @@ pub use granted::{Folder, Granted};
 pub use guest::{Bounds, Cancelled, Guest, Setup, exit_code, link};
 pub use host::{Ask, Host, Nothing, Reply};
 pub use listener::{Heard, Listener, Stream, Told};
-pub use offered::is_offered;
+pub use offered::{Support, WAYS, is_offered, support};

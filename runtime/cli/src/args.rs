@@ -8,7 +8,7 @@ mod schedules;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fumehood_model::Role;
 use serde_json::{Value, json};
@@ -79,6 +79,15 @@ pub(crate) enum Command {
     /// Call a tool of the server, or a function of a component file
     #[command(after_help = CALL_EXAMPLES)]
     Call(CallArgs),
+    /// Make a project that builds and passes its test
+    #[command(after_help = "Example: fumehood new hello --lang rust")]
+    New(NewArgs),
+    /// Build a project with its language's own toolchain, and put its tool.toml and its docs into the component
+    #[command(after_help = "Example: fumehood build\nExample: fumehood build ./hello")]
+    Build(BuildArgs),
+    /// Run the examples and tests of a project in the sandbox
+    #[command(after_help = "Example: fumehood test\nExample: fumehood test ./hello -k greet --update")]
+    Test(TestArgs),
     /// Show what a component file offers and needs, without running it
     #[command(after_help = "Example: fumehood inspect ./calculator.wasm")]
     Inspect(InspectArgs),
@@ -87,7 +96,7 @@ pub(crate) enum Command {
         after_help = "Example: fumehood push ./text_stats.wasm --name text-stats\nExample: fumehood push ./weather.wasm --manifest ./tool.toml"
     )]
     Push(PushArgs),
-    /// List, show and remove modules
+    /// List, show and remove modules, and choose their versions
     #[command(subcommand, after_help = "Example: fumehood modules show calculator")]
     Modules(ModulesCommand),
     /// List and show tools
@@ -231,6 +240,49 @@ pub(crate) struct InspectArgs {
     pub(crate) file: PathBuf,
 }
 
+/// `new`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NewArgs {
+    /// Its folder, which is made; the last part is its name
+    #[arg(value_name = "NAME")]
+    pub(crate) folder: PathBuf,
+    /// The language in which it is written
+    #[arg(long, value_enum)]
+    pub(crate) lang: Language,
+    /// Ask nothing; nothing is asked now, and scripts can say so
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// A language in which tools are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Rust, with wit-bindgen
+    Rust,
+}
+
+/// `build`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BuildArgs {
+    /// The folder of the project
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub(crate) project: PathBuf,
+}
+
+/// `test`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TestArgs {
+    /// The folder of the project
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub(crate) project: PathBuf,
+    /// Only those whose name or function holds this text
+    #[arg(short = 'k', long = "filter", value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Write what comes of a test into it, where it expects another value or error
+    #[arg(long)]
+    pub(crate) update: bool,
+}
+
 /// `push`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PushArgs {
@@ -311,6 +363,40 @@ pub(crate) enum ModulesCommand {
     /// Show a module: what it offers, what was refused, what it needs
     #[command(after_help = "Example: fumehood modules show calculator")]
     Show {
+        /// The module
+        name: String,
+    },
+    /// List the versions of an uploaded module
+    #[command(after_help = "Example: fumehood modules versions calculator")]
+    Versions {
+        /// The module
+        name: String,
+    },
+    /// Serve another version of an uploaded module
+    #[command(
+        after_help = "Example: fumehood modules promote calculator 3\nExample: fumehood modules promote calculator sha256:635676ce"
+    )]
+    Promote {
+        /// The module
+        name: String,
+        /// Its number, or the first digits of its component's digest
+        version: String,
+    },
+    /// Serve the version of an uploaded module that was served before this one
+    #[command(after_help = "Example: fumehood modules rollback calculator")]
+    Rollback {
+        /// The module
+        name: String,
+    },
+    /// Keep an uploaded module on the version that is served: uploads are served when they are promoted
+    #[command(after_help = "Example: fumehood modules pin calculator")]
+    Pin {
+        /// The module
+        name: String,
+    },
+    /// Serve uploads of a module again as they come
+    #[command(after_help = "Example: fumehood modules unpin calculator")]
+    Unpin {
         /// The module
         name: String,
     },

@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub(crate) mod backup;
+pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod calls;
 pub(crate) mod compile_worker;
@@ -16,10 +17,12 @@ pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod mcp;
 pub(crate) mod modules;
+pub(crate) mod new;
 pub(crate) mod push;
 pub(crate) mod review;
 pub(crate) mod sandbox_worker;
 pub(crate) mod schedules;
 pub(crate) mod secrets;
 pub(crate) mod serve;
+pub(crate) mod test;
 pub(crate) mod tools;

@@ -136,6 +136,8 @@ pub(crate) struct Components {
     pub(crate) compile_memory: ByteSize,
     /// Most compiled components that are held in memory.
     pub(crate) loaded: usize,
+    /// Most versions of an uploaded module that are kept, the newest.
+    pub(crate) versions: u64,
     /// Whether a new version that asks for more is served without it, or held back until it is reviewed.
     pub(crate) on_new_permissions: OnNewPermissions,
     /// What becomes of a new version whose tools say something else of themselves.
@@ -246,6 +248,7 @@ impl Default for Components {
             compile_cpu_s: 20,
             compile_memory: ByteSize::gib(1),
             loaded: 256,
+            versions: 10,
             on_new_permissions: OnNewPermissions::Serve,
             on_changed_definitions: OnChangedDefinitions::Flag,
             confirmed_by: ConfirmedBy::Caller,
@@ -306,6 +309,7 @@ impl Loaded {
             ("components.compile_cpu_s", components.compile_cpu_s),
             ("components.compile_memory", components.compile_memory.0),
             ("components.loaded", components.loaded as u64),
+            ("components.versions", components.versions),
             ("isolation.workers", isolation.workers as u64),
             ("egress.concurrent_lookups", egress.concurrent_lookups as u64),
             ("egress.connections", egress.connections as u64),

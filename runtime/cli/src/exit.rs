@@ -115,6 +115,12 @@ impl Failure {
         self
     }
 
+    /// All of it in one sentence, for where it is one of many.
+    pub(crate) fn told(&self) -> String {
+        let Told { message, lines, .. } = &*self.0;
+        if lines.is_empty() { message.clone() } else { format!("{message}: {}", lines.join("; ")) }
+    }
+
     /// What the process exits with.
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit

@@ -65,6 +65,7 @@ impl House {
         let door = fumehood_dispatch::Config {
             limits: config.limits,
             max_component: config.components.max_size,
+            versions: config.components.versions,
             apis_dirs: config.server.apis_dir.clone(),
             reload_apis: config.server.reload_apis,
             prompts_dirs: config.server.prompts_dir.clone(),

@@ -2,16 +2,16 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use fumehood_capabilities::{Granted, Heard, Nothing};
-use fumehood_dispatch::{Manifest, Module, Origin};
+use fumehood_dispatch::{Compatibility, Fit, Fitting, Manifest, Module, Origin, Tool};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
 use fumehood_policy::{Limits, Trusted};
-use fumehood_sandbox::{Call, Said, Sandbox, SandboxError, is_offered};
+use fumehood_sandbox::{Call, Said, Sandbox, SandboxError};
 use fumehood_store::{Access, DataDirectory};
 use fumehood_value::{Arguments, InputError};
 use serde_json::json;
@@ -42,14 +42,20 @@ pub(crate) struct LocalAnswer {
 }
 
 /// A component file, read and described in a place of its own that is removed afterwards.
-struct File {
-    module: Module,
+pub(crate) struct File {
+    /// What it would be as a module.
+    pub(crate) module: Module,
     sandbox: Sandbox,
     _place: tempfile::TempDir,
 }
 
 impl File {
-    async fn open(path: &Path, limits: &Limits) -> anyhow::Result<Self> {
+    /// Read the component at `path`, whose calls have these limits at the most.
+    ///
+    /// # Errors
+    ///
+    /// With a [`Failure`] when the file cannot be read or is no component.
+    pub(crate) async fn open(path: &Path, limits: &Limits) -> anyhow::Result<Self> {
         let cannot = |error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display()));
         let size = fs::metadata(path).map_err(cannot)?.len();
         if size > MAX_FILE.0 {
@@ -68,9 +74,52 @@ impl File {
         let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs, cache, workers)?;
         let interface = sandbox.describe(&digest).await.map_err(|error| refused(path, error))?;
         let origin = Origin::File { path: path.to_owned() };
-        let module = Module::new(name_of(path), digest, size, origin, interface, Manifest::default())
-            .map_err(|error| Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display())))?;
+        let invalid = |error| Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display()));
+        let held = interface.manifest.as_deref().map(|text| Manifest::parse("its tool.toml", text));
+        let manifest = held.transpose().map_err(|error| invalid(error.to_string()))?.unwrap_or_default();
+        let module = Module::new(name_of(path), digest, size, origin, interface, manifest)
+            .map_err(|error| invalid(error.to_string()))?;
         Ok(Self { module, sandbox, _place: place })
+    }
+
+    /// Call `tool` of it with the arguments in `json`, within `limits`.
+    ///
+    /// # Errors
+    ///
+    /// With a [`Failure`] when the arguments do not fit; with any other error when we failed.
+    pub(crate) async fn call(&self, tool: &Tool, json: &str, limits: &Limits) -> anyhow::Result<LocalAnswer> {
+        let Self { module, sandbox, .. } = self;
+        let refused = |error| refused(&self.path(), error);
+        // Compiling has bounds of its own, and is not counted against a call that is made once.
+        sandbox.load(&module.digest).await.map_err(refused)?;
+        let call = Call {
+            digest: module.digest,
+            function: tool.position,
+            arguments: Arguments::Text(json.to_owned().into()),
+            limits: *limits,
+            deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
+            granted: Granted::default(),
+            host: Arc::new(Nothing),
+            heard: Heard::default(),
+            trusted: false,
+        };
+        let finished = sandbox.call(call, ()).await.map_err(refused)?;
+        let text = |json: bytes::Bytes| String::from_utf8_lossy(&json).into_owned();
+        let outcome = match finished.outcome {
+            Outcome::Value(json) => Outcome::Value(text(json)),
+            Outcome::ToolError(json) => Outcome::ToolError(text(json)),
+            Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
+        };
+        let (usage, said) = (finished.usage, finished.said);
+        let Said { stdout, stderr, trace, .. } = said;
+        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr, trace })
+    }
+
+    fn path(&self) -> PathBuf {
+        match &self.module.origin {
+            Origin::File { path } => path.clone(),
+            Origin::Upload { .. } => PathBuf::new(),
+        }
     }
 }
 
@@ -88,35 +137,13 @@ fn name_of(path: &Path) -> ModuleName {
 /// error when we failed.
 pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> anyhow::Result<LocalAnswer> {
     runtime(&Trusted::default())?.block_on(async {
-        let File { module, sandbox, _place } = File::open(path, limits).await?;
-        let Some(tool) = module.tool(function) else {
-            let known: Vec<_> = module.tools.iter().map(|tool| tool.function.as_str()).collect();
+        let file = File::open(path, limits).await?;
+        let Some(tool) = file.module.tool(function) else {
+            let known: Vec<_> = file.module.tools.iter().map(|tool| tool.function.as_str()).collect();
             let message = format!("{} has no function `{}`", path.display(), function.escape_debug());
             return Err(Failure::new(Code::NotFound, message).hint(format!("it has {}", known.join(", "))).into());
         };
-        // Compiling has bounds of its own, and is not counted against a call that is made once.
-        sandbox.load(&module.digest).await.map_err(|error| refused(path, error))?;
-        let call = Call {
-            digest: module.digest,
-            function: tool.position,
-            arguments: Arguments::Text(json.to_owned().into()),
-            limits: *limits,
-            deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
-            granted: Granted::default(),
-            host: Arc::new(Nothing),
-            heard: Heard::default(),
-            trusted: false,
-        };
-        let finished = sandbox.call(call, ()).await.map_err(|error| refused(path, error))?;
-        let text = |json: bytes::Bytes| String::from_utf8_lossy(&json).into_owned();
-        let outcome = match finished.outcome {
-            Outcome::Value(json) => Outcome::Value(text(json)),
-            Outcome::ToolError(json) => Outcome::ToolError(text(json)),
-            Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
-        };
-        let (usage, said) = (finished.usage, finished.said);
-        let Said { stdout, stderr, trace, .. } = said;
-        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr, trace })
+        file.call(tool, json, limits).await
     })
 }
 
@@ -142,18 +169,23 @@ pub(crate) fn inspect(path: &Path) -> anyhow::Result<serde_json::Value> {
                 function
             })
             .collect();
-        let imports: Vec<_> =
-            module.interface.imports.iter().map(|name| json!({ "name": name, "offered": is_offered(name) })).collect();
-        let unmet = module.interface.imports.iter().any(|name| !is_offered(name));
-        let compatibility = match (unmet, module.interface.rejected.is_empty()) {
-            (true, _) => "incompatible",
-            (false, true) => "full",
-            (false, false) => "partial",
+        let Compatibility { fit, functions: exports, imports } = Compatibility::of(&module.interface);
+        let word = |fit| match fit {
+            Fit::Full => "full",
+            Fit::Partial => "partial",
+            Fit::None => "incompatible",
         };
+        let exports = exports
+            .into_iter()
+            .map(|Fitting { name, fit, why }| json!({ "name": name, "fit": word(fit), "reason": why }));
+        let imports = imports.into_iter().map(|Fitting { name, fit, why }| {
+            json!({ "name": name, "offered": fit != Fit::None, "fit": word(fit), "reason": why })
+        });
+        let (exports, imports): (Vec<_>, Vec<_>) = (exports.collect(), imports.collect());
         Ok(json!({
             "name": module.name, "digest": module.digest, "size_bytes": module.size_bytes, "source": "file",
-            "path": path.display().to_string(), "compatibility": compatibility, "tools": module.tools.len(),
-            "functions": functions, "rejected": module.interface.rejected, "imports": imports,
+            "path": path.display().to_string(), "compatibility": word(fit), "tools": module.tools.len(),
+            "functions": functions, "rejected": module.interface.rejected, "exports": exports, "imports": imports,
         }))
     })
 }

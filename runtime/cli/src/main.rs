@@ -11,6 +11,7 @@ mod house;
 mod local;
 mod logging;
 mod output;
+mod project;
 mod render;
 mod report;
 mod session;
@@ -41,6 +42,9 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Completions(completions) => return commands::completions::run(&output, completions),
         Command::CompileWorker(worker) => return commands::compile_worker::run(worker),
         Command::SandboxWorker(worker) => return commands::sandbox_worker::run(worker),
+        Command::New(new) => return commands::new::run(&output, new),
+        Command::Build(build) => return commands::build::run(&output, build),
+        Command::Test(test) => return commands::test::run(&output, test),
         _ => {}
     }
     let loaded = config::load(args.global.config.as_deref(), &environment()?, args.settings())?;
@@ -70,7 +74,12 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => commands::keys::run(&session, command),
         Command::Secrets(command) => commands::secrets::run(&session, command),
         Command::Config(command) => commands::config::run(&session, command),
-        Command::Completions(_) | Command::CompileWorker(_) | Command::SandboxWorker(_) => {
+        Command::Completions(_)
+        | Command::CompileWorker(_)
+        | Command::SandboxWorker(_)
+        | Command::New(_)
+        | Command::Build(_)
+        | Command::Test(_) => {
             unreachable!("handled before the configuration was read")
         }
     }

@@ -36,6 +36,7 @@ struct Function {
     function: String,
     signature: String,
     description: Option<String>,
+    deprecated: Option<String>,
     requires_confirmation: bool,
     input_schema: Value,
     output_schema: Value,
@@ -52,7 +53,7 @@ struct Rejected {
 #[serde(default)]
 struct Import {
     name: String,
-    offered: bool,
+    reason: String,
 }
 
 /// A module in full.
@@ -71,9 +72,9 @@ pub(crate) fn module(value: &Value) -> String {
     ]);
     let functions = module.functions.iter().map(Function::entry);
     let rejected = module.rejected.iter().map(|rejected| format!("{}: {}", rejected.export, rejected.reason));
-    let imports = module.imports.iter().map(|import| match import.offered {
-        true => import.name.clone(),
-        false => format!("{} (not offered here: what uses it fails)", import.name),
+    let imports = module.imports.iter().map(|import| match import.reason.as_str() {
+        "" | "offered" => import.name.clone(),
+        reason => format!("{}: {reason}", import.name),
     });
     text + &section("functions", functions) + &section("rejected", rejected) + &section("imports", imports)
 }
@@ -83,7 +84,6 @@ pub(crate) fn modules(values: &[Value]) -> String {
     let rows = values.iter().map(|value| {
         let module: Module = read(value);
         let tools = value["tools"].as_u64().unwrap_or_default().to_string();
-        let short = |digest: &str| digest.chars().take("sha256:".len() + 12).collect::<String>();
         let waiting = module.waiting.as_deref().map_or_else(|| "-".to_owned(), short);
         let source = module.source.clone().unwrap_or_default();
         vec![
@@ -99,6 +99,32 @@ pub(crate) fn modules(values: &[Value]) -> String {
     table(&["NAME", "TOOLS", "SIZE", "COMPATIBILITY", "SOURCE", "DIGEST", "WAITING"], rows)
 }
 
+/// The versions of a module, one a line.
+pub(crate) fn versions(value: &Value) -> String {
+    let rows = value["versions"].as_array().into_iter().flatten().map(|version| {
+        let text = |key: &str| single_line(version[key].as_str().unwrap_or("-"));
+        vec![
+            version["number"].to_string(),
+            if value["pinned"] == true && version["state"] == "served" {
+                "served, pinned".to_owned()
+            } else {
+                text("state")
+            },
+            short(&text("digest")),
+            text("version"),
+            size(version["size_bytes"].as_u64().unwrap_or_default()),
+            text("uploaded_by"),
+            text("uploaded_at"),
+        ]
+    });
+    table(&["VERSION", "STATE", "COMPONENT", "CALLED", "SIZE", "BY", "AT"], rows)
+}
+
+/// Enough of a digest to tell it from others.
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}
+
 /// What is said of a tool that must be confirmed.
 const CONFIRMED: &str = "a person must confirm each call";
 
@@ -107,8 +133,12 @@ pub(crate) fn tool(value: &Value) -> String {
     let tool: Function = read(value);
     let title = single_line(&format!("{}.{}", tool.module, tool.function));
     let confirmed = tool.requires_confirmation.then(|| CONFIRMED.to_owned());
-    let facts =
-        facts(&[("signature", Some(tool.signature)), ("MCP name", Some(tool.name)), ("confirmation", confirmed)]);
+    let facts = facts(&[
+        ("signature", Some(tool.signature)),
+        ("MCP name", Some(tool.name)),
+        ("deprecated", tool.deprecated),
+        ("confirmation", confirmed),
+    ]);
     let description = section("description", tool.description);
     let input = section("input", [pretty(&tool.input_schema)]);
     let answer = section("output", [pretty(&tool.output_schema)]);
@@ -120,7 +150,12 @@ pub(crate) fn tools(values: &[Value]) -> String {
     let rows = values.iter().map(|value| {
         let tool: Function = read(value);
         let description = tool.description.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
-        vec![format!("{}.{}", tool.module, tool.function), tool.signature.clone(), shortened(description)]
+        let deprecated = if tool.deprecated.is_some() { "(deprecated) " } else { "" };
+        vec![
+            format!("{}.{}", tool.module, tool.function),
+            tool.signature.clone(),
+            shortened(&format!("{deprecated}{description}")),
+        ]
     });
     table(&["TOOL", "SIGNATURE", "DESCRIPTION"], rows)
 }
@@ -141,7 +176,8 @@ impl Function {
         let tool = if self.tool.is_empty() { String::new() } else { format!("\ntool {}", self.tool) };
         let description = self.description.as_ref().map(|text| format!("\n{text}")).unwrap_or_default();
         let confirmed = if self.requires_confirmation { format!("\n{CONFIRMED}") } else { String::new() };
-        format!("{head}{description}{tool}{confirmed}").replace('\n', "\n    ")
+        let deprecated = self.deprecated.as_ref().map(|words| format!("\ndeprecated: {words}")).unwrap_or_default();
+        format!("{head}{description}{tool}{deprecated}{confirmed}").replace('\n', "\n    ")
     }
 }
 
@@ -179,7 +215,7 @@ mod tests {
             "digest": "sha256:00", "size_bytes": 2048, "compatibility": "partial",
             "functions": [{ "name": "add", "signature": "add(a: s32) -> s32", "description": "Adds." }],
             "rejected": [{ "export": "init", "reason": "resources cannot cross" }],
-            "imports": [{ "name": "wasi:cli/environment", "offered": true }, { "name": "x:y/z", "offered": false }],
+            "imports": [{ "name": "wasi:cli/exit", "reason": "offered" }, { "name": "x:y/z", "reason": "not offered" }],
         });
 
         let text = module(&value);
@@ -189,7 +225,7 @@ mod tests {
             "  digest         sha256:00\n  size           2.0 KiB\n  compatibility  partial\n\
              \nfunctions\n  add(a: s32) -> s32\n      Adds.\n\
              \nrejected\n  init: resources cannot cross\n\
-             \nimports\n  wasi:cli/environment\n  x:y/z (not offered here: what uses it fails)\n"
+             \nimports\n  wasi:cli/exit\n  x:y/z: not offered\n"
         );
     }
 

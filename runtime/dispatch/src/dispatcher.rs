@@ -36,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// Largest component.
     pub max_component: ByteSize,
+    /// How many versions of an uploaded module are kept.
+    pub versions: u64,
     /// Folders that are scanned for components.
     pub apis_dirs: Vec<PathBuf>,
     /// Whether these folders are read again when something in them changes.

@@ -65,6 +65,24 @@ pub enum DispatchError {
         /// The file.
         path: String,
     },
+    /// The module is that of a file, which has no versions here.
+    #[error("module {module} comes from the file {path}: whoever puts another file there changes its version")]
+    OfFile {
+        /// The module.
+        module: ModuleName,
+        /// The file.
+        path: String,
+    },
+    /// There is no such version of the module.
+    #[error("module {module} has no {which}{}", versions(.known))]
+    NoVersion {
+        /// The module.
+        module: ModuleName,
+        /// What was looked for.
+        which: String,
+        /// The numbers of its newest versions.
+        known: Vec<u64>,
+    },
     /// The name is taken and the caller asked not to replace.
     #[error("a module {module} exists already")]
     Exists {
@@ -227,13 +245,21 @@ fn suggestions(near: &[String]) -> String {
     format!(", did you mean {}?", near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
 }
 
+fn versions(known: &[u64]) -> String {
+    match known {
+        [] => String::new(),
+        [only] => format!(": there is version {only} alone"),
+        many => format!(": there are versions {}", many.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 impl DispatchError {
     /// The stable code of this failure.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
             Self::Forbidden(_) => Code::Forbidden,
-            Self::NotFound { .. } | Self::NothingToConfirm { .. } => Code::NotFound,
+            Self::NotFound { .. } | Self::NothingToConfirm { .. } | Self::NoVersion { .. } => Code::NotFound,
             Self::Input(InputError::Malformed { .. }) => Code::Malformed,
             Self::Input(InputError::NoMemory) => Code::Unavailable,
             Self::Input(InputError::TooLarge { .. }) | Self::ComponentTooLarge { .. } => Code::TooLarge,
@@ -252,6 +278,7 @@ impl DispatchError {
             | Self::TooManyGrants { .. }
             | Self::NotRetryable { .. }
             | Self::Submit(SubmitError::Exists { .. })
+            | Self::OfFile { .. }
             | Self::NothingPending { .. }
             | Self::OtherVersion { .. } => Code::Conflict,
             Self::Submit(SubmitError::ShareUsed { .. }) => Code::Busy,

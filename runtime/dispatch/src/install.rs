@@ -62,13 +62,33 @@ pub enum Installed {
         /// What it asks for beyond the version that is served.
         changed: Changed,
     },
+    /// The module is pinned: it is a version of it, and another one is served.
+    Kept {
+        /// Its number.
+        version: u64,
+    },
 }
 
 /// What is stored and about to become a module.
-struct Kept {
-    size_bytes: u64,
-    manifest: Option<String>,
-    digest: Digest,
+pub(crate) struct Kept {
+    pub(crate) size_bytes: u64,
+    pub(crate) manifest: Option<String>,
+    pub(crate) digest: Digest,
+    /// Name of the key that sent it.
+    pub(crate) by: String,
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+/// Why it is about to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// It was sent.
+    Sent(Overwrite),
+    /// Somebody has chosen it who may install.
+    Promoted,
+    /// Likewise, and it was served before: what holds back others has been looked at.
+    Again,
 }
 
 /// What a reviewer has to look at, in a few words.
@@ -143,8 +163,8 @@ impl Dispatcher {
         let size_bytes = bytes.len() as u64;
         let pin = self.keep(bytes).await?;
         let digest = pin.digest;
-        let kept = Kept { size_bytes, manifest, digest };
-        let installed = self.install_kept(principal, &name, kept, overwrite).await;
+        let kept = Kept { size_bytes, manifest, digest, by: principal.name.to_string(), at: Timestamp::now() };
+        let installed = self.install_kept(principal, &name, kept, Wanted::Sent(overwrite)).await;
         drop(pin);
         if installed.is_err() {
             self.forget_unused(digest).await;
@@ -152,21 +172,26 @@ impl Dispatcher {
         installed
     }
 
-    async fn install_kept(
+    pub(crate) async fn install_kept(
         &self,
         principal: &Principal,
         name: &ModuleName,
         kept: Kept,
-        overwrite: Overwrite,
+        wanted: Wanted,
     ) -> Result<Installed, DispatchError> {
-        let Kept { size_bytes, manifest, digest } = kept;
-        let at = Timestamp::now();
-        let origin = Origin::Upload { by: principal.name.to_string(), at };
-        let module = self.prepare(name.clone(), digest, size_bytes, origin, manifest.as_deref()).await?;
+        let Kept { size_bytes, digest, at, .. } = kept;
+        let origin = Origin::Upload { by: kept.by.clone(), at };
+        let module = self.prepare(name.clone(), digest, size_bytes, origin, kept.manifest.as_deref()).await?;
         let _turn = self.inner.installing.lock().await;
         // Another upload may have taken the name while this one was compiled.
-        self.check_name(name, overwrite)?;
+        self.check_name(name, if let Wanted::Sent(overwrite) = wanted { overwrite } else { Overwrite::Allowed })?;
         let before = self.stored_row(name).await?;
+        let is_pinned = before.as_ref().is_some_and(|row| row.is_pinned);
+        let is_same = before.as_ref().is_some_and(|row| row.digest == digest && row.manifest == kept.manifest);
+        if is_pinned && !is_same && matches!(wanted, Wanted::Sent(_)) {
+            return self.keep_version(principal, name, kept).await;
+        }
+        let Kept { manifest, by, .. } = kept;
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
         let is_known = before.is_some() || serving.is_some();
         if !is_known {
@@ -183,29 +208,28 @@ impl Dispatcher {
         let defined = defined.filter(|_| config.on_changed_definitions != OnChangedDefinitions::Serve);
         let redefined = defined.as_ref().map(|defined| Redefined::all(&module, defined, serving.as_deref()));
         changed.redefined = redefined.unwrap_or_default();
-        let holds = config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty()
-            || config.on_changed_definitions == OnChangedDefinitions::Hold && !changed.redefined.is_empty();
+        let holds = wanted != Wanted::Again
+            && (config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty()
+                || config.on_changed_definitions == OnChangedDefinitions::Hold && !changed.redefined.is_empty());
         if let Some(row) = before.clone().filter(|_| holds) {
-            let by = principal.name.to_string();
             let pending = Some(PendingRow { digest, size_bytes, manifest, by, at });
             self.put_row(ModuleRow { pending, ..row }).await?;
-            let dropped = self.inner.permissions.waiting().insert(name.clone(), module);
+            self.inner.permissions.waiting().insert(name.clone(), module);
             tracing::info!(
                 module.name = %name, component.digest = %digest, key.id = %principal.key,
                 "A version of module {name} that {} waits to be reviewed: fumehood review {name}", told(&changed)
             );
-            if let Some(dropped) = dropped {
-                self.forget_unused(dropped.digest).await;
-            }
+            self.prune_versions(name).await?;
             return Ok(Installed::Held { changed });
         }
         let row = ModuleRow {
             name: name.clone(),
             digest,
             size_bytes,
-            installed_by: principal.name.to_string(),
+            installed_by: by,
             installed_at: at,
             manifest,
+            is_pinned,
             asked_before: base.filter(|_| !changed.added.is_empty()),
             // What was reviewed once stays known, also when a version leaves it out: the next may bring it back changed.
             defined_before: defined.map(|mut defined| {
@@ -224,17 +248,16 @@ impl Dispatcher {
                 "The new version of module {name} {}, and is served: fumehood review {name}", told(&changed)
             );
         }
-        let dropped = self.inner.permissions.waiting().remove(name);
+        self.inner.permissions.waiting().remove(name);
+        let how = if matches!(wanted, Wanted::Sent(_)) { "installed" } else { "put back to another version" };
         tracing::info!(
-            module.name = %name, component.digest = %digest, key.id = %principal.key, "Module {name} installed by {}", principal.name
+            module.name = %name, component.digest = %digest, key.id = %principal.key, "Module {name} {how} by {}", principal.name
         );
         self.tell_of_missing(&module);
         let old = self.inner.registry.insert(module);
         let created = old.is_none();
         self.let_go(old);
-        if let Some(dropped) = dropped {
-            self.forget_unused(dropped.digest).await;
-        }
+        self.prune_versions(name).await?;
         let module = self.inner.registry.current().module(name.as_str()).cloned();
         module.map(|module| Installed::Served { module, created, changed }).ok_or(DispatchError::Lost)
     }
@@ -260,8 +283,11 @@ impl Dispatcher {
             return Err(DispatchError::TakenByFile { module: module.name.clone(), path });
         }
         let (database, row) = (self.inner.database.clone(), module.name.clone());
-        let waiting = self.inner.permissions.waiting().get(&module.name).map(|waiting| waiting.digest);
-        let removed = blocking(move || Ok(database.remove_module(&row)?)).await?;
+        let removing = move || {
+            let versions = database.versions(&row)?;
+            Ok((versions, database.remove_module(&row)?))
+        };
+        let (versions, removed) = blocking(removing).await?;
         let old = self.inner.registry.remove(name);
         self.inner.permissions.forget(&module.name);
         self.load_grants().await?;
@@ -271,23 +297,26 @@ impl Dispatcher {
         tracing::info!(module.name = %module.name, key.id = %principal.key, "Module {name} removed by {}", principal.name);
         drop(module);
         self.let_go(old);
-        if let Some(waiting) = waiting {
-            self.forget_unused(waiting).await;
+        for version in versions {
+            self.forget_unused(version.digest).await;
         }
         Ok(())
     }
 
     /// Store the bytes of a component, and keep anybody from letting go of them until what is returned is dropped.
-    async fn keep(&self, bytes: Bytes) -> Result<Pin, DispatchError> {
+    pub(crate) async fn keep(&self, bytes: Bytes) -> Result<Pin, DispatchError> {
         let hashed = bytes.clone();
         let digest = blocking(move || Ok(Digest::of(&hashed))).await?;
-        let pin = {
-            let _turn = self.inner.letting_go.lock().await;
-            self.inner.pinned.pin(digest)
-        };
+        let pin = self.pin(digest).await;
         let blobs = self.inner.blobs.clone();
         blocking(move || Ok(blobs.put(&digest, &bytes)?)).await?;
         Ok(pin)
+    }
+
+    /// Keep anybody from letting go of a component until what is returned is dropped.
+    pub(crate) async fn pin(&self, digest: Digest) -> Pin {
+        let _turn = self.inner.letting_go.lock().await;
+        self.inner.pinned.pin(digest)
     }
 
     /// Describe, compile and link a stored component.
@@ -338,7 +367,7 @@ impl Dispatcher {
         });
     }
 
-    /// Let go of a component that no module uses and no job waits for. The calls that run on it hold what they need.
+    /// Let go of a component that is no version of any module and for which no job waits. The calls that run on it hold what they need.
     pub(crate) async fn forget_unused(&self, digest: Digest) {
         let _turn = self.inner.letting_go.lock().await;
         if self.inner.pinned.holds(&digest) {
@@ -346,6 +375,10 @@ impl Dispatcher {
         }
         let waits = self.inner.permissions.waiting().values().any(|waiting| waiting.digest == digest);
         if waits || self.inner.registry.current().modules().any(|module| module.digest == digest) {
+            return;
+        }
+        let database = self.inner.database.clone();
+        if blocking(move || Ok(database.is_version(&digest)?)).await.unwrap_or(true) {
             return;
         }
         if let Some(queue) = &self.inner.queue {

@@ -6,6 +6,7 @@
 //! This crate knows nothing of HTTP, MCP or command lines.
 
 mod call;
+mod compatibility;
 mod confirm;
 mod dispatcher;
 mod error;
@@ -30,22 +31,25 @@ mod said;
 mod schedules;
 mod secrets;
 mod shaping;
+mod versions;
 mod witness;
 mod work;
 
 pub use call::{Answer, Terms};
+pub use compatibility::{Compatibility, Fit, Fitting, Inspected};
 pub use confirm::{Confirmations, MAX_CONFIRMATIONS};
 pub use dispatcher::{Config, Dispatcher, Parts, Records};
 pub use error::DispatchError;
 pub use fumehood_capabilities::Told as Said;
 pub use fumehood_capabilities::{Listener, logging::Level};
 pub use fumehood_registry::Mode;
-pub use fumehood_registry::{Catalogue, Manifest, Module, Origin, Problem, Tool, Wish, rich};
-pub use fumehood_sandbox::is_offered;
+pub use fumehood_registry::{
+    Build, Catalogue, Deprecated, Example, Expected, Manifest, Module, Origin, Problem, Tool, Wish, rich,
+};
 pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_store::{
     ApiKey, Body, CallFilter, Confirmation, ConfirmationState, Counts, Decided, Filter, JobEvent, NewKey, Observation,
-    Prune, Schedule, SecretEntry, StoredCall, Told, ToolStatistics,
+    Prune, Schedule, SecretEntry, StoredCall, Told, ToolStatistics, VersionRow,
 };
 pub use fumehood_value::Arguments;
 pub use history::{HistoryConfig, MAX_CALLS, Via};
@@ -57,3 +61,4 @@ pub use permissions::{Approved, Asked, Changed, Granted, InForce, Reach, Redefin
 pub use resources::OwnResource;
 pub use results::KeptResult;
 pub use shaping::Shape;
+pub use versions::{Version, Versions, Which};

@@ -89,6 +89,7 @@ impl Dispatcher {
             asked_before: None,
             defined_before: None,
             pending: None,
+            is_pinned: row.is_pinned,
         };
         self.stored(row).await.map(Some)
     }

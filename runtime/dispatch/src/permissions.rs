@@ -559,6 +559,9 @@ impl Dispatcher {
         let row = self.stored_row(&module.name).await?.ok_or_else(nothing)?;
         let dropped = row.pending.clone().ok_or_else(nothing)?;
         self.put_row(ModuleRow { pending: None, ..row }).await?;
+        let (database, of) = (self.inner.database.clone(), module.name.clone());
+        let (component, sent) = (dropped.digest, dropped.manifest.clone());
+        blocking(move || Ok(database.remove_version(&of, component, sent.as_deref())?)).await?;
         self.inner.permissions.waiting().remove(&module.name);
         tracing::info!(
             module.name = %module.name, component.digest = %dropped.digest, key.id = %principal.key,
@@ -764,6 +767,7 @@ fn as_reviewed(row: ModuleRow) -> ModuleRow {
         asked_before: None,
         defined_before: None,
         pending: None,
+        is_pinned: row.is_pinned,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use fumehood_dispatch::{Answer, DispatchError, Tool, rich::Hints};
+use fumehood_dispatch::{Answer, Deprecated, DispatchError, Tool, rich::Hints};
 use fumehood_model::{Code, Outcome, StopReason, Usage};
 use fumehood_value::InputError;
 use rmcp::{
@@ -26,6 +26,9 @@ const CONFIRMED: &str = "dev.fumehood/requiresConfirmation";
 /// The key under which a tool says that it tells something else of itself than when it was reviewed.
 const REDEFINED: &str = "dev.fumehood/redefined";
 
+/// The key under which a tool says that it is not to be used any more, and what instead.
+const DEPRECATED: &str = "dev.fumehood/deprecated";
+
 /// The key under which failed results carry their stable code.
 const ERROR: &str = "dev.fumehood/error";
 
@@ -34,6 +37,10 @@ pub(crate) fn tool(name: &str, tool: &Tool) -> model::Tool {
     let name = Cow::Owned(name.to_owned());
     let mut listed = model::Tool::new(name, tool.description.clone(), Arc::clone(&tool.input_schema));
     let mut meta = MetaObject::new();
+    if let Some(Deprecated { words, .. }) = &tool.deprecated {
+        listed.description = Some(format!("Deprecated: {words}\n\n{}", tool.description).into());
+        meta.insert(DEPRECATED.to_owned(), words.as_str().into());
+    }
     meta.insert(DEFINITION.to_owned(), tool.definition.as_str().into());
     if tool.requires_confirmation {
         meta.insert(CONFIRMED.to_owned(), true.into());

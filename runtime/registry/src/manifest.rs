@@ -44,7 +44,7 @@ const MAX_ENTRIES: usize = 1_000;
 const MAX_EXAMPLES: usize = 200;
 
 /// The keys at the top.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "name",
     "version",
     "description",
@@ -58,7 +58,15 @@ const KEYS: [&str; 13] = [
     "example",
     "prompts",
     "resources",
+    "deprecated",
+    "build",
 ];
+
+/// Longest command or path in `build`, in characters.
+const MAX_BUILD: usize = 1_000;
+
+/// What is said instead of a tool that is not to be used any more: it travels with every list.
+const DEPRECATED: Text = Text { most: MAX_REASON, lines: false };
 
 /// What the author of a module says of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -69,6 +77,8 @@ pub struct Manifest {
     pub version: Option<String>,
     /// What it is for.
     pub description: Option<String>,
+    /// That it is not to be used any more, and what instead.
+    pub deprecated: Option<String>,
     /// Where it belongs.
     pub category: Option<String>,
     /// Words under which it may be found.
@@ -83,12 +93,23 @@ pub struct Manifest {
     pub functions: BTreeMap<String, FunctionNotes>,
     /// What it asks for. Nothing of it is granted by asking.
     pub permissions: Vec<Wish>,
+    /// How it is built, for its author's own tools. Nothing else reads it.
+    pub build: Option<Build>,
     /// Calls and what comes of them.
     pub examples: Vec<Example>,
     /// Its prompts.
     pub prompts: Vec<Prompt>,
     /// Its resources.
     pub resources: Vec<Resource>,
+}
+
+/// How a component is made of its sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// The command of the language's own toolchain, for a shell in the folder of the manifest.
+    pub command: String,
+    /// The component that comes of it, from there.
+    pub component: String,
 }
 
 /// How functions are meant to be called.
@@ -108,6 +129,8 @@ pub enum Mode {
 pub struct FunctionNotes {
     /// What it does.
     pub description: Option<String>,
+    /// That it is not to be used any more, and what instead.
+    pub deprecated: Option<String>,
     /// What its parameters mean.
     pub params: BTreeMap<String, String>,
     /// How it is meant to be called, if not as the module says.
@@ -216,6 +239,7 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifes
         name: reader.text(table, "name", word),
         version: reader.text(table, "version", word),
         description: reader.text(table, "description", Text { most: MAX_DESCRIPTION, lines: true }),
+        deprecated: reader.text(table, "deprecated", DEPRECATED),
         category: reader.text(table, "category", word),
         tags: reader.texts(table, "tags", word, MAX_TAGS),
         mode: mode(reader, table).unwrap_or_default(),
@@ -223,6 +247,7 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifes
         concurrent_calls,
         functions: functions(reader, table),
         permissions: permissions(reader, table),
+        build: build(reader, table),
         examples: examples(reader, table, values),
         prompts: written(reader, table, "prompts", WrittenPrompt::checked),
         resources: written(reader, table, "resources", WrittenResource::checked),
@@ -259,6 +284,19 @@ fn mode(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Mode> {
     }
 }
 
+fn build(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Build> {
+    let build = reader.table(table, "build")?;
+    reader.known(build, "build.", &["command", "component"]);
+    let line = Text { most: MAX_BUILD, lines: false };
+    let command = reader.text(build, "command", line);
+    let component = reader.text(build, "component", line);
+    if command.is_none() || component.is_none() {
+        let what = "`build` needs a `command` and the `component` that comes of it";
+        reader.mistake_at(table, "build", what.to_owned());
+    }
+    Some(Build { command: command?, component: component? })
+}
+
 fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>) -> (Lowered, Option<usize>) {
     let Some(limits) = reader.table(table, "limits") else { return (Lowered::default(), None) };
     let known: Vec<_> = Bound::ALL.into_iter().map(Bound::key).chain(["concurrent_calls"]).collect();
@@ -283,7 +321,7 @@ fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, F
         reader.known(
             function,
             "functions.NAME.",
-            &["description", "params", "mode", "idempotent", "requires_confirmation"],
+            &["description", "deprecated", "params", "mode", "idempotent", "requires_confirmation"],
         );
         let text = Text { most: MAX_DESCRIPTION, lines: true };
         let mut params = BTreeMap::new();
@@ -296,10 +334,12 @@ fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, F
             }
         }
         let description = reader.text(function, "description", text);
+        let deprecated = reader.text(function, "deprecated", DEPRECATED);
         let mode = mode(reader, function);
         let is_idempotent = reader.boolean(function, "idempotent").unwrap_or_default();
         let requires_confirmation = reader.boolean(function, "requires_confirmation").unwrap_or_default();
-        let function = FunctionNotes { description, params, mode, is_idempotent, requires_confirmation, line };
+        let function =
+            FunctionNotes { description, deprecated, params, mode, is_idempotent, requires_confirmation, line };
         notes.insert(name.get_ref().to_string(), function);
     }
     notes

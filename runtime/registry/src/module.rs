@@ -126,7 +126,18 @@ pub struct Tool {
     pub definition: String,
     /// Whether it says something else than when its module was reviewed.
     pub is_redefined: bool,
+    /// That it is not to be used any more, if its author says so.
+    pub deprecated: Option<Deprecated>,
     param_notes: BTreeMap<String, String>,
+}
+
+/// That a tool is not to be used any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deprecated {
+    /// What to use instead, in the author's words.
+    pub words: String,
+    /// Since when its module has been served that says so.
+    pub since: Timestamp,
 }
 
 impl Module {
@@ -152,19 +163,24 @@ impl Module {
         check_notes(&name, &interface, &manifest)?;
         let turns = manifest.concurrent_calls.map(Turns::new);
         let plans = Plan::of(&interface);
+        let since = match &origin {
+            Origin::Upload { at, .. } => *at,
+            Origin::File { .. } => Timestamp::now(),
+        };
         let made = |position: usize| {
             let (function, plan) = (&interface.functions[position], plans[position].clone());
             let mut tool = Tool::new(&name, digest, position, function, plan, &interface);
             tool.limits = manifest.limits;
             tool.turns.clone_from(&turns);
             tool.mode = manifest.mode;
+            tool.deprecated = manifest.deprecated.clone().map(|words| Deprecated { words, since });
             tool
         };
         let mut tools = Vec::with_capacity(plans.len() + described.tools.len());
         for (position, function) in interface.functions.iter().enumerate().filter(|(_, f)| !f.is_self_description()) {
             let mut tool = made(position);
             if let Some(notes) = manifest.functions.get(&function.name) {
-                tool.annotate(notes);
+                tool.annotate(notes, since);
             }
             tools.push(Arc::new(tool.pinned()));
         }
@@ -341,6 +357,7 @@ impl Tool {
             is_idempotent: false,
             requires_confirmation: false,
             is_redefined: false,
+            deprecated: None,
             rich: None,
             definition: String::new(),
             param_notes: BTreeMap::new(),
@@ -394,7 +411,10 @@ impl Tool {
     }
 
     /// Say of it what the manifest says.
-    fn annotate(&mut self, notes: &FunctionNotes) {
+    fn annotate(&mut self, notes: &FunctionNotes, since: Timestamp) {
+        if let Some(words) = notes.deprecated.clone() {
+            self.deprecated = Some(Deprecated { words, since });
+        }
         if let Some(description) = &notes.description {
             self.description.clone_from(description);
             self.documented = true;

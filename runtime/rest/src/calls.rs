@@ -6,7 +6,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use fumehood_dispatch::{Answer, Arguments, Called, Mode, Order, Shape, Terms, Tool, Via, rich::Aside};
+use fumehood_dispatch::{Answer, Arguments, Called, Deprecated, Mode, Order, Shape, Terms, Tool, Via, rich::Aside};
 use fumehood_http::{Body, Caller, Path, Problem};
 use fumehood_model::{Bound, ByteSize, Code, Lowered, Outcome, Principal, StopReason, Usage};
 use fumehood_shape::{Mistakes, Report};
@@ -22,6 +22,7 @@ use crate::{
 const FUEL: HeaderName = HeaderName::from_static("fumehood-fuel");
 const MEMORY: HeaderName = HeaderName::from_static("fumehood-memory-bytes");
 const DURATION: HeaderName = HeaderName::from_static("fumehood-duration-us");
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const DIGEST: HeaderName = HeaderName::from_static("fumehood-digest");
 const LIMITS: HeaderName = HeaderName::from_static("fumehood-limits");
 const MAX_FUEL: HeaderName = HeaderName::from_static("fumehood-max-fuel");
@@ -52,35 +53,61 @@ pub(crate) async fn call(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
+    let tool = state.dispatcher.function(&principal, &module, &function)?;
+    let answer = call_tool(&state, &principal, &tool, lowered, &headers, body).await;
+    Ok(deprecated(answer.into_response(), &tool))
+}
+
+/// Say of an answer that its tool is not to be used any more (RFC 9745), and where what to use instead is told.
+pub(crate) fn deprecated(mut response: Response, tool: &Tool) -> Response {
+    if let Some(Deprecated { since, .. }) = &tool.deprecated {
+        let since = HeaderValue::try_from(format!("@{}", since.unix_ms / 1_000));
+        let told = HeaderValue::try_from(format!("</api/v1/tools/{}>; rel=\"deprecation\"", tool.name));
+        for (name, value) in [(DEPRECATION, since), (header::LINK, told)] {
+            if let Ok(value) = value {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+    response
+}
+
+async fn call_tool(
+    state: &State,
+    principal: &Principal,
+    tool: &Arc<Tool>,
+    lowered: Lowered,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let door = &state.dispatcher;
-    let tool = door.function(&principal, &module, &function)?;
-    let arguments = arguments(&headers, body, &tool).await?;
-    let (arguments, wanted) = wanted(&headers, &tool, arguments)?;
-    let wait = waits(&headers);
-    let (arguments, context) = asks::brought(door, &principal, &tool, arguments, &headers)?;
-    let confirmation = confirmation(&headers);
+    let arguments = arguments(headers, body, tool).await?;
+    let (arguments, wanted) = wanted(headers, tool, arguments)?;
+    let wait = waits(headers);
+    let (arguments, context) = asks::brought(door, principal, tool, arguments, headers)?;
+    let confirmation = confirmation(headers);
     let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation.clone(), ..Terms::default() };
-    match door.mode(&tool) {
-        _ if is_preferred(&headers, "respond-async") => {}
+    match door.mode(tool) {
+        _ if is_preferred(headers, "respond-async") => {}
         Mode::Queue => {}
         Mode::Direct => {
             // Only a tool that its component describes itself can ask.
             let again = tool.rich.is_some().then(|| arguments.clone());
-            let called = door.call(&principal, &tool, arguments, terms).await?;
+            let called = door.call(principal, tool, arguments, terms).await?;
             if let (Some(Aside::Asks(asks)), Some(Arguments::Parsed(arguments))) = (&called.aside, &again) {
-                return asks::asked(door, &principal, &tool, arguments, asks);
+                return asks::asked(door, principal, tool, arguments, asks);
             }
-            return answered(&state, &principal, &tool, &headers, called, wanted).await;
+            return answered(state, principal, tool, headers, called, wanted).await;
         }
         Mode::Auto => {
             let patience = wait.unwrap_or(door.auto_after());
             let again = tool.rich.is_some().then(|| arguments.clone());
-            return match door.call_or_defer(&principal, &tool, arguments, terms, patience).await? {
+            return match door.call_or_defer(principal, tool, arguments, terms, patience).await? {
                 Called::Answered(Answer { aside: Some(Aside::Asks(asks)), .. }) => match again {
-                    Some(Arguments::Parsed(arguments)) => asks::asked(door, &principal, &tool, &arguments, &asks),
+                    Some(Arguments::Parsed(arguments)) => asks::asked(door, principal, tool, &arguments, &asks),
                     _ => Err(Problem::new(Code::Internal, "a plain function asked")),
                 },
-                Called::Answered(called) => answered(&state, &principal, &tool, &headers, called, wanted).await,
+                Called::Answered(called) => answered(state, principal, tool, headers, called, wanted).await,
                 Called::Deferred(ticket) => Ok(accepted(ticket.id)),
             };
         }
@@ -93,16 +120,16 @@ pub(crate) async fn call(
         let what = "the call is a job: answer what it asks at /api/v1/jobs/{id}/answers, not with `_input`";
         return Err(Problem::new(Code::Malformed, what));
     }
-    let order = Order { lowered, idempotency_key: idempotency_key(&headers)?, confirmation, ..Order::default() };
-    let ticket = door.submit(&principal, &tool, arguments, order).await?;
+    let order = Order { lowered, idempotency_key: idempotency_key(headers)?, confirmation, ..Order::default() };
+    let ticket = door.submit(principal, tool, arguments, order).await?;
     let mut response = accepted(ticket.id);
     if let Some(patience) = wait {
-        let job = door.wait_for_job(&principal, &ticket.id.to_string(), patience).await?;
+        let job = door.wait_for_job(principal, &ticket.id.to_string(), patience).await?;
         if job.state.is_final() {
-            return answer(door, &principal, job).await;
+            return answer(door, principal, job).await;
         }
     }
-    if is_preferred(&headers, "respond-async") {
+    if is_preferred(headers, "respond-async") {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     }
     Ok(response)

@@ -25,5 +25,6 @@ mod schedules;
 mod secrets;
 mod tools;
 mod upload;
+mod versions;
 
 pub use router::{State, router};

@@ -3,7 +3,10 @@ use axum::{
     extract::{Request, State as Shared},
     response::{IntoResponse, Response},
 };
-use fumehood_dispatch::{Dispatcher, Installed, Module, Origin, Overwrite, Problem as Unserved};
+use fumehood_dispatch::{
+    Changed, Compatibility, Dispatcher, Fit, Fitting, Inspected, Installed, Module, Origin, Overwrite,
+    Problem as Unserved, Tool,
+};
 use fumehood_http::{Caller, Path, Problem};
 use fumehood_model::{Code, Digest, Lowered, ModuleName, Principal, Timestamp};
 use fumehood_policy::Action;
@@ -17,6 +20,7 @@ use crate::{
     permissions::{ChangeBody, Held},
     tools::Schemas,
     upload::{self, MultipartUpload},
+    versions::KeptVersion,
 };
 
 /// All modules, and what could not be served.
@@ -47,7 +51,8 @@ pub(crate) struct ModuleEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     installed_at: Option<Timestamp>,
-    compatibility: Compatibility,
+    /// How much of it can be used, all in all.
+    compatibility: FitWord,
     /// How many of its functions are tools.
     tools: usize,
     /// The component of a version that waits to be reviewed: for who may do that.
@@ -61,14 +66,6 @@ pub(crate) struct ModuleEntry {
 pub(crate) enum Source {
     Upload,
     File,
-}
-
-/// Whether every export became a tool.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Compatibility {
-    Full,
-    Partial,
 }
 
 /// The bytes of a component.
@@ -133,6 +130,14 @@ impl ModuleEntry {
     }
 }
 
+/// A version that was uploaded and is not served yet.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum NotServed {
+    Waits(Held),
+    Pinned(KeptVersion),
+}
+
 /// A module that was just installed.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct InstalledBody {
@@ -141,6 +146,13 @@ pub(crate) struct InstalledBody {
     /// What it asks for that it is not granted and that the version before it did not ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<ChangeBody>,
+}
+
+impl InstalledBody {
+    pub(crate) fn of(module: &Module, changed: Changed, door: &Dispatcher) -> Self {
+        let changed = (!changed.is_harmless()).then(|| ChangeBody::from(changed));
+        Self { module: detail(module, door), changed }
+    }
 }
 
 /// A function that is a tool.
@@ -153,6 +165,9 @@ pub(crate) struct FunctionEntry {
     signature: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// That it is not to be used any more, and what instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deprecated: Option<String>,
     /// Whether a person must confirm each call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     requires_confirmation: bool,
@@ -174,6 +189,68 @@ pub(crate) struct ImportEntry {
     name: String,
     /// Whether this server offers it. What it then reaches is a matter of grants.
     offered: bool,
+    /// How much of it can be used.
+    fit: FitWord,
+    /// Why.
+    reason: String,
+}
+
+/// How much of something can be used.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FitWord {
+    Full,
+    Partial,
+    #[serde(rename = "incompatible")]
+    None,
+}
+
+impl From<Fit> for FitWord {
+    fn from(fit: Fit) -> Self {
+        match fit {
+            Fit::Full => Self::Full,
+            Fit::Partial => Self::Partial,
+            Fit::None => Self::None,
+        }
+    }
+}
+
+impl From<Fitting> for ImportEntry {
+    fn from(Fitting { name, fit, why }: Fitting) -> Self {
+        Self { name, offered: fit != Fit::None, fit: fit.into(), reason: why }
+    }
+}
+
+/// What of a component can be served here.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct InspectedBody {
+    /// All in all.
+    compatibility: FitWord,
+    /// Why it cannot be a module as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    /// Every function that it exports.
+    exports: Vec<ExportEntry>,
+    /// What it needs from its host.
+    imports: Vec<ImportEntry>,
+    /// Its tools as they would be served, if it can be a module.
+    functions: Vec<FunctionEntry>,
+}
+
+/// A function that a component exports, and what becomes of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ExportEntry {
+    name: String,
+    /// How much of it can be used.
+    fit: FitWord,
+    /// Why.
+    reason: String,
+}
+
+impl From<Fitting> for ExportEntry {
+    fn from(Fitting { name, fit, why }: Fitting) -> Self {
+        Self { name, fit: fit.into(), reason: why }
+    }
 }
 
 /// List all modules.
@@ -220,7 +297,8 @@ pub(crate) async fn show(
     responses(
         (status = 200, description = "The module was replaced", body = InstalledBody),
         (status = 201, description = "The module is new", body = InstalledBody),
-        (status = 202, description = "It asks for more than the served version and waits to be reviewed", body = Held),
+        (status = 202, description = "It asks for more than the served version and waits to be reviewed, or the module is pinned",
+            body = NotServed),
     ))]
 pub(crate) async fn put(
     Shared(state): Shared<State>,
@@ -243,12 +321,14 @@ pub(crate) async fn put(
     let installed = state.dispatcher.install(&principal, name.clone(), upload, overwrite).await?;
     let (status, mut response) = match installed {
         Installed::Held { changed } => {
-            let body = Held::of(&name, changed);
+            let body = NotServed::Waits(Held::of(&name, changed));
             (StatusCode::ACCEPTED, Json(body).into_response())
         }
+        Installed::Kept { version } => {
+            (StatusCode::ACCEPTED, Json(NotServed::Pinned(KeptVersion::of(&name, version))).into_response())
+        }
         Installed::Served { module, created, changed } => {
-            let changed = (!changed.is_harmless()).then(|| ChangeBody::from(changed));
-            let body = InstalledBody { module: detail(&module, &state.dispatcher), changed };
+            let body = InstalledBody::of(&module, changed, &state.dispatcher);
             (if created { StatusCode::CREATED } else { StatusCode::OK }, Json(body).into_response())
         }
     };
@@ -257,6 +337,41 @@ pub(crate) async fn put(
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// Tell what of a component can be served here, and why not the rest, without keeping anything of it.
+///
+/// The body is that of an upload.
+#[utoipa::path(post, path = "/api/v1/inspect", tag = "modules", operation_id = "inspectComponent",
+    request_body(description = "The component", content(
+        (Component = "application/wasm"),
+        (Component = "application/octet-stream"),
+        (MultipartUpload = "multipart/form-data"),
+    )),
+    responses((status = 200, description = "What becomes of each of its functions and imports", body = InspectedBody)))]
+pub(crate) async fn inspect(
+    Shared(state): Shared<State>,
+    Caller(principal): Caller,
+    _: May<Installing>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Json<InspectedBody>, Problem> {
+    let kind = upload::Kind::of(&headers)?;
+    state.dispatcher.may_install(&principal)?;
+    let upload = kind.read(request, state.dispatcher.max_component()).await?;
+    let Inspected { compatibility, module } = state.dispatcher.inspect(&principal, upload).await?;
+    let Compatibility { fit, functions, imports } = compatibility;
+    let (served, problem) = match module {
+        Ok(module) => (module.tools.iter().map(|tool| function_entry(tool)).collect(), None),
+        Err(problem) => (Vec::new(), Some(problem)),
+    };
+    Ok(Json(InspectedBody {
+        compatibility: fit.into(),
+        problem,
+        exports: functions.into_iter().map(ExportEntry::from).collect(),
+        imports: imports.into_iter().map(ImportEntry::from).collect(),
+        functions: served,
+    }))
 }
 
 /// Remove an uploaded module. Calls that are running finish.
@@ -277,7 +392,7 @@ fn entry(module: &Module, door: &Dispatcher) -> ModuleEntry {
         Origin::File { path } => (Source::File, Some(path.display().to_string()), None, None),
         Origin::Upload { by, at } => (Source::Upload, None, Some(by.clone()), Some(*at)),
     };
-    let compatibility = if module.interface.rejected.is_empty() { Compatibility::Full } else { Compatibility::Partial };
+    let compatibility = Compatibility::of(&module.interface).fit.into();
     ModuleEntry {
         name: module.name.clone(),
         digest: module.digest,
@@ -298,26 +413,28 @@ fn problem_entry(problem: &Unserved) -> ProblemEntry {
 
 /// Everything about a module, for who may review it.
 pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
-    let functions = module.tools.iter().map(|tool| FunctionEntry {
-        name: tool.function.clone(),
-        tool: tool.name.to_string(),
-        signature: tool.signature.clone(),
-        description: tool.documented.then(|| tool.description.clone()),
-        requires_confirmation: tool.requires_confirmation,
-        schemas: Schemas::of(tool),
-    });
+    let functions = module.tools.iter().map(|tool| function_entry(tool));
     let rejected = module.interface.rejected.iter();
-    let imports = module.interface.imports.iter();
     ModuleDetail {
         module: entry(module, door),
         functions: functions.collect(),
         rejected: rejected.map(|r| RejectedEntry { export: r.export.clone(), reason: r.reason.clone() }).collect(),
-        imports: imports
-            .map(|name| ImportEntry { name: name.clone(), offered: fumehood_dispatch::is_offered(name) })
-            .collect(),
+        imports: Compatibility::of(&module.interface).imports.into_iter().map(ImportEntry::from).collect(),
         version: module.manifest.version.clone(),
         description: module.manifest.description.clone(),
         holds_manifest: module.interface.manifest.is_some(),
         limits: door.limits().in_force(&module.manifest.limits),
+    }
+}
+
+fn function_entry(tool: &Tool) -> FunctionEntry {
+    FunctionEntry {
+        name: tool.function.clone(),
+        tool: tool.name.to_string(),
+        signature: tool.signature.clone(),
+        description: tool.documented.then(|| tool.description.clone()),
+        deprecated: tool.deprecated.as_ref().map(|deprecated| deprecated.words.clone()),
+        requires_confirmation: tool.requires_confirmation,
+        schemas: Schemas::of(tool),
     }
 }

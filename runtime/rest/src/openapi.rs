@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use axum::{Extension, extract::State as Shared, response::IntoResponse};
 use bytes::Bytes;
-use fumehood_dispatch::{Catalogue, Mode, Tool};
+use fumehood_dispatch::{Catalogue, Deprecated, Mode, Tool};
 use fumehood_http::{Problem, status_of};
 use fumehood_model::Code;
 use fumehood_value::{Object, Schema};
@@ -275,6 +275,12 @@ fn operation(tool: &Tool, definitions: &mut Object) -> Value {
     }
     if tool.documented {
         operation["description"] = tool.description.clone().into();
+    }
+    if let Some(Deprecated { words, .. }) = &tool.deprecated {
+        operation["deprecated"] = true.into();
+        operation["description"] = format!("Deprecated: {words}\n\n{}", tool.description).into();
+        operation["responses"]["200"]["headers"]["Deprecation"] =
+            json!({ "description": "Since when (RFC 9745).", "schema": { "type": "string" } });
     }
     if tool.requires_confirmation {
         add_parameter(&mut operation, confirmation());

@@ -7,7 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     calls, confirmations, docs, health, history, jobs, keys, modules, offers, openapi, permissions, results, schedules,
-    secrets, tools,
+    secrets, tools, versions,
 };
 
 /// What handlers work with. Cloning is cheap.
@@ -45,7 +45,12 @@ impl FromRef<State> for MaxBody {
 pub fn router(state: State) -> Router {
     let (routes, api) = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(modules::list))
+        .routes(routes!(modules::inspect))
         .routes(routes!(modules::show, modules::put, modules::remove))
+        .routes(routes!(versions::list))
+        .routes(routes!(versions::promote))
+        .routes(routes!(versions::roll_back))
+        .routes(routes!(versions::pin, versions::unpin))
         .routes(routes!(permissions::review, permissions::grant, permissions::revoke))
         .routes(routes!(permissions::approve))
         .routes(routes!(permissions::reject))

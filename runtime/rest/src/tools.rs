@@ -7,7 +7,7 @@ use axum::{
 };
 use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Mode, Terms, Tool, Via, rich::Aside};
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
-use fumehood_model::{Code, Digest, Outcome, Usage};
+use fumehood_model::{Code, Digest, Lowered, Outcome, Principal, Usage};
 use fumehood_value::Object;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     asks,
-    calls::{Bounds, JsonBody, confirmation, parsed, saved, used, wanted},
+    calls::{Bounds, JsonBody, confirmation, deprecated, parsed, saved, used, wanted},
 };
 
 /// Most tools on one page.
@@ -44,6 +44,9 @@ pub(crate) struct ToolEntry {
     signature: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// That it is not to be used any more, and what instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deprecated: Option<String>,
     /// How it is meant to be called: `direct`, `queue` or `auto`.
     mode: &'static str,
     /// Whether running it twice does no more than running it once.
@@ -224,14 +227,26 @@ pub(crate) async fn execute(
     Sent(execution): Sent<Execution>,
 ) -> Result<Response, Problem> {
     let tool = door.tool(&principal, &name)?;
+    let answer = execute_tool(&door, &principal, &tool, lowered, &headers, execution).await;
+    Ok(deprecated(answer.into_response(), &tool))
+}
+
+async fn execute_tool(
+    door: &Dispatcher,
+    principal: &Principal,
+    tool: &Tool,
+    lowered: Lowered,
+    headers: &HeaderMap,
+    execution: Execution,
+) -> Result<Response, Problem> {
     let input = execution.input.unwrap_or_else(|| Value::Object(Object::new()));
-    let (arguments, wanted) = wanted(&headers, &tool, Arguments::Parsed(input))?;
-    let (arguments, context) = asks::brought(&door, &principal, &tool, arguments, &headers)?;
+    let (arguments, wanted) = wanted(headers, tool, Arguments::Parsed(input))?;
+    let (arguments, context) = asks::brought(door, principal, tool, arguments, headers)?;
     let again = tool.rich.is_some().then(|| arguments.clone());
-    let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation(&headers), ..Terms::default() };
-    let called = door.call(&principal, &tool, arguments, terms).await?;
+    let terms = Terms { lowered, via: Via::Rest, context, confirmation: confirmation(headers), ..Terms::default() };
+    let called = door.call(principal, tool, arguments, terms).await?;
     if let (Some(Aside::Asks(asks)), Some(Arguments::Parsed(arguments))) = (&called.aside, &again) {
-        return asks::asked(&door, &principal, &tool, arguments, asks);
+        return asks::asked(door, principal, tool, arguments, asks);
     }
     let Answer { usage, set_by, .. } = called;
     let mut response = match &called.outcome {
@@ -239,11 +254,16 @@ pub(crate) async fn execute(
             let mut result = parsed(&tool.bare(json.clone()));
             let mut report = None;
             if let Some(wanted) = wanted {
-                let shaped = door.shape(&principal, result, wanted).await;
+                let shaped = door.shape(principal, result, wanted).await;
                 (result, report) = (shaped.value, Some(shaped.report));
             }
-            let executed =
-                Executed { tool: name, status: "completed", result, digest: tool.digest, usage: usage.into() };
+            let executed = Executed {
+                tool: tool.name.to_string(),
+                status: "completed",
+                result,
+                digest: tool.digest,
+                usage: usage.into(),
+            };
             let response = Json(executed).into_response();
             match report {
                 Some(report) => saved(response, &report),
@@ -283,6 +303,7 @@ fn entry(tool: &Tool) -> ToolEntry {
         function: tool.function.clone(),
         signature: tool.signature.clone(),
         description: tool.documented.then(|| tool.description.clone()),
+        deprecated: tool.deprecated.as_ref().map(|deprecated| deprecated.words.clone()),
         mode: match tool.mode {
             Mode::Direct => "direct",
             Mode::Queue => "queue",

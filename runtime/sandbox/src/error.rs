@@ -17,7 +17,7 @@ pub enum SandboxError {
     #[error(transparent)]
     NotServable(#[from] DescribeError),
     /// The component needs something that no host offers here.
-    #[error("the component needs `{import}`, which is not offered here")]
+    #[error("the component needs `{import}`, which is not offered here{}", why_not(import))]
     UnknownImport {
         /// The first import that cannot be satisfied.
         import: String,
@@ -78,6 +78,11 @@ pub enum SandboxError {
     /// The thread that works on calls in the background is gone.
     #[error("a call was lost because its thread failed")]
     Lost,
+}
+
+/// What is wrong with an import that is not offered, and what to do about it.
+fn why_not(import: &str) -> String {
+    fumehood_capabilities::support(import).1.trim_start_matches("not offered").to_owned()
 }
 
 impl SandboxError {

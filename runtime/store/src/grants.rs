@@ -191,6 +191,7 @@ mod tests {
             asked_before: None,
             defined_before: None,
             pending: None,
+            is_pinned: false,
         };
         let rows = [row(None, "secret:A"), row(None, "secret:B"), row(None, "secret:C")];
         database.add_grant(&rows[0], 2).unwrap();

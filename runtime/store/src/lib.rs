@@ -42,6 +42,7 @@ mod scratch;
 mod seals;
 mod secrets;
 mod sessions;
+mod versions;
 mod writer;
 
 pub use blobs::Blobs;
@@ -68,3 +69,4 @@ pub use scratch::{Scratch, ScratchFolder};
 pub use seals::Seals;
 pub use secrets::{MAX_SECRET, SecretEntry, Secrets, is_secret_name};
 pub use sessions::{SessionBounds, SessionChange, SessionRow};
+pub use versions::VersionRow;

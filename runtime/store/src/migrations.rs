@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -130,6 +130,27 @@ const MIGRATIONS: [&str; 10] = [
     CREATE INDEX confirmations_open ON confirmations (key, tool, component, arguments) WHERE state < 3;
     CREATE INDEX confirmations_waiting ON confirmations (key, seq) WHERE state = 0;
     CREATE INDEX confirmations_shown ON confirmations (seq) WHERE shown <> '';
+    ",
+    // Versions of modules. Numbers are never given again.
+    "
+    CREATE TABLE versions (
+        module TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        manifest TEXT,
+        sent_by TEXT NOT NULL,
+        sent_at_ms INTEGER NOT NULL,
+        was_served INTEGER NOT NULL,
+        PRIMARY KEY (module, number)
+    ) STRICT;
+    CREATE INDEX versions_of_components ON versions (digest);
+    CREATE TABLE versions_numbered (module TEXT PRIMARY KEY NOT NULL, last INTEGER NOT NULL) STRICT;
+    INSERT INTO versions SELECT name, 1, digest, size_bytes, manifest, installed_by, installed_at_ms, 1 FROM modules;
+    INSERT INTO versions SELECT name, 2, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, 0
+        FROM modules WHERE pending_digest IS NOT NULL;
+    INSERT INTO versions_numbered SELECT module, max(number) FROM versions GROUP BY module;
+    ALTER TABLE modules ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0;
     ",
 ];
 

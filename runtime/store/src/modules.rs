@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use fumehood_model::{Digest, ModuleName, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use crate::{Database, StoreError, database::parsed};
+use crate::{Database, StoreError, database::parsed, versions::note_all};
 
 /// An uploaded module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct ModuleRow {
     pub defined_before: Option<BTreeMap<String, String>>,
     /// A version that waits to be reviewed before it is served.
     pub pending: Option<PendingRow>,
+    /// Whether uploads become versions only, and this one stays served.
+    pub is_pinned: bool,
 }
 
 /// A version of a module that is not served yet.
@@ -54,7 +56,7 @@ impl Database {
         self.with(|db| {
             db.prepare_cached(
                 "SELECT name, digest, size_bytes, installed_by, installed_at_ms, manifest, asked_before,
-                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, defined_before
+                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, defined_before, is_pinned
                  FROM modules ORDER BY name",
             )?
             .query_map([], module_row)?
@@ -62,7 +64,7 @@ impl Database {
         })
     }
 
-    /// Add or replace a module.
+    /// Add or replace a module, and note the versions that are served and that wait.
     ///
     /// # Errors
     ///
@@ -81,7 +83,7 @@ impl Database {
         Ok(self.modules()?.into_iter().find(|row| row.name == *name))
     }
 
-    /// Remove a module with what it was granted, has used and has kept; whether there was one.
+    /// Remove a module with its versions and what it was granted, has used and has kept; whether there was one.
     ///
     /// # Errors
     ///
@@ -89,7 +91,7 @@ impl Database {
     pub fn remove_module(&self, name: &ModuleName) -> Result<bool, StoreError> {
         let name = name.clone();
         self.write(move |db| {
-            for table in ["grants", "observed", "keyvalue", "keyvalue_used"] {
+            for table in ["grants", "observed", "keyvalue", "keyvalue_used", "versions", "versions_numbered"] {
                 db.execute(&format!("DELETE FROM {table} WHERE module = ?1"), [name.as_str()])?;
             }
             db.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()]).map(|rows| rows > 0)
@@ -97,14 +99,14 @@ impl Database {
     }
 }
 
-/// Add or replace a module.
+/// Add or replace a module, and note its versions.
 pub(crate) fn put(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
     let pending = row.pending.as_ref();
     db.execute(
         "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
             asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms,
-            defined_before)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            defined_before, is_pinned)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             row.name.as_str(),
             row.digest.to_string(),
@@ -119,9 +121,10 @@ pub(crate) fn put(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
             pending.map(|pending| pending.by.as_str()),
             pending.map(|pending| pending.at.unix_ms.cast_signed()),
             row.defined_before.as_ref().map(written),
+            row.is_pinned,
         ],
-    )
-    .map(drop)
+    )?;
+    note_all(db, row)
 }
 
 fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {
@@ -134,6 +137,7 @@ fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {
         manifest: row.get(5)?,
         asked_before: row.get::<_, Option<String>>(6)?.map(|asks| asks.lines().map(str::to_owned).collect()),
         defined_before: row.get::<_, Option<String>>(12)?.map(|text| read(&text)),
+        is_pinned: row.get(13)?,
         pending: if row.get::<_, Option<String>>(7)?.is_some() { Some(pending_row(row)?) } else { None },
     })
 }
@@ -176,6 +180,7 @@ mod tests {
             manifest: Some("name = 'a'".into()),
             asked_before: Some(vec!["scratch".into(), "secret:A".into()]),
             defined_before: Some([("add".into(), "1".into()), ("b.c".into(), "2".into())].into()),
+            is_pinned: true,
             pending: Some(PendingRow {
                 digest: Digest::of(b"y"),
                 size_bytes: 2,

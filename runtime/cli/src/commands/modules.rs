@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::{args::ModulesCommand, client::Client, render, session::Session};
+use crate::{args::ModulesCommand, client::Client, commands::review, render, session::Session};
 
 const PATH: [&str; 3] = ["api", "v1", "modules"];
 
-/// List, show and remove modules.
+/// List, show and remove modules, and choose their versions.
 pub(crate) fn run(session: &Session<'_>, command: &ModulesCommand) -> anyhow::Result<ExitCode> {
     let client = session.client()?;
     match command {
@@ -17,6 +17,29 @@ pub(crate) fn run(session: &Session<'_>, command: &ModulesCommand) -> anyhow::Re
             let module = client.get(&[PATH[0], PATH[1], PATH[2], name], &[])?;
             session.output.data(&module, || render::module(&module))?;
         }
+        ModulesCommand::Versions { name } => {
+            let answer = client.get(&[PATH[0], PATH[1], PATH[2], name, "versions"], &[])?;
+            session.output.data(&answer, || render::versions(&answer))?;
+        }
+        ModulesCommand::Promote { name, version } => {
+            let path = [PATH[0], PATH[1], PATH[2], name, "versions", version, "promote"];
+            served(session, name, &client.post_empty(&path)?)?;
+        }
+        ModulesCommand::Rollback { name } => {
+            served(session, name, &client.post_empty(&[PATH[0], PATH[1], PATH[2], name, "rollback"])?)?;
+        }
+        ModulesCommand::Pin { name } => {
+            let answer = client.put(&[PATH[0], PATH[1], PATH[2], name, "pin"], &json!({}))?;
+            session.output.talk(&format!(
+                "module {name} is pinned: what is uploaded is served when it is promoted: fumehood modules promote {name} VERSION"
+            ));
+            session.output.data(&answer, || render::versions(&answer))?;
+        }
+        ModulesCommand::Unpin { name } => {
+            client.delete(&[PATH[0], PATH[1], PATH[2], name, "pin"])?;
+            session.output.talk(&format!("module {name} is not pinned: the next upload is served"));
+            session.output.data(&json!({ "name": name, "pinned": false }), String::new)?;
+        }
         ModulesCommand::Rm { name } => {
             client.delete(&[PATH[0], PATH[1], PATH[2], name])?;
             session.output.talk(&format!("module {name} removed"));
@@ -24,6 +47,19 @@ pub(crate) fn run(session: &Session<'_>, command: &ModulesCommand) -> anyhow::Re
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tell what is served of a module now.
+fn served(session: &Session<'_>, name: &str, answer: &Value) -> anyhow::Result<()> {
+    if answer["status"] == "waiting" {
+        session.output.talk(&format!(
+            "this version of module {name} was never served and asks for more, or says something else: it waits\n\
+             review it with `fumehood review {name}`"
+        ));
+        return Ok(session.output.data(answer, || review::changes(&answer["changed"]))?);
+    }
+    session.output.talk(&format!("module {name} is served in this version"));
+    Ok(session.output.data(answer, || render::module(answer))?)
 }
 
 fn list(session: &Session<'_>, client: &Client) -> anyhow::Result<()> {

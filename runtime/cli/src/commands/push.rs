@@ -53,6 +53,15 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
         session.output.data(&module, || review::changes(&module["changed"]))?;
         return Ok(ExitCode::SUCCESS);
     }
+    if module["status"] == "pinned" {
+        session.output.talk(&format!(
+            "module {name} is pinned: this is version {version} of it, {along}, and not served\n\
+             serve it with `fumehood modules promote {name} {version}`",
+            version = module["version"]
+        ));
+        session.output.data(&module, String::new)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let along = match (&form, &module["holds_manifest"]) {
         (None, Value::Bool(true)) => "with the tool.toml that it holds".to_owned(),
         _ => along,

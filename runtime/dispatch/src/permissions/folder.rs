@@ -81,6 +81,7 @@ mod tests {
         let config = Config {
             limits: Limits::default(),
             max_component: ByteSize::mib(1),
+            versions: 1,
             apis_dirs: vec![place("apis")],
             reload_apis: true,
             prompts_dirs: vec![place("prompts")],
@@ -118,6 +119,7 @@ mod tests {
         let config = Config {
             limits: Limits::default(),
             max_component: ByteSize::mib(1),
+            versions: 1,
             apis_dirs: Vec::new(),
             reload_apis: true,
             prompts_dirs: Vec::new(),

@@ -1,3 +1,5 @@
+use fumehood_capabilities::WAYS;
+
 /// What part of the outside some imports of a component lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
@@ -6,18 +8,6 @@ pub struct Reach {
     /// The imports.
     pub imports: Vec<String>,
 }
-
-/// What the beginning of an import's name leads to.
-const WAYS: [(&str, &str); 8] = [
-    ("wasi:http/outgoing-handler", "http"),
-    ("wasi:filesystem/", "files"),
-    ("wasi:cli/environment", "env"),
-    ("wasi:config/", "config"),
-    ("wasi:keyvalue/", "keyvalue"),
-    ("fumehood:host/secrets", "secret"),
-    ("fumehood:host/invoke", "invoke"),
-    ("wasi:sockets/", "sockets"),
-];
 
 /// What `imports` lead to, in a fixed order.
 pub(super) fn of(imports: &[String]) -> Vec<Reach> {

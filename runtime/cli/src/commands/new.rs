@@ -1,0 +1,92 @@
+//! `fumehood new`.
+
+use std::{fs, io, path::Path, process::ExitCode};
+
+use fumehood_model::{Code, ModuleName};
+use serde_json::json;
+
+use crate::{
+    args::{Language, NewArgs},
+    exit::Failure,
+    output::Output,
+};
+
+/// The files of a project, by their places in it. `{{name}}` and `{{snake}}` become its name.
+type Template = &'static [(&'static str, &'static str)];
+
+const RUST: Template = &[
+    (".gitignore", include_str!("../../templates/rust/gitignore")),
+    ("Cargo.toml", include_str!("../../templates/rust/Cargo.toml.in")),
+    ("src/lib.rs", include_str!("../../templates/rust/src/lib.rs")),
+    ("tests/greet.toml", include_str!("../../templates/rust/tests/greet.toml")),
+    ("tool.toml", include_str!("../../templates/rust/tool.toml")),
+    ("wit/world.wit", include_str!("../../templates/rust/wit/world.wit")),
+];
+
+/// Make a project that builds and passes its test.
+pub(crate) fn run(output: &Output, args: &NewArgs) -> anyhow::Result<ExitCode> {
+    let folder = &args.folder;
+    let name = name_of(folder)?;
+    let template = match args.lang {
+        Language::Rust => RUST,
+    };
+    make_room(folder)?;
+    for (place, text) in template {
+        let path = folder.join(place);
+        let text = text.replace("{{name}}", &name).replace("{{snake}}", &name.replace('-', "_"));
+        let write = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text));
+        write.map_err(|error| {
+            Failure::new(Code::Unavailable, format!("{} cannot be written: {error}", path.display()))
+        })?;
+    }
+    let shown = folder.display().to_string();
+    let files: Vec<_> = template.iter().map(|(place, _)| *place).collect();
+    output.data(&json!({ "project": shown, "files": files }), || {
+        files.iter().map(|place| format!("{}\n", folder.join(place).display())).collect()
+    })?;
+    output.talk(&format!("next: cd {shown} && fumehood build && fumehood test"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name of the project in `folder`, which is that of its module, its package and its crate.
+fn name_of(folder: &Path) -> Result<String, Failure> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let refused =
+        |why: String| Failure::usage(format!("`{}` cannot be the name of a project: {why}", name.escape_debug()));
+    let module: ModuleName = name.parse().map_err(|error| refused(format!("{error}")))?;
+    // Names of packages in WIT and Rust: words that begin with a letter.
+    let is_word = |word: &str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    if !module.as_str().split('-').all(is_word) || module.as_str().contains('.') {
+        return Err(refused("each of its words, joined with `-`, must begin with a letter a-z".to_owned()));
+    }
+    Ok(name)
+}
+
+/// Make the folder. One that holds anything is left alone.
+fn make_room(folder: &Path) -> Result<(), Failure> {
+    let cannot = |error: io::Error| {
+        Failure::new(Code::Unavailable, format!("the folder {} cannot be made: {error}", folder.display()))
+    };
+    match fs::read_dir(folder).map(Iterator::count) {
+        Ok(0) => Ok(()),
+        Ok(_) => {
+            let message = format!("{} exists and holds something: nothing was done", folder.display());
+            Err(Failure::new(Code::Conflict, message).hint("choose another name"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(folder).map_err(cannot),
+        Err(error) => Err(cannot(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_of_a_module_a_package_and_a_crate() {
+        assert_eq!(name_of(Path::new("./some/where/my-tool")).unwrap(), "my-tool");
+        for bad in ["My-Tool", "my_tool", "3d", "a-3", "a.b", "jobs", "..", "", "a b"] {
+            assert!(name_of(Path::new(bad)).is_err(), "{bad}");
+        }
+    }
+}

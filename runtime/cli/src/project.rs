@@ -1,0 +1,176 @@
+//! The folder of a tool: its `tool.toml`, its sources, its tests, and the component that is made of them.
+
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use fumehood_dispatch::{Build, Manifest};
+use fumehood_model::Code;
+
+use crate::exit::Failure;
+
+mod cases;
+mod stamp;
+
+pub(crate) use cases::{ANSWER, Case, Wanted};
+
+/// The name of a manifest.
+const MANIFEST: &str = "tool.toml";
+
+/// Largest component that is stamped.
+const MAX_COMPONENT: u64 = 64 << 20;
+
+/// Programs that builds begin with, and how each is installed.
+const TOOLCHAINS: [(&str, &str); 8] = [
+    ("cargo", "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"),
+    ("npm", "install Node.js 20 or newer: https://nodejs.org/en/download"),
+    ("npx", "install Node.js 20 or newer: https://nodejs.org/en/download"),
+    ("componentize-py", "pip install componentize-py"),
+    ("python3", "install Python 3.10 or newer: https://www.python.org/downloads"),
+    ("go", "install Go 1.24 or newer: https://go.dev/dl"),
+    ("wit-bindgen", "cargo install --locked wit-bindgen-cli"),
+    ("wasm-tools", "cargo install --locked wasm-tools"),
+];
+
+/// A folder with a manifest.
+pub(crate) struct Project {
+    /// The folder.
+    pub(crate) folder: PathBuf,
+    /// Its manifest.
+    pub(crate) manifest: Manifest,
+    text: String,
+}
+
+impl Project {
+    /// The project in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// With a [`Failure`] when it has no manifest, or one with mistakes.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.join(MANIFEST);
+        let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let message = format!("{} is no project: it has no {MANIFEST}", shown(folder));
+                Failure::new(Code::NotFound, message).hint("make one with `fumehood new NAME --lang rust`")
+            }
+            _ => Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display())),
+        })?;
+        let manifest = Manifest::parse(&path.display().to_string(), &text).map_err(|error| {
+            let lines =
+                error.mistakes.iter().map(|mistake| format!("{}:{}: {}", error.file, mistake.line, mistake.what));
+            Failure::new(Code::InvalidComponent, format!("{} has mistakes", path.display())).lines(lines.collect())
+        })?;
+        Ok(Self { folder: folder.to_owned(), manifest, text })
+    }
+
+    /// Run the build of the language, and stamp what came of it: the component, ready to be tested, pushed or called.
+    ///
+    /// # Errors
+    ///
+    /// With a [`Failure`] when the manifest does not say how, a toolchain is missing, it failed, or no component came of it.
+    pub(crate) fn build(&self) -> anyhow::Result<PathBuf> {
+        let Build { command, component } = self.manifest.build.as_ref().ok_or_else(|| {
+            let message = format!("{} does not say how it is built", self.folder.join(MANIFEST).display());
+            let example = "[build]\ncommand = \"cargo build --release --target wasm32-wasip2\"\n\
+                component = \"target/wasm32-wasip2/release/NAME.wasm\"";
+            Failure::new(Code::InvalidComponent, message).hint(format!("add\n{example}"))
+        })?;
+        self.check_toolchain(command)?;
+        // What a build says is talk, and belongs to the standard error of this command.
+        let color = if io::stderr().is_terminal() { "always" } else { "never" };
+        let status = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(&self.folder)
+            .env("CARGO_TERM_COLOR", color)
+            // The manifest says where the component is, which is not there where somebody's settings put it elsewhere.
+            .env_remove("CARGO_TARGET_DIR")
+            .stdin(Stdio::null())
+            .stdout(io::stderr())
+            .status()
+            .map_err(|error| Failure::new(Code::NotFound, format!("`sh` cannot be run: {error}")))?;
+        if !status.success() {
+            let failure =
+                Failure::new(Code::InvalidComponent, format!("the build failed: `{command}` ended with {status}"));
+            return Err(self.explained(command, failure).into());
+        }
+        let built = self.folder.join(component);
+        let cannot = |error| {
+            let message = format!("no component came of the build: {} cannot be read: {error}", built.display());
+            Failure::new(Code::NotFound, message).hint(format!("`component` in {MANIFEST} says where it is"))
+        };
+        if fs::metadata(&built).map_err(cannot)?.len() > MAX_COMPONENT {
+            let message = format!("{} has more than {} MiB", built.display(), MAX_COMPONENT >> 20);
+            return Err(Failure::new(Code::TooLarge, message).into());
+        }
+        let bytes = fs::read(&built).map_err(cannot)?;
+        let docs = self.docs()?;
+        let stamped = stamp::stamped(&bytes, &self.text, docs.as_deref())
+            .map_err(|what| Failure::new(Code::InvalidComponent, format!("{}: {what}", built.display())))?;
+        let name = built.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+        let path = self.folder.join(format!("{name}.wasm"));
+        // Whoever serves this folder sees the old one or the new one.
+        let new = self.folder.join(format!("_{name}.wasm.new"));
+        let write = fs::write(&new, stamped).and_then(|()| fs::rename(&new, &path));
+        write.map_err(|error| {
+            Failure::new(Code::Unavailable, format!("{} cannot be written: {error}", path.display()))
+        })?;
+        Ok(path)
+    }
+
+    /// What the WIT of the project says of its functions, as the section `package-docs` has it.
+    fn docs(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let folder = self.folder.join("wit");
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        stamp::docs(&folder).map(Some).map_err(|what| {
+            Failure::new(Code::InvalidComponent, format!("{} cannot be read as WIT", folder.display()))
+                .lines(what.lines().map(str::to_owned).collect())
+        })
+    }
+
+    /// Whether the program that the build begins with is there.
+    fn check_toolchain(&self, command: &str) -> Result<(), Failure> {
+        let Some(program) = command.split_whitespace().next() else { return Ok(()) };
+        let is_there = if program.contains('/') {
+            self.folder.join(program).exists()
+        } else {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        };
+        if is_there {
+            return Ok(());
+        }
+        let failure =
+            Failure::new(Code::NotFound, format!("`{program}`, with which this project is built, is not installed"));
+        Err(match TOOLCHAINS.iter().find(|(known, _)| *known == program) {
+            Some((_, how)) => failure.hint(*how),
+            None => failure,
+        })
+    }
+
+    /// A failed build with what its toolchain most likely lacks.
+    fn explained(&self, command: &str, failure: Failure) -> Failure {
+        const TARGET: &str = "wasm32-wasip2";
+        if !(command.starts_with("cargo ") && command.contains(TARGET)) {
+            return failure;
+        }
+        let root = Command::new("rustc").args(["--print", "sysroot"]).current_dir(&self.folder).output();
+        let root = root.ok().filter(|output| output.status.success());
+        let root = root.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+        match root {
+            Some(root) if !root.join("lib/rustlib").join(TARGET).is_dir() => {
+                failure.hint(format!("the target {TARGET} is not installed: rustup target add {TARGET}"))
+            }
+            _ => failure,
+        }
+    }
+}
+
+fn shown(folder: &Path) -> String {
+    if folder == Path::new(".") { "this folder".to_owned() } else { folder.display().to_string() }
+}

@@ -1,0 +1,158 @@
+//! What an author says of a tool, put into its component: toolchains leave it out.
+
+use std::path::Path;
+
+use wit_parser::{PackageMetadata, Resolve};
+
+/// The section that holds a `tool.toml`.
+const MANIFEST: &str = "fumehood:tool.toml";
+
+/// What every component begins with, and every core module.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// `component` with this `tool.toml` and these documents, in the place of what it held of either.
+pub(super) fn stamped(component: &[u8], manifest: &str, docs: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    if component.starts_with(MODULE) {
+        let told = "it is a core module, not a component: build it for the target wasm32-wasip2, or wrap it with \
+            `wasm-tools component new`";
+        return Err(told.to_owned());
+    }
+    let mut rest = component.strip_prefix(COMPONENT).ok_or("it is not a component")?;
+    let mut stamped = COMPONENT.to_vec();
+    while !rest.is_empty() {
+        let section = Section::first_of(rest).ok_or("it is cut off, or no component")?;
+        let (whole, others) = rest.split_at(section.length);
+        rest = others;
+        let is_replaced = match section.custom {
+            Some(name) => {
+                name == MANIFEST.as_bytes() || docs.is_some() && name == PackageMetadata::SECTION_NAME.as_bytes()
+            }
+            None => false,
+        };
+        if !is_replaced {
+            stamped.extend_from_slice(whole);
+        }
+    }
+    append(&mut stamped, MANIFEST, manifest.as_bytes());
+    if let Some(docs) = docs {
+        append(&mut stamped, PackageMetadata::SECTION_NAME, docs);
+    }
+    Ok(stamped)
+}
+
+/// A section: how many bytes it has with its head, and its name if it is a custom one.
+struct Section<'a> {
+    length: usize,
+    custom: Option<&'a [u8]>,
+}
+
+impl<'a> Section<'a> {
+    /// The one with which `bytes` begin; none if they are cut off.
+    fn first_of(bytes: &'a [u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        let (size, content) = number(rest)?;
+        let content = content.get(..size)?;
+        let length = bytes.len() - number(rest)?.1.len() + size;
+        let custom = match kind {
+            0 => {
+                let (length, name) = number(content)?;
+                Some(name.get(..length)?)
+            }
+            _ => None,
+        };
+        Some(Self { length, custom })
+    }
+}
+
+/// The number with which `bytes` begin, and what comes after it. It may take more bytes than it needs.
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0usize;
+    for (position, byte) in bytes.iter().take(5).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * position);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[position + 1..]));
+        }
+    }
+    None
+}
+
+/// What the WIT in `folder` says of its functions and types, as the section has it.
+pub(super) fn docs(folder: &Path) -> Result<Vec<u8>, String> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(folder).map_err(|error| format!("{error:#}"))?;
+    PackageMetadata::extract(&resolve, package).encode().map_err(|error| format!("{error:#}"))
+}
+
+/// Add a custom section.
+fn append(component: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let name_length = leb(name.len());
+    component.push(0);
+    component.extend_from_slice(&leb(name_length.len() + name.len() + content.len()));
+    component.extend_from_slice(&name_length);
+    component.extend_from_slice(name.as_bytes());
+    component.extend_from_slice(content);
+}
+
+/// A number as WebAssembly writes it, in as few bytes as it takes.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload};
+
+    use super::*;
+
+    fn sections(component: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let payloads = Parser::new(0).parse_all(component).map(Result::unwrap);
+        let custom = payloads.filter_map(|payload| match payload {
+            Payload::CustomSection(section) => Some((section.name().to_owned(), section.data().to_vec())),
+            _ => None,
+        });
+        custom.collect()
+    }
+
+    /// A custom section whose numbers take more bytes than they need, as linkers write them.
+    fn padded(name: &str, content: &[u8]) -> Vec<u8> {
+        let size = 1 + name.len() + content.len();
+        let mut section = vec![0, size as u8 | 0x80, 0x80, 0x80, 0x80, 0, name.len() as u8];
+        section.extend_from_slice(name.as_bytes());
+        section.extend_from_slice(content);
+        section
+    }
+
+    #[test]
+    fn what_is_stamped_again_replaces_what_was_there_and_nothing_else() {
+        let mut other = COMPONENT.to_vec();
+        append(&mut other, "producers", b"kept");
+        other.extend(padded(MANIFEST, b"old"));
+        let long = "# ".repeat(200);
+
+        let once = stamped(&other, &long, Some(b"\x01{}")).unwrap();
+        let twice = stamped(&once, "name = 'b'", None).unwrap();
+
+        let [kept, docs] = [("producers", &b"kept"[..]), ("package-docs", b"\x01{}")]
+            .map(|(name, data)| (name.to_owned(), data.to_vec()));
+        assert_eq!(sections(&once), [kept.clone(), (MANIFEST.to_owned(), long.into_bytes()), docs.clone()]);
+        assert_eq!(sections(&twice), [kept, docs, (MANIFEST.to_owned(), b"name = 'b'".to_vec())]);
+        assert_eq!(stamped(&twice, "name = 'b'", None).unwrap(), twice);
+    }
+
+    #[test]
+    fn what_is_no_component_is_refused() {
+        assert!(stamped(MODULE, "", None).unwrap_err().contains("core module"));
+        assert!(stamped(b"nothing", "", None).unwrap_err().contains("not a component"));
+        assert!(stamped(&[COMPONENT, &[1, 9]].concat(), "", None).unwrap_err().contains("cut off"));
+    }
+}

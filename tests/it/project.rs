@@ -1,0 +1,251 @@
+//! The author's loop: a new project, its build, its tests, and the way to callers.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use fumehood_tests::{Finished, Mcp, Server, command, wat};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const INVALID: i32 = 6;
+const NOT_FOUND: i32 = 3;
+
+/// A project whose build only copies a component.
+struct Project(TempDir);
+
+impl Project {
+    fn new(component: &[u8], manifest: &str, tests: &str) -> Self {
+        let project = Self(tempfile::tempdir().unwrap());
+        project.write("source.wasm", component);
+        let build = "[build]\ncommand = \"cp source.wasm built_tool.wasm\"\ncomponent = \"built_tool.wasm\"\n";
+        project.write("tool.toml", format!("{manifest}\n{build}").as_bytes());
+        fs::create_dir(project.path().join("tests")).unwrap();
+        project.write("tests/first.toml", tests.as_bytes());
+        project
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, place: &str, bytes: &[u8]) {
+        fs::write(self.path().join(place), bytes).unwrap();
+    }
+
+    fn read(&self, place: &str) -> String {
+        fs::read_to_string(self.path().join(place)).unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        Finished::of(command().args(arguments).current_dir(self.path()))
+    }
+}
+
+/// All files below a folder, by their places in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+fn a_new_project_in_rust_builds_passes_its_tests_and_answers_over_rest_and_mcp() {
+    let has_target = Command::new("rustup").args(["target", "list", "--installed"]).output();
+    if !has_target.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("wasm32-wasip2")) {
+        assert!(std::env::var_os("CI").is_none(), "the target wasm32-wasip2 is missing");
+        eprintln!("skipped: the target wasm32-wasip2 is missing");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| Finished::of(command().args(arguments).current_dir(home.path()));
+
+    let made = run(&["new", "my-tool", "--lang", "rust", "--yes"]);
+    assert!(made.ok().contains("my-tool/src/lib.rs"), "{}", made.stdout);
+    assert!(made.stderr.contains("next: cd my-tool && fumehood build && fumehood test"), "{}", made.stderr);
+    let project = home.path().join("my-tool");
+    assert_eq!(files(&project).len(), 6);
+    let manifest = fs::read_to_string(project.join("tool.toml")).unwrap();
+    assert!(manifest.contains("# [[permissions]]"), "a permission is asked for in a comment:\n{manifest}");
+
+    let built = run(&["build", "my-tool", "-o", "json"]);
+    assert_eq!(built.json()["component"], "my-tool/my-tool.wasm");
+    let tested = run(&["test", "my-tool", "-o", "json"]).json();
+    assert_eq!((&tested["passed"], &tested["failed"]), (&json!(3), &json!(0)), "{tested}");
+    let shown = run(&["inspect", "my-tool/my-tool.wasm", "-o", "json"]).json();
+    let greet = &shown["functions"][0];
+    assert_eq!(greet["description"], "Greet somebody, as often as wanted.", "the docs of the WIT are in the component");
+    assert_eq!(greet["input_schema"]["properties"]["name"]["description"], "Whom to greet.");
+    assert_eq!(shown["compatibility"], "full");
+
+    let server = Server::start();
+    let pushed = Finished::of(server.command(&["push", "my-tool/my-tool.wasm"]).current_dir(home.path()));
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    let arguments = json!({ "name": "Ada", "times": 2 });
+    assert_eq!(server.admin().call("my-tool/greet", &arguments).value(), "Hello, Ada! Hello, Ada!");
+    let mcp = Mcp::modern(server.admin());
+    assert_eq!(mcp.call("my-tool__greet", &arguments)["structuredContent"]["result"], "Hello, Ada! Hello, Ada!");
+    assert_eq!(mcp.tools()[0]["description"], "Greet somebody, as often as wanted.");
+
+    // What the compiler says reaches the author, and the component that there was stays.
+    let before = fs::read(project.join("my-tool.wasm")).unwrap();
+    fs::write(project.join("src/lib.rs"), "this is no Rust").unwrap();
+    let broken = run(&["build", "my-tool"]);
+    assert!(broken.failed(INVALID).contains("the build failed: `cargo build"), "{}", broken.stderr);
+    assert!(broken.stderr.contains("src/lib.rs:1"), "{}", broken.stderr);
+    assert_eq!(fs::read(project.join("my-tool.wasm")).unwrap(), before);
+}
+
+#[test]
+fn a_project_is_made_only_where_there_is_nothing_and_under_a_name_that_fits() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| Finished::of(command().args(arguments).current_dir(home.path()));
+    fs::create_dir(home.path().join("taken")).unwrap();
+    fs::write(home.path().join("taken/mine"), "mine").unwrap();
+
+    assert!(run(&["new", "taken", "--lang", "rust"]).failed(INVALID).contains("nothing was done"));
+    assert_eq!(files(&home.path().join("taken")).len(), 1);
+    assert!(run(&["new", "My_Tool", "--lang", "rust"]).failed(2).contains("cannot be the name of a project"));
+    assert!(run(&["new", "x", "--lang", "cobol"]).failed(2).contains("possible values: rust"));
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_build_that_cannot_be_done_says_what_is_missing_and_what_to_do() {
+    let project = Project::new(&wat("add"), "", "");
+    assert_eq!(project.run(&["build"]).ok().trim(), "./built-tool.wasm");
+
+    let manifest = |build: &str| project.write("tool.toml", build.as_bytes());
+    manifest("[build]\ncommand = \"componentize-py --no\"\ncomponent = \"x.wasm\"\n");
+    let missing = project.run(&["build"]);
+    assert!(
+        missing.failed(NOT_FOUND).contains("`componentize-py`, with which this project is built, is not installed")
+    );
+    assert!(missing.stderr.contains("pip install componentize-py"), "{}", missing.stderr);
+    manifest("[build]\ncommand = \"true\"\ncomponent = \"nowhere.wasm\"\n");
+    assert!(project.run(&["build"]).failed(NOT_FOUND).contains("no component came of the build"));
+    manifest("[build]\ncommand = \"true\"\ncomponent = \"tool.toml\"\n");
+    assert!(project.run(&["build"]).failed(INVALID).contains("it is not a component"));
+    manifest("[build]\ncommand = \"true\"\n");
+    assert!(project.run(&["build"]).failed(INVALID).contains("`build` needs a `command` and the `component`"));
+    manifest("version = \"1\"\n");
+    let silent = project.run(&["build"]);
+    assert!(silent.failed(INVALID).contains("does not say how it is built"));
+    assert!(silent.stderr.contains("[build]"), "{}", silent.stderr);
+    manifest("[biuld]\ncommand = \"true\"\n");
+    assert!(project.run(&["build"]).failed(INVALID).contains("did you mean `build`"));
+    fs::remove_file(project.path().join("tool.toml")).unwrap();
+    let none = project.run(&["build"]);
+    assert!(none.failed(NOT_FOUND).contains("this folder is no project: it has no tool.toml"));
+    assert!(none.stderr.contains("fumehood new NAME --lang rust"), "{}", none.stderr);
+    project.write("core.wasm", &wat("core-module"));
+    manifest("[build]\ncommand = \"true\"\ncomponent = \"core.wasm\"\n");
+    assert!(project.run(&["build"]).failed(INVALID).contains("it is a core module, not a component"));
+}
+
+#[test]
+fn what_a_manifest_says_is_stamped_into_the_component_and_counts_without_a_file_beside_it() {
+    let manifest = "version = \"7\"\n[functions.add]\ndescription = \"Adds.\"\n";
+    let project = Project::new(&wat("add"), manifest, "");
+
+    let built = project.run(&["build"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let again = project.run(&["build"]);
+    assert_eq!(again.code, 0, "what was stamped is stamped again: {}", again.stderr);
+    let server = Server::start();
+    let component = fs::read(project.path().join("built-tool.wasm")).unwrap();
+    assert_eq!(server.admin().upload("it", &component).status, 201);
+
+    let module = server.admin().get("/api/v1/modules/it").value();
+    assert_eq!((&module["version"], &module["holds_manifest"]), (&json!("7"), &json!(true)));
+    assert_eq!(module["functions"][0]["description"], "Adds.");
+}
+
+#[test]
+fn tests_expect_a_value_a_part_a_schema_or_an_error_and_say_what_came_instead() {
+    let passing = r#"
+        [[test]]
+        name = "adds"
+        function = "add"
+        args = { a = 2, b = 40 }
+        expect = 42
+        max_fuel = 10_000
+        max_memory = "1 MiB"
+        [[test]]
+        function = "add"
+        args = '{"a": 1, "b": 1}'
+        expect_schema = { type = "integer", minimum = 2 }
+        [[test]]
+        function = "add"
+        args = { a = 1, b = 1 }
+        expect_part = 2.0
+        [[test]]
+        function = "add"
+        args = { a = 1, b = 1 }
+    "#;
+    let manifest = "[[example]]\nfunction = \"add\"\nargs = { a = 1, b = 2 }\nexpect = 3\n";
+    let project = Project::new(&wat("add"), manifest, passing);
+    let passed = project.run(&["test", "-o", "json"]).json();
+    assert_eq!((&passed["passed"], &passed["failed"]), (&json!(5), &json!(0)), "{passed}");
+    assert!(passed["tests"][0]["fuel_units"].as_u64().unwrap() > 0);
+    let chosen = project.run(&["test", "-k", "adds"]);
+    assert!(
+        chosen.ok().lines().count() == 1 && chosen.ok().starts_with("ok      ./tests/first.toml: adds ("),
+        "{}",
+        chosen.ok()
+    );
+
+    for (test, told) in [
+        ("args = { a = 2, b = 40 }\nexpect = 43", "expected  43|came      42"),
+        ("args = { a = 2, b = 40 }\nexpect_error = '\"no\"'", "expected the error \"no\"|came      42"),
+        ("args = { a = 2, b = 40 }\nexpect_part = { x = 1 }", "expected at least {\"x\":1}"),
+        ("args = { a = 2, b = 40 }\nexpect_schema = { type = \"text\" }", "`expect_schema` cannot be used"),
+        ("args = { a = 2, b = 40 }\nexpect_schema = { maximum = 9 }", "42 is greater than the maximum of 9"),
+        ("args = { a = 2, b = 40 }\nmax_fuel = 1", "of fuel, more than 1"),
+        ("args = { a = 2 }", "/b"),
+        ("args = { a = -1, b = 0 }", "/a"),
+        ("args = 'half {'", "`args` is a text that is not JSON"),
+        ("expect = 1\nexpect_error = 1", "more than one of `expect`"),
+        ("expects = 1", "first.toml:3: unknown field `expects`"),
+    ] {
+        project.write("tests/first.toml", format!("[[test]]\nfunction = \"add\"\n{test}\n").as_bytes());
+        let failed = project.run(&["test"]);
+        assert!([1, INVALID].contains(&failed.code), "{test}: {}", failed.stderr);
+        let all = failed.stdout.clone() + &failed.stderr;
+        assert!(told.split('|').all(|told| all.contains(told)), "{test}: {all}");
+    }
+    project.write("tests/first.toml", b"[[test]]\nfunction = \"sub\"\n");
+    let unknown = project.run(&["test"]);
+    assert!(
+        unknown.code == 1 && unknown.stdout.contains("there is no function `sub`: there are add"),
+        "{}",
+        unknown.stdout
+    );
+
+    let stopped = Project::new(&wat("trap"), "", "[[test]]\nfunction = \"unreachable\"\n");
+    let stopped = stopped.run(&["test", "-o", "json"]);
+    assert_eq!(stopped.code, 1, "{}", stopped.stderr);
+    let told: Value = stopped.stdout.parse().unwrap();
+    assert!(told["tests"][0]["wrong"][0].as_str().unwrap().contains("crashed"), "{told}");
+}
+
+#[test]
+fn tests_are_brought_up_to_what_came_and_nothing_else_in_their_files_changes() {
+    let tests = "# Mine.\n[[test]]\nfunction = \"add\"\nargs = { a = 2, b = 40 } # two\nexpect = 1\n\n[[test]]\nfunction = \"add\"\nargs = { a = 1, b = 1 }\nexpect = 2\n";
+    let manifest = "[[example]]\nfunction = \"add\"\nargs = { a = 1, b = 2 }\nexpect = 4 # wrong\n";
+    let project = Project::new(&wat("add"), manifest, tests);
+    assert_eq!(project.run(&["test"]).code, 1);
+
+    let updated = project.run(&["test", "--update"]);
+
+    assert_eq!(updated.code, 0, "{}", updated.stderr);
+    assert!(updated.stderr.contains("2 of them expect now what came"), "{}", updated.stderr);
+    assert_eq!(project.read("tests/first.toml"), tests.replace("expect = 1\n", "expect = \"42\"\n"));
+    assert!(project.read("tool.toml").contains("expect = \"3\""), "{}", project.read("tool.toml"));
+    assert_eq!(project.run(&["test"]).code, 0);
+}
