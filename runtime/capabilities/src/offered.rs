@@ -102,7 +102,7 @@ pub fn support(import: &str) -> (Support, String) {
     let instead = if is_of_0_2(interface) {
         Some(format!("{interface}@0.2"))
     } else {
-        EXACTLY.iter().copied().flatten().filter(named).next_back().map(|known| (*known).to_owned())
+        EXACTLY.iter().copied().flatten().rfind(named).map(|known| (*known).to_owned())
     };
     let told = match (instead, version) {
         (Some(instead), Some(version)) => format!("not offered in version {version}: build it with {instead}"),
