@@ -264,7 +264,8 @@ fn a_client_over_stdio_beside_a_busy_server_hears_of_changes_and_of_nothing_else
     admin.post(permissions, &json!({ "grant": "scratch" })).expect(201);
     eventually("it has the grant", || count(&said, "Loaded ") == 2);
     assert_eq!(admin.upload("add", &wat("add")).status, 201);
-    eventually("its client hears of the module", || count(&heard, "list_changed") > 0);
+    eventually("it serves the module", || count(&said, "Loaded ") == 3);
+    eventually("its client hears of it", || count(&heard, "list_changed") > 0);
 
     assert_eq!((count(&said, "Loaded "), count(&heard, "list_changed")), (3, 1));
     drop(stdin);

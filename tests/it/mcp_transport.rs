@@ -395,6 +395,16 @@ fn a_stream_that_broke_off_is_taken_up_where_it_was() {
     let (_, other) = server.admin().new_key("other", "call");
     let with = [("accept", "text/event-stream"), ("mcp-session-id", &*session), ("last-event-id", last_event(seen))];
     assert_eq!(other.send("GET", "/mcp", &with, &[]).status, 404);
+
+    // After a restart streams are counted anew: what is asked for is none of them.
+    let server = server.restart();
+    let message = call(LEGACY, "conformance__slow_compute", &json!({ "seconds": 1.5, "label": "another" }));
+    let mut stream = begin(&server, LEGACY, Some(&session), &message);
+    let new = read_until(&mut stream, "retry:");
+    let stream_of = |event: &str| event.split('/').nth(1).unwrap().to_owned();
+    assert_eq!(stream_of(last_event(&new)), stream_of(last_event(seen)), "they would be taken for each other");
+    let nothing = read_until(&mut resume(&server, &session, last_event(seen)), "0\r\n\r\n");
+    assert!(!nothing.contains("data: {"), "{nothing}");
 }
 
 #[test]

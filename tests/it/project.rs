@@ -249,3 +249,72 @@ fn tests_are_brought_up_to_what_came_and_nothing_else_in_their_files_changes() {
     assert!(project.read("tool.toml").contains("expect = \"3\""), "{}", project.read("tool.toml"));
     assert_eq!(project.run(&["test"]).code, 0);
 }
+
+#[test]
+fn a_check_names_the_rule_the_place_and_the_fix() {
+    let project = Project::new(&wat("add"), "", "");
+    let check = |arguments: &[&str]| project.run(&[&["check"], arguments].concat());
+    let rules = |found: &Finished| -> Vec<String> {
+        let findings: Value = found.stdout.parse().unwrap();
+        let all = findings["findings"].as_array().unwrap();
+        all.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+    };
+
+    assert_eq!(rules(&check(&["-o", "json"])), ["unbuilt"]);
+    assert_eq!(project.run(&["build"]).code, 0);
+    let found = check(&["-o", "json"]);
+    assert_eq!(found.code, 0, "warnings do not fail unless that is wanted: {}", found.stderr);
+    let expected = ["undocumented-function", "undocumented-parameter", "undocumented-parameter", "no-example"];
+    assert_eq!(rules(&found), expected);
+    assert_eq!(check(&["--strict"]).code, INVALID);
+    let told = check(&[]);
+    assert!(
+        told.ok().contains("warning[undocumented-function] ./tool.toml: nothing says what `add` does\n    fix: "),
+        "{}",
+        told.ok()
+    );
+    assert!(told.stderr.contains("0 errors, 1 warnings, 3 notes"), "{}", told.stderr);
+
+    fs::create_dir(project.path().join("wit")).unwrap();
+    project.write("wit/world.wit", b"package a:b;\n\nworld w {\n    export add: func(a: u32, b: u32) -> u32;\n}\n");
+    let findings: Value = check(&["-o", "json"]).stdout.parse().unwrap();
+    let first = &findings["findings"][0];
+    assert_eq!((&first["file"], &first["line"]), (&json!("./wit/world.wit"), &json!(4)));
+    let sarif: Value = check(&["--sarif"]).stdout.parse().unwrap();
+    assert_eq!(
+        (&sarif["version"], &sarif["runs"][0]["results"][0]["ruleId"]),
+        (&json!("2.1.0"), &json!("undocumented-function"))
+    );
+    let region = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(region["artifactLocation"]["uri"], "wit/world.wit");
+    assert_eq!(region["region"]["startLine"], 4);
+    let declared = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(declared.iter().any(|rule| rule["id"] == "undocumented-function"), "{sarif}");
+
+    let good = "[build]\ncommand = \"cp source.wasm built_tool.wasm\"\ncomponent = \"built_tool.wasm\"\n\
+        [functions.add]\ndescription = \"Adds.\"\nparams = { a = \"One.\", b = \"The other.\" }\n\
+        [[example]]\nfunction = \"add\"\nargs = { a = 1, b = 2 }\nexpect = 3\n";
+    project.write("tool.toml", good.as_bytes());
+    assert_eq!(project.run(&["build"]).code, 0);
+    assert_eq!(rules(&check(&["-o", "json", "--strict"])), [""; 0]);
+    project.write(
+        "tool.toml",
+        format!("{good}[[permissions]]\nallow = \"http:GET https://a.example/\"\nreason = \"x\"\n").as_bytes(),
+    );
+    assert_eq!(rules(&check(&["-o", "json"])), ["unneeded-permission"]);
+    project.write("tool.toml", format!("{good}[functions.add]\n").as_bytes());
+    let broken = check(&["-o", "json"]);
+    assert_eq!((broken.code, rules(&broken)), (INVALID, vec!["bad-manifest".to_owned()]));
+    project.write("tool.toml", good.as_bytes());
+    project.write("tests/first.toml", b"[[test]]\n");
+    assert_eq!(rules(&check(&["-o", "json"])), ["bad-test"]);
+
+    for (component, rule) in
+        [("unknown-import", "missing-import"), ("core-module", "bad-component"), ("resource", "unserved-export")]
+    {
+        project.write("it.wasm", &wat(component));
+        let found = rules(&check(&["it.wasm", "-o", "json"]));
+        assert!(found.iter().any(|found| found == rule), "{component}: {found:?}");
+    }
+    assert_eq!(check(&["nowhere"]).code, NOT_FOUND);
+}

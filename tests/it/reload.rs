@@ -3,8 +3,9 @@
 use std::{
     collections::HashMap,
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::PathBuf,
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -128,6 +129,9 @@ fn two_hundred_changes_of_a_file_under_load_fail_no_call_and_mix_no_answer() {
         put(&server, "it.wasm", component);
         eventually("the change is served", || told(server.admin(), "it") == number);
     });
+
+    let components = server.data().join("components");
+    eventually("what was replaced goes", || fs::read_dir(&components).unwrap().count() == 1);
 }
 
 #[test]
@@ -259,4 +263,92 @@ fn a_file_that_asks_for_more_waits_where_that_is_wanted() {
     // Nothing happens in the folder then: it is looked at by the clock.
     eventually("the change is served", || told(admin, "it") == 2);
     assert_eq!(problems(admin), "[]");
+}
+
+#[test]
+fn a_component_is_not_served_without_what_may_keep_it_within_bounds() {
+    let manifest = "[functions.version]\nrequires_confirmation = true\n";
+    let server = Server::setup().file("two/a.wasm", version(1)).file("two/tool.toml", manifest).start();
+    let admin = server.admin();
+    admin.call("two.a/version", &json!({})).refused(428, "confirmation_required");
+
+    // A second component: nobody can know any more whose the file is.
+    put(&server, "two/b.wasm", &version(2));
+    eventually("it is told", || problems(admin).contains("a tool.toml that may be that of any"));
+    admin.call("two.a/version", &json!({})).refused(428, "confirmation_required");
+    admin.call("two.b/version", &json!({})).refused(404, "not_found");
+
+    fs::rename(server.apis().join("two/tool.toml"), server.apis().join("two/a.tool.toml")).unwrap();
+    eventually("both are served", || problems(admin) == "[]");
+    admin.call("two.a/version", &json!({})).refused(428, "confirmation_required");
+    assert_eq!(told(admin, "two.b"), 2);
+}
+
+#[test]
+fn what_is_not_served_of_a_folder_leaves_nothing_behind() {
+    let server = Server::setup().api("it", version(1)).start();
+    let admin = server.admin();
+    let components = server.data().join("components");
+    let count = || fs::read_dir(&components).unwrap().count();
+
+    for broken in [&wat("core-module")[..], &wat("unknown-import"), b"\0asm\x0d\0\x01\0 half"] {
+        put(&server, "other.wasm", broken);
+        eventually("it is told", || problems(admin).contains("other.wasm"));
+        eventually("nothing of it is kept", || count() == 1);
+        fs::remove_file(server.apis().join("other.wasm")).unwrap();
+        eventually("it is forgotten", || problems(admin) == "[]");
+    }
+    assert_eq!(told(admin, "it"), 1);
+}
+
+#[test]
+fn a_client_over_stdio_beside_a_server_takes_nothing_away_from_it() {
+    let server = Server::setup().api("it", version(1)).start();
+    let components = server.data().join("components");
+    let count = || fs::read_dir(&components).unwrap().count();
+    let mut command = fumehood_tests::command();
+    command.arg("mcp").arg("--data-dir").arg(server.data()).arg("--apis-dir").arg(server.apis());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("Loaded 1 modules")));
+    // A job of the old version waits while the file changes: its component stays, whoever sees that nobody serves it.
+    let held = server.admin().post("/api/v1/jobs", &json!({ "tool": "it__version", "input": {}, "delay_ms": 6_000 }));
+    let id = held.json()["id"].as_str().unwrap_or_else(|| panic!("{}", held.text())).to_owned();
+
+    put(&server, "it.wasm", &version(2));
+    assert!(said.any(|line| line.contains("is served anew")));
+    eventually("the change is served", || told(server.admin(), "it") == 2);
+
+    eventually("the job has ended", || {
+        server.admin().get(&format!("/api/v1/jobs/{id}")).value()["state"] == "completed"
+    });
+    assert_eq!(
+        server.admin().get(&format!("/api/v1/jobs/{id}/result")).value(),
+        1,
+        "on the version that it was sent to"
+    );
+    assert!(count() >= 1);
+    drop(child.stdin.take());
+    let _ = child.wait().unwrap();
+}
+
+#[test]
+fn a_file_takes_no_name_and_no_grants_of_an_upload_that_cannot_be_served() {
+    let server = Server::start();
+    assert_eq!(server.admin().upload("it", &version(1)).status, 201);
+    let component = fs::read_dir(server.data().join("components")).unwrap().next().unwrap().unwrap().path();
+    let setup = server.stop();
+    fs::write(component, b"damaged").unwrap();
+    // What was read of it before would do for a while.
+    fs::remove_dir_all(setup.data().join("cache")).unwrap();
+
+    let server = setup.file("it.wasm", version(2)).start();
+
+    let told = problems(server.admin());
+    assert!(told.contains("the name it is taken by an uploaded module"), "{told}");
+    server.admin().call("it/version", &json!({})).refused(404, "not_found");
+    // It is mended by an upload.
+    assert_eq!(server.admin().upload("it", &version(3)).status, 201);
+    assert_eq!(self::told(server.admin(), "it"), 3);
 }

@@ -175,7 +175,7 @@ fn what_is_deprecated_says_so_to_whoever_lists_describes_or_calls_it() {
     assert!(executed.status == 200 && executed.header("deprecation").is_some(), "{}", executed.text());
     let tool = admin.get("/api/v1/tools/it__version").value();
     assert_eq!(tool["deprecated"], words);
-    assert_eq!(tool["definition"], before, "what it does has not changed");
+    assert_ne!(tool["definition"], before, "it says something else than before, which a model reads");
     let operation = &admin.get("/openapi.json").value()["paths"]["/api/it/version"]["post"];
     assert_eq!(operation["deprecated"], true);
     assert!(operation["description"].as_str().unwrap().starts_with("Deprecated: Use"), "{operation}");
@@ -194,4 +194,51 @@ fn what_is_deprecated_says_so_to_whoever_lists_describes_or_calls_it() {
     assert_eq!(admin.get("/api/v1/tools/it__version").value()["deprecated"], "All of it.");
     assert_eq!(admin.upload("it", &version(1)).status, 200);
     assert_eq!(admin.call("it/version", &json!({})).header("deprecation"), None);
+}
+
+#[test]
+fn going_back_is_to_what_was_served_before_whatever_its_number() {
+    let server = Server::start();
+    let admin = server.admin();
+    let back = || admin.post("/api/v1/modules/it/rollback", &json!({}));
+    for number in 1..=3 {
+        assert!(admin.upload("it", &version(number)).status < 300);
+    }
+
+    // What there was comes again, as the same version: what was served before is still what was.
+    assert_eq!(admin.upload("it", &version(1)).status, 200);
+    assert_eq!(back().status, 200);
+    assert_eq!(told(admin, "it"), 3);
+    // One that was promoted by mistake is left again.
+    let _ = admin.post("/api/v1/modules/it/versions/2/promote", &json!({})).value();
+    assert_eq!(back().status, 200);
+    assert_eq!(told(admin, "it"), 3);
+    // After going back, the next one is served after what one went back to.
+    assert_eq!(admin.upload("it", &version(4)).status, 200);
+    assert_eq!(back().status, 200);
+    assert_eq!(told(admin, "it"), 3);
+}
+
+#[test]
+fn a_version_that_was_served_outlives_that_it_is_sent_again_and_rejected() {
+    let server = Server::setup().set("components.on_new_permissions", "hold").start();
+    let admin = server.admin();
+    let asks = "[[permissions]]\nallow = \"env:A\"\nreason = \"x\"\n";
+    assert_eq!(admin.upload_with("it", &version(1), asks).status, 201);
+    assert_eq!(admin.upload("it", &version(2)).status, 200);
+    assert_eq!(admin.upload_with("it", &version(1), asks).status, 202);
+    assert_eq!(states(admin), known(&[(2, "served"), (1, "waiting")]));
+
+    assert_eq!(admin.post("/api/v1/modules/it/permissions/reject", &json!({})).status, 204);
+
+    assert_eq!(states(admin), known(&[(2, "served"), (1, "kept")]));
+    let _ = admin.post("/api/v1/modules/it/rollback", &json!({})).value();
+    assert_eq!(told(admin, "it"), 1);
+    // One that never was served goes.
+    assert_eq!(
+        admin.upload_with("it", &version(3), "[[permissions]]\nallow = \"env:B\"\nreason = \"x\"\n").status,
+        202
+    );
+    assert_eq!(admin.post("/api/v1/modules/it/permissions/reject", &json!({})).status, 204);
+    assert_eq!(states(admin), known(&[(2, "kept"), (1, "served")]));
 }

@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Build a project with its language's own toolchain, and put its tool.toml and its docs into the component
     #[command(after_help = "Example: fumehood build\nExample: fumehood build ./hello")]
     Build(BuildArgs),
+    /// Say what could be better about a project or a component, with the rule, the place and the fix
+    #[command(after_help = "Example: fumehood check\nExample: fumehood check ./hello.wasm --strict")]
+    Check(CheckArgs),
     /// Run the examples and tests of a project in the sandbox
     #[command(after_help = "Example: fumehood test\nExample: fumehood test ./hello -k greet --update")]
     Test(TestArgs),
@@ -267,6 +270,20 @@ pub(crate) struct BuildArgs {
     /// The folder of the project
     #[arg(default_value = ".", value_name = "DIR")]
     pub(crate) project: PathBuf,
+}
+
+/// `check`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// The folder of a project, or a component
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// Let warnings fail too
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Write SARIF 2.1.0, for editors and code hosts
+    #[arg(long)]
+    pub(crate) sarif: bool,
 }
 
 /// `test`.

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod calls;
+pub(crate) mod check;
 pub(crate) mod compile_worker;
 pub(crate) mod completions;
 pub(crate) mod config;

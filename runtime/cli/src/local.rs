@@ -89,6 +89,7 @@ impl File {
     /// With a [`Failure`] when the arguments do not fit; with any other error when we failed.
     pub(crate) async fn call(&self, tool: &Tool, json: &str, limits: &Limits) -> anyhow::Result<LocalAnswer> {
         let Self { module, sandbox, .. } = self;
+        let limits = &limits.lowered_by(&tool.limits);
         let refused = |error| refused(&self.path(), error);
         // Compiling has bounds of its own, and is not counted against a call that is made once.
         sandbox.load(&module.digest).await.map_err(refused)?;

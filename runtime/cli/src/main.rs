@@ -44,6 +44,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::SandboxWorker(worker) => return commands::sandbox_worker::run(worker),
         Command::New(new) => return commands::new::run(&output, new),
         Command::Build(build) => return commands::build::run(&output, build),
+        Command::Check(check) => return commands::check::run(&output, check),
         Command::Test(test) => return commands::test::run(&output, test),
         _ => {}
     }
@@ -79,6 +80,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         | Command::SandboxWorker(_)
         | Command::New(_)
         | Command::Build(_)
+        | Command::Check(_)
         | Command::Test(_) => {
             unreachable!("handled before the configuration was read")
         }

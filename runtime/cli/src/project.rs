@@ -10,9 +10,12 @@ use std::{
 use fumehood_dispatch::{Build, Manifest};
 use fumehood_model::Code;
 
-use crate::exit::Failure;
+use fumehood_policy::{Limits, Trusted};
+
+use crate::{exit::Failure, house::runtime, local::File};
 
 mod cases;
+pub(crate) mod lint;
 mod stamp;
 
 pub(crate) use cases::{ANSWER, Case, Wanted};
@@ -51,20 +54,37 @@ impl Project {
     ///
     /// With a [`Failure`] when it has no manifest, or one with mistakes.
     pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(MANIFEST);
-        let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                let message = format!("{} is no project: it has no {MANIFEST}", shown(folder));
-                Failure::new(Code::NotFound, message).hint("make one with `fumehood new NAME --lang rust`")
-            }
-            _ => Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display())),
-        })?;
+        let (path, text) = Self::text_of(folder)?;
         let manifest = Manifest::parse(&path.display().to_string(), &text).map_err(|error| {
             let lines =
                 error.mistakes.iter().map(|mistake| format!("{}:{}: {}", error.file, mistake.line, mistake.what));
             Failure::new(Code::InvalidComponent, format!("{} has mistakes", path.display())).lines(lines.collect())
         })?;
         Ok(Self { folder: folder.to_owned(), manifest, text })
+    }
+
+    /// The manifest in `folder`, whatever is in it.
+    ///
+    /// # Errors
+    ///
+    /// With a [`Failure`] when there is none.
+    pub(crate) fn text_of(folder: &Path) -> Result<(PathBuf, String), Failure> {
+        let path = folder.join(MANIFEST);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let message = format!("{} is no project: it has no {MANIFEST}", shown(folder));
+                Err(Failure::new(Code::NotFound, message).hint("make one with `fumehood new NAME --lang rust`"))
+            }
+            Err(error) => Err(Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display()))),
+        }
+    }
+
+    /// Where its component is once it is built, if the manifest says how.
+    pub(crate) fn component(&self) -> Option<PathBuf> {
+        let built = Path::new(&self.manifest.build.as_ref()?.component);
+        let name = built.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
+        Some(self.folder.join(format!("{name}.wasm")))
     }
 
     /// Run the build of the language, and stamp what came of it: the component, ready to be tested, pushed or called.
@@ -75,9 +95,9 @@ impl Project {
     pub(crate) fn build(&self) -> anyhow::Result<PathBuf> {
         let Build { command, component } = self.manifest.build.as_ref().ok_or_else(|| {
             let message = format!("{} does not say how it is built", self.folder.join(MANIFEST).display());
-            let example = "[build]\ncommand = \"cargo build --release --target wasm32-wasip2\"\n\
+            let hint = "add [build] with command = \"cargo build --release --target wasm32-wasip2\" and \
                 component = \"target/wasm32-wasip2/release/NAME.wasm\"";
-            Failure::new(Code::InvalidComponent, message).hint(format!("add\n{example}"))
+            Failure::new(Code::InvalidComponent, message).hint(hint)
         })?;
         self.check_toolchain(command)?;
         // What a build says is talk, and belongs to the standard error of this command.
@@ -88,6 +108,7 @@ impl Project {
             .env("CARGO_TERM_COLOR", color)
             // The manifest says where the component is, which is not there where somebody's settings put it elsewhere.
             .env_remove("CARGO_TARGET_DIR")
+            .env_remove("CARGO_BUILD_TARGET_DIR")
             .stdin(Stdio::null())
             .stdout(io::stderr())
             .status()
@@ -95,7 +116,13 @@ impl Project {
         if !status.success() {
             let failure =
                 Failure::new(Code::InvalidComponent, format!("the build failed: `{command}` ended with {status}"));
-            return Err(self.explained(command, failure).into());
+            // What shells say of a program that they do not find.
+            return Err(match status.code() {
+                Some(127) => {
+                    failure.hint("a program of that command is not installed: the shell names it above").into()
+                }
+                _ => self.explained(command, failure).into(),
+            });
         }
         let built = self.folder.join(component);
         let cannot = |error| {
@@ -110,11 +137,23 @@ impl Project {
         let docs = self.docs()?;
         let stamped = stamp::stamped(&bytes, &self.text, docs.as_deref())
             .map_err(|what| Failure::new(Code::InvalidComponent, format!("{}: {what}", built.display())))?;
-        let name = built.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
-        let path = self.folder.join(format!("{name}.wasm"));
+        let path = self.component().unwrap_or_else(|| built.clone());
         // Whoever serves this folder sees the old one or the new one.
-        let new = self.folder.join(format!("_{name}.wasm.new"));
-        let write = fs::write(&new, stamped).and_then(|()| fs::rename(&new, &path));
+        let new = path.with_file_name("_new");
+        let write = fs::write(&new, stamped);
+        if write.is_ok()
+            && let Err(error) = runtime(&Trusted::default())?.block_on(File::open(&new, &Limits::default()))
+        {
+            let _ = fs::remove_file(&new);
+            return Err(match error.downcast::<Failure>() {
+                Ok(failure) => {
+                    let why = failure.told().replace(&*new.to_string_lossy(), &built.to_string_lossy());
+                    Failure::new(Code::InvalidComponent, format!("what was built is no module: {why}")).into()
+                }
+                Err(error) => error,
+            });
+        }
+        let write = write.and_then(|()| fs::rename(&new, &path));
         write.map_err(|error| {
             Failure::new(Code::Unavailable, format!("{} cannot be written: {error}", path.display()))
         })?;
@@ -135,22 +174,15 @@ impl Project {
 
     /// Whether the program that the build begins with is there.
     fn check_toolchain(&self, command: &str) -> Result<(), Failure> {
-        let Some(program) = command.split_whitespace().next() else { return Ok(()) };
-        let is_there = if program.contains('/') {
-            self.folder.join(program).exists()
-        } else {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-        };
-        if is_there {
+        let program = command.split_whitespace().next().unwrap_or_default();
+        // All else is for the shell to find.
+        let Some((_, how)) = TOOLCHAINS.iter().find(|(known, _)| *known == program) else { return Ok(()) };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
             return Ok(());
         }
-        let failure =
-            Failure::new(Code::NotFound, format!("`{program}`, with which this project is built, is not installed"));
-        Err(match TOOLCHAINS.iter().find(|(known, _)| *known == program) {
-            Some((_, how)) => failure.hint(*how),
-            None => failure,
-        })
+        let message = format!("`{program}`, with which this project is built, is not installed");
+        Err(Failure::new(Code::NotFound, message).hint(*how))
     }
 
     /// A failed build with what its toolchain most likely lacks.

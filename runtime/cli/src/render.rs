@@ -117,7 +117,7 @@ pub(crate) fn versions(value: &Value) -> String {
             text("uploaded_at"),
         ]
     });
-    table(&["VERSION", "STATE", "COMPONENT", "CALLED", "SIZE", "BY", "AT"], rows)
+    table(&["VERSION", "STATE", "COMPONENT", "AUTHOR'S", "SIZE", "BY", "AT"], rows)
 }
 
 /// Enough of a digest to tell it from others.

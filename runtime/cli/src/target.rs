@@ -3,7 +3,12 @@
 use fumehood_model::Code;
 use serde_json::Value;
 
-use crate::{client::Client, exit::Failure, suggest::did_you_mean};
+use crate::{
+    client::Client,
+    exit::Failure,
+    output::{Output, single_line},
+    suggest::did_you_mean,
+};
 
 /// The tool that `target` names on the server: `module.function`, or the name under which MCP clients know it.
 ///
@@ -64,6 +69,13 @@ fn unknown(client: &Client, target: &str) -> Failure {
     let own: Vec<_> =
         names.into_iter().filter(|name| name.strip_prefix(target).is_some_and(|rest| rest.starts_with('.'))).collect();
     if own.is_empty() { failure.hint("`fumehood tools ls` lists them") } else { failure.lines(own) }
+}
+
+/// Say of a tool that it is not to be used any more.
+pub(crate) fn warn_of(tool: &Value, output: &Output) {
+    if let (Some(name), Some(words)) = (tool["name"].as_str(), tool["deprecated"].as_str()) {
+        output.talk(&format!("warning: {name} is deprecated: {}", single_line(words)));
+    }
 }
 
 #[cfg(test)]

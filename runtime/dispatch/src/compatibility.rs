@@ -101,8 +101,8 @@ fn imported(name: &str) -> Fitting {
 }
 
 impl Dispatcher {
-    /// Look at a component as an upload of it would be looked at, and keep nothing of it. It is not compiled, and what its author
-    /// sends beside it is checked.
+    /// Look at a component as an upload of it would be looked at, and keep nothing of it. What its author sends beside it is
+    /// checked too. It is not compiled, unless it must be asked for its tools.
     ///
     /// # Errors
     ///

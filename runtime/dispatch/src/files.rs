@@ -9,7 +9,8 @@ use std::{
     time::SystemTime,
 };
 
-use fumehood_model::{Digest, ModuleName};
+use bytes::Bytes;
+use fumehood_model::{Code, Digest, ModuleName};
 use fumehood_policy::{OnChangedDefinitions, OnNewPermissions};
 use fumehood_registry::{
     AdmitError, Found, MAX_MANIFEST_BYTES, ManifestError, ManifestMistake, Module, Origin, Problem, scan,
@@ -19,10 +20,12 @@ use notify::RecursiveMode;
 use crate::{
     Changed, DispatchError, Dispatcher,
     dispatcher::blocking,
+    error::shown,
     follow::Changes,
     install::{SENT, manifest},
     load::describe,
     permissions::{Redefined, asked_by},
+    pin::Pin,
 };
 
 /// What is known of the files.
@@ -66,19 +69,29 @@ impl Dispatcher {
     pub(crate) async fn read_files(&self, reading: Reading) -> Result<(), DispatchError> {
         let mut files = self.inner.files.lock().await;
         let folders = self.inner.config.apis_dirs.clone();
+        let catalogue = self.inner.registry.snapshot();
+        let serving = catalogue.modules().filter_map(|module| match &module.origin {
+            Origin::File { path } => Some((module.name.clone(), path.clone())),
+            Origin::Upload { .. } => None,
+        });
+        let serving = serving.collect();
+        drop(catalogue);
         let look = move || {
-            let (found, problems) = scan(&folders);
+            let (found, problems) = scan(&folders, serving);
             let stamped: Vec<_> = found.into_iter().map(|found| (Stamp::of(&found), found)).collect();
             Ok((stamped, problems))
         };
         let (found, mut problems) = blocking(look).await?;
+        let database = self.inner.database.clone();
+        let uploaded: HashSet<_> =
+            blocking(move || Ok(database.modules()?)).await?.into_iter().map(|row| row.name).collect();
         let names: HashSet<_> = found.iter().map(|(_, found)| found.name.clone()).collect();
         let unread: Vec<_> = problems.iter().map(|problem| problem.path.clone()).collect();
         let mut before = std::mem::take(&mut files.read);
-        let mut new = Vec::new();
+        let (mut new, mut pins) = (Vec::new(), Vec::new());
         for (stamp, found) in found {
-            let serving = self.inner.registry.current().module(found.name.as_str()).cloned();
-            if serving.as_ref().is_some_and(|serving| matches!(serving.origin, Origin::Upload { .. })) {
+            // Also one that cannot be served: what it is granted is for nothing else.
+            if uploaded.contains(&found.name) {
                 let (name, path) = (&found.name, found.path.clone());
                 let reason =
                     format!("the name {name} is taken by an uploaded module: rename the file or remove the module");
@@ -90,25 +103,38 @@ impl Dispatcher {
                 files.read.insert(found.path, known);
                 continue;
             }
+            let serving = self.inner.registry.current().module(found.name.as_str()).cloned();
             let path = found.path.clone();
             let problem = match self.file(&found, reading).await {
-                Ok(module) => match self.holds(&module, serving.as_deref()) {
+                Ok((module, pin)) => match self.holds(&module, serving.as_deref()) {
                     Some(reason) => {
+                        let digest = pin.digest;
+                        drop(pin);
+                        self.forget_unused(digest).await;
                         // Looked at again each time: what it asks for may be granted meanwhile.
                         problems.push(Problem { path, reason });
                         continue;
                     }
                     None => {
                         match reading {
-                            Reading::First => new.push(module),
-                            Reading::Again => self.swap(module).await,
+                            Reading::First => {
+                                new.push(module);
+                                pins.push(pin);
+                            }
+                            Reading::Again => self.swap(module).await?,
                         }
                         None
                     }
                 },
                 Err(error) => {
                     let stays = if serving.is_some() { "; what it was before is served on" } else { "" };
-                    Some(Problem { path: path.clone(), reason: format!("{}{stays}", describe(&error)) })
+                    let problem = Problem { path: path.clone(), reason: format!("{}{stays}", describe(&error)) };
+                    if !is_of_file(&error) {
+                        // It may be well the next time.
+                        problems.push(problem);
+                        continue;
+                    }
+                    Some(problem)
                 }
             };
             problems.extend(problem.clone());
@@ -123,10 +149,11 @@ impl Dispatcher {
             }
         }
         self.admit(new, &gone, &problems).await;
+        drop(pins);
         for Problem { path, reason } in problems.iter().filter(|problem| !files.problems.contains(problem)) {
             // Whoever names files writes no lines into the log.
             let shown = path.to_string_lossy().escape_debug().to_string();
-            tracing::warn!(path = shown, "{shown} is not served: {reason}");
+            tracing::warn!(path = shown, "{shown} is not served as it is: {reason}");
         }
         files.problems = problems;
         Ok(())
@@ -152,22 +179,35 @@ impl Dispatcher {
     }
 
     /// Put a module in the place of what was served under its name.
-    async fn swap(&self, module: Module) {
+    async fn swap(&self, module: Module) -> Result<(), DispatchError> {
         let _turn = self.inner.installing.lock().await;
+        if self.stored_row(&module.name).await?.is_some() {
+            // An upload came in between, and that is told next time.
+            return Ok(());
+        }
         let (name, digest) = (module.name.clone(), module.digest);
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
-        if serving.as_ref().is_some_and(|serving| matches!(serving.origin, Origin::Upload { .. })) {
-            // It came in between, and is told of next time.
-            return;
+        let defined = serving.as_deref().map(Module::definitions);
+        let defined = defined.filter(|_| self.inner.config.on_changed_definitions != OnChangedDefinitions::Serve);
+        let module = module.compared_with(defined.as_ref());
+        if serving.as_ref().is_some_and(|serving| serving.is_same(&module)) {
+            return Ok(());
         }
-        if serving.is_some_and(|serving| serving.is_same(&module)) {
-            return;
+        if let Some(defined) = &defined {
+            let redefined = Redefined::all(&module, defined, serving.as_deref());
+            let names: Vec<_> = redefined.iter().take(10).map(|redefined| shown(&redefined.name)).collect();
+            if !names.is_empty() {
+                let names = names.join(", ");
+                tracing::warn!(module.name = %name, component.digest = %digest, "The changed file of module {name} says something else of {names}");
+            }
         }
+        drop(serving);
         self.tell_of_missing(&module);
         let old = self.inner.registry.insert(module);
         let how = if old.is_some() { "anew" } else { "now" };
         tracing::info!(module.name = %name, component.digest = %digest, "Module {name} is served {how}, from its file");
         self.let_go(old);
+        Ok(())
     }
 
     /// Take in what was read first, and let go of what has no file any more.
@@ -208,35 +248,61 @@ impl Dispatcher {
         None
     }
 
-    async fn file(&self, found: &Found, reading: Reading) -> Result<Module, DispatchError> {
+    /// What a file holds as a module, and what keeps its component from being let go of meanwhile.
+    async fn file(&self, found: &Found, reading: Reading) -> Result<(Module, Pin), DispatchError> {
         let Found { name, path, manifest: beside } = found.clone();
         let named = beside.as_ref().map(|path| path.display().to_string());
         let sent = blocking(move || beside.map(|path| read_manifest(&path)).transpose()).await?;
-        let allowed = self.inner.config.max_component;
-        let (blobs, file) = (self.inner.blobs.clone(), path.clone());
-        let (digest, size) = blocking(move || {
+        let (allowed, file) = (self.inner.config.max_component, path.clone());
+        let bytes = blocking(move || {
             let cannot = |source| fumehood_store::StoreError::Io { doing: "read", path: file.clone(), source };
             let size = fs::metadata(&file).map_err(cannot)?.len();
             if size > allowed.0 {
                 return Err(DispatchError::ComponentTooLarge { size, allowed });
             }
-            let bytes = fs::read(&file).map_err(cannot)?;
-            let digest = Digest::of(&bytes);
-            blobs.put(&digest, &bytes)?;
-            Ok((digest, bytes.len() as u64))
+            Ok(Bytes::from(fs::read(&file).map_err(cannot)?))
         })
         .await?;
+        let size = bytes.len() as u64;
+        let pin = self.keep(bytes).await?;
+        let digest = pin.digest;
+        let origin = Origin::File { path };
+        let file = named.as_deref().unwrap_or(SENT);
+        match self.of_file(name, digest, size, origin, (file, sent.as_deref()), reading).await {
+            Ok(module) => Ok((module, pin)),
+            Err(error) => {
+                drop(pin);
+                self.forget_unused(digest).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn of_file(
+        &self,
+        name: ModuleName,
+        digest: Digest,
+        size: u64,
+        origin: Origin,
+        (file, sent): (&str, Option<&str>),
+        reading: Reading,
+    ) -> Result<Module, DispatchError> {
         let interface = self.inner.sandbox.describe(&digest).await?;
         if let Some(import) = interface.imports.iter().find(|import| !fumehood_sandbox::is_offered(import)) {
             return Err(fumehood_sandbox::SandboxError::UnknownImport { import: import.clone() }.into());
         }
-        let manifest = manifest(named.as_deref().unwrap_or(SENT), sent.as_deref(), interface.manifest.as_deref())?;
-        let module = Module::new(name, digest, size, Origin::File { path }, interface, manifest)?;
+        let manifest = manifest(file, sent, interface.manifest.as_deref())?;
+        let module = Module::new(name, digest, size, origin, interface, manifest)?;
         if reading == Reading::Again {
             self.inner.sandbox.load(&digest).await?;
         }
         Ok(module)
     }
+}
+
+/// Whether it is the fault of a file that it cannot be served: then it cannot until it changes.
+fn is_of_file(error: &DispatchError) -> bool {
+    matches!(error.code(), Code::InvalidComponent | Code::TooLarge)
 }
 
 /// The text of a manifest, which is not read at all if it is too large. Blocking.

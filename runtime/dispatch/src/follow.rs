@@ -28,24 +28,40 @@ impl Changes {
                 let _ = told.try_send(());
             }
         };
-        let watcher = notify::recommended_watcher(tell).and_then(|mut watcher| {
-            folders.iter().try_for_each(|folder| watcher.watch(folder, mode))?;
-            Ok(watcher)
-        });
-        if let Err(error) = &watcher {
-            tracing::info!(%error, "Folders of {what} are read every {} s: changes are not told here: {error}", LOOK.as_secs());
+        let look = LOOK.as_secs();
+        let mut watcher = match notify::recommended_watcher(tell) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                tracing::info!(%error, "Folders of {what} are read every {look} s: changes are not told here: {error}");
+                return Self { heard, _watcher: None };
+            }
+        };
+        for folder in folders {
+            if let Err(error) = watcher.watch(folder, mode) {
+                let folder = folder.to_string_lossy().escape_debug().to_string();
+                tracing::info!(%error, folder, "The folder {folder} is read every {look} s: its changes are not told: {error}");
+            }
         }
-        Self { heard, _watcher: watcher.ok() }
+        Self { heard, _watcher: Some(watcher) }
     }
 
-    /// Wait until something has changed and no more does, or until [`LOOK`] is over.
+    /// Wait until something has changed and no more does for a moment, or until [`LOOK`] is over.
     ///
     /// # Cancellation
     ///
     /// What was heard is forgotten.
     pub(crate) async fn next(&mut self) {
         match tokio::time::timeout(LOOK, self.heard.recv()).await {
-            Ok(Some(())) => tokio::time::sleep(SETTLE).await,
+            Ok(Some(())) => {
+                let quiet = async {
+                    tokio::time::sleep(SETTLE).await;
+                    while self.heard.try_recv().is_ok() {
+                        tokio::time::sleep(SETTLE).await;
+                    }
+                };
+                // What changes all the time is read all the same.
+                let _ = tokio::time::timeout(LOOK, quiet).await;
+            }
             // Without a watcher only the clock counts.
             Ok(None) => tokio::time::sleep(LOOK).await,
             Err(_) => {}

@@ -89,6 +89,8 @@ pub(crate) enum Wanted {
     Promoted,
     /// Likewise, and it was served before: what holds back others has been looked at.
     Again,
+    /// Likewise, because it was served before the one that is.
+    Back,
 }
 
 /// What a reviewer has to look at, in a few words.
@@ -208,7 +210,7 @@ impl Dispatcher {
         let defined = defined.filter(|_| config.on_changed_definitions != OnChangedDefinitions::Serve);
         let redefined = defined.as_ref().map(|defined| Redefined::all(&module, defined, serving.as_deref()));
         changed.redefined = redefined.unwrap_or_default();
-        let holds = wanted != Wanted::Again
+        let holds = !matches!(wanted, Wanted::Again | Wanted::Back)
             && (config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty()
                 || config.on_changed_definitions == OnChangedDefinitions::Hold && !changed.redefined.is_empty());
         if let Some(row) = before.clone().filter(|_| holds) {
@@ -219,7 +221,7 @@ impl Dispatcher {
                 module.name = %name, component.digest = %digest, key.id = %principal.key,
                 "A version of module {name} that {} waits to be reviewed: fumehood review {name}", told(&changed)
             );
-            self.prune_versions(name).await?;
+            self.prune_versions(name).await;
             return Ok(Installed::Held { changed });
         }
         let row = ModuleRow {
@@ -241,7 +243,12 @@ impl Dispatcher {
             pending: None,
         };
         let module = module.compared_with(row.defined_before.as_ref());
-        self.put_row(row).await?;
+        if wanted == Wanted::Back || is_same {
+            self.put_row(row).await?;
+        } else {
+            let (database, before) = (self.inner.database.clone(), before.clone());
+            blocking(move || Ok(database.put_module_anew(&row, before.as_ref())?)).await?;
+        }
         if !changed.redefined.is_empty() {
             tracing::warn!(
                 module.name = %name, component.digest = %digest, key.id = %principal.key,
@@ -257,7 +264,7 @@ impl Dispatcher {
         let old = self.inner.registry.insert(module);
         let created = old.is_none();
         self.let_go(old);
-        self.prune_versions(name).await?;
+        self.prune_versions(name).await;
         let module = self.inner.registry.current().module(name.as_str()).cloned();
         module.map(|module| Installed::Served { module, created, changed }).ok_or(DispatchError::Lost)
     }
@@ -369,6 +376,10 @@ impl Dispatcher {
 
     /// Let go of a component that is no version of any module and for which no job waits. The calls that run on it hold what they need.
     pub(crate) async fn forget_unused(&self, digest: Digest) {
+        // What lies there may be of use to the process that owns the data directory.
+        if self.inner.config.read_only {
+            return;
+        }
         let _turn = self.inner.letting_go.lock().await;
         if self.inner.pinned.holds(&digest) {
             return;

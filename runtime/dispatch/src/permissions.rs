@@ -558,10 +558,9 @@ impl Dispatcher {
         let nothing = || DispatchError::NothingPending { module: module.name.clone() };
         let row = self.stored_row(&module.name).await?.ok_or_else(nothing)?;
         let dropped = row.pending.clone().ok_or_else(nothing)?;
-        self.put_row(ModuleRow { pending: None, ..row }).await?;
-        let (database, of) = (self.inner.database.clone(), module.name.clone());
-        let (component, sent) = (dropped.digest, dropped.manifest.clone());
-        blocking(move || Ok(database.remove_version(&of, component, sent.as_deref())?)).await?;
+        let (database, rejected) = (self.inner.database.clone(), dropped.clone());
+        let row = ModuleRow { pending: None, ..row };
+        blocking(move || Ok(database.reject_version(&row, &rejected)?)).await?;
         self.inner.permissions.waiting().remove(&module.name);
         tracing::info!(
             module.name = %module.name, component.digest = %dropped.digest, key.id = %principal.key,

@@ -3,13 +3,14 @@
 use fumehood_model::{ModuleName, Principal};
 use fumehood_policy::Action;
 use fumehood_registry::Origin;
-use fumehood_store::{ModuleRow, VersionRow};
+use fumehood_scheduler::Kind;
+use fumehood_store::{ModuleRow, PendingRow, VersionRow};
 
 use crate::{
     DispatchError, Dispatcher, Installed,
     dispatcher::{blocking, whole},
     error::shown,
-    install::{Kept, Wanted},
+    install::{self, Kept, SENT, Wanted},
 };
 
 /// Fewest hexadecimal digits of a digest that stand for it.
@@ -35,12 +36,14 @@ pub struct Version {
     pub is_served: bool,
     /// Whether it waits to be reviewed.
     pub waits: bool,
+    /// What its author calls it.
+    pub called: Option<String>,
 }
 
 /// Which version of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// The newest one before the one that is served that was served once.
+    /// The one that was served before the one that is served. Going back is not serving anew: the next step goes further back.
     Before,
     /// The one with this number.
     Number(u64),
@@ -52,27 +55,31 @@ impl Which {
     /// `3`, `sha256:635676ce…` or the first digits of that; nothing if it is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("sha256:");
-        if hex.is_none()
-            && text.len() < SHORTEST
-            && let Ok(number) = text.parse()
+        if let Ok(number) = text.parse()
+            && text.bytes().all(|byte| byte.is_ascii_digit())
         {
             return Some(Self::Number(number));
         }
-        let hex = hex.unwrap_or(text);
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
         let is_digest = (SHORTEST..=64).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_digest.then(|| Self::Component(hex.to_ascii_lowercase()))
     }
 
-    /// It among all versions, the newest first.
+    /// It among all versions, the newest first. The beginning of several digests is none of them.
     fn of<'a>(&self, versions: &'a [Version]) -> Option<&'a Version> {
         match self {
             Self::Before => {
-                let serving = versions.iter().find(|version| version.is_served)?.row.number;
-                versions.iter().find(|version| version.row.number < serving && version.row.was_served)
+                let serving = versions.iter().find(|version| version.is_served)?.row.served;
+                let before =
+                    versions.iter().filter(|version| version.row.served.is_some() && version.row.served < serving);
+                before.max_by_key(|version| version.row.served)
             }
             Self::Number(number) => versions.iter().find(|version| version.row.number == *number),
-            Self::Component(hex) => versions.iter().find(|version| version.row.digest.hex().starts_with(&**hex)),
+            Self::Component(hex) => {
+                let mut named = versions.iter().filter(|version| version.row.digest.hex().starts_with(&**hex));
+                let newest = named.next()?;
+                named.all(|version| version.row.digest == newest.row.digest).then_some(newest)
+            }
         }
     }
 }
@@ -85,7 +92,15 @@ impl Dispatcher {
     /// When `principal` may not see them, or there is no such uploaded module.
     pub async fn versions(&self, principal: &Principal, name: &str) -> Result<Versions, DispatchError> {
         Action::Review.check(principal)?;
-        self.versions_of(&self.uploaded(name)?).await.map(|(_, versions)| versions)
+        let (_, mut versions) = self.versions_of(&self.uploaded(name)?).await?;
+        for Version { row, called, .. } in &mut versions.versions {
+            // In the manifest that came with it, or else in the one that it holds.
+            let interface = self.inner.sandbox.describe(&row.digest).await.ok();
+            let held = interface.and_then(|interface| interface.manifest);
+            let manifest = install::manifest(SENT, row.manifest.as_deref(), held.as_deref());
+            *called = manifest.ok().and_then(|manifest| manifest.version);
+        }
+        Ok(versions)
     }
 
     /// Serve another version of the module `name`. One that was served before is served at once; one that never was is held
@@ -97,8 +112,13 @@ impl Dispatcher {
     pub async fn promote(&self, principal: &Principal, name: &str, which: Which) -> Result<Installed, DispatchError> {
         self.may_install(principal)?;
         let module = self.uploaded(name)?;
+        let place = self.inner.uploads.enter(&principal.key, Kind::Call).await?;
         let (this, principal) = (self.clone(), principal.clone());
-        whole(async move { this.promote_now(&principal, &module, &which).await }).await
+        whole(async move {
+            let _place = place;
+            this.promote_now(&principal, &module, &which).await
+        })
+        .await
     }
 
     async fn promote_now(
@@ -113,15 +133,19 @@ impl Dispatcher {
             which: match which {
                 Which::Before => "earlier version that was served".to_owned(),
                 Which::Number(number) => format!("version {number}"),
-                Which::Component(hex) => format!("version with the component {}", shown(hex)),
+                Which::Component(hex) => format!("one version whose component begins with {}", shown(hex)),
             },
             known: versions.iter().take(10).map(|version| version.row.number).collect(),
         })?;
-        let VersionRow { digest, size_bytes, manifest, by, at, was_served, .. } = version.row.clone();
+        let VersionRow { digest, size_bytes, manifest, by, at, served, .. } = version.row.clone();
         // Nobody lets go of it while it is prepared.
         let pin = self.pin(digest).await;
         let kept = Kept { size_bytes, manifest, digest, by, at };
-        let wanted = if was_served { Wanted::Again } else { Wanted::Promoted };
+        let wanted = match (which, served) {
+            (Which::Before, _) => Wanted::Back,
+            (_, Some(_)) => Wanted::Again,
+            (_, None) => Wanted::Promoted,
+        };
         let installed = self.install_kept(principal, module, kept, wanted).await;
         drop(pin);
         installed
@@ -161,13 +185,10 @@ impl Dispatcher {
         kept: Kept,
     ) -> Result<Installed, DispatchError> {
         let Kept { size_bytes, manifest, digest, by, at } = kept;
-        let row = VersionRow { number: 0, digest, size_bytes, manifest: manifest.clone(), by, at, was_served: false };
+        let row = PendingRow { digest, size_bytes, manifest, by, at };
         let (database, module) = (self.inner.database.clone(), name.clone());
-        blocking(move || Ok(database.add_version(&module, &row)?)).await?;
-        self.prune_versions(name).await?;
-        let (_, Versions { versions, .. }) = self.versions_of(name).await?;
-        let is_it = |version: &&Version| version.row.digest == digest && version.row.manifest == manifest;
-        let version = versions.iter().find(is_it).ok_or(DispatchError::Lost)?.row.number;
+        let version = blocking(move || Ok(database.add_version(&module, &row)?)).await?;
+        self.prune_versions(name).await;
         tracing::info!(
             module.name = %name, component.digest = %digest, key.id = %principal.key,
             "Version {version} of module {name}, which is pinned, is not served: fumehood modules promote {name} {version}"
@@ -175,13 +196,17 @@ impl Dispatcher {
         Ok(Installed::Kept { version })
     }
 
-    /// Forget the oldest versions, of more than are to be kept.
-    pub(crate) async fn prune_versions(&self, module: &ModuleName) -> Result<(), DispatchError> {
+    /// Forget the oldest versions, of more than are to be kept. What cannot be forgotten now is later.
+    pub(crate) async fn prune_versions(&self, module: &ModuleName) {
         let (database, name, most) = (self.inner.database.clone(), module.clone(), self.inner.config.versions);
-        for digest in blocking(move || Ok(database.prune_versions(&name, most)?)).await? {
-            self.forget_unused(digest).await;
+        match blocking(move || Ok(database.prune_versions(&name, most)?)).await {
+            Ok(forgotten) => {
+                for digest in forgotten {
+                    self.forget_unused(digest).await;
+                }
+            }
+            Err(error) => tracing::warn!(module.name = %module, %error, "Old versions could not be forgotten: {error}"),
         }
-        Ok(())
     }
 
     async fn versions_of(&self, module: &ModuleName) -> Result<(ModuleRow, Versions), DispatchError> {
@@ -195,7 +220,7 @@ impl Dispatcher {
             let pending = row.pending.as_ref();
             let waits =
                 pending.is_some_and(|pending| version.digest == pending.digest && version.manifest == pending.manifest);
-            Version { row: version, is_served, waits }
+            Version { row: version, is_served, waits, called: None }
         });
         let versions = Versions { module: module.clone(), is_pinned: row.is_pinned, versions: versions.collect() };
         Ok((row, versions))
@@ -224,7 +249,8 @@ mod tests {
         assert_eq!(Which::parse("3"), Some(Which::Number(3)));
         assert_eq!(Which::parse("635676CE8344"), Some(Which::Component("635676ce8344".to_owned())));
         assert_eq!(Which::parse("sha256:635676"), Some(Which::Component("635676".to_owned())));
-        for nothing in ["", "v3", "-1", "sha256:", "sha256:12345", "12x456", "../../x", &"a".repeat(65)] {
+        assert_eq!(Which::parse("635676"), Some(Which::Number(635_676)));
+        for nothing in ["", "v3", "-1", "+1", "sha256:", "sha256:12345", "12x456", "../../x", &"a".repeat(65)] {
             assert_eq!(Which::parse(nothing), None, "{nothing}");
         }
     }

@@ -147,7 +147,6 @@ impl Registry {
         self.change(|catalogue| {
             let removed = gone.iter().filter_map(|name| catalogue.take(name.as_str())).collect();
             for module in new {
-                catalogue.take(module.name.as_str());
                 catalogue.insert(Arc::new(module));
             }
             catalogue.problems[1] = problems;
@@ -212,6 +211,7 @@ impl Catalogue {
     }
 
     fn insert(&mut self, module: Arc<Module>) {
+        self.take(module.name.as_str());
         for tool in &module.tools {
             self.tools.insert(tool.name.clone(), Arc::clone(tool));
         }

@@ -239,7 +239,7 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifes
         name: reader.text(table, "name", word),
         version: reader.text(table, "version", word),
         description: reader.text(table, "description", Text { most: MAX_DESCRIPTION, lines: true }),
-        deprecated: reader.text(table, "deprecated", DEPRECATED),
+        deprecated: deprecated(reader, table),
         category: reader.text(table, "category", word),
         tags: reader.texts(table, "tags", word, MAX_TAGS),
         mode: mode(reader, table).unwrap_or_default(),
@@ -282,6 +282,14 @@ fn mode(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Mode> {
             None
         }
     }
+}
+
+fn deprecated(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<String> {
+    let words = reader.text(table, "deprecated", DEPRECATED)?;
+    if words.trim().is_empty() {
+        reader.mistake_at(table, "deprecated", "`deprecated` says nothing: say what to use instead".to_owned());
+    }
+    Some(words)
 }
 
 fn build(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Build> {
@@ -334,7 +342,7 @@ fn functions(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<String, F
             }
         }
         let description = reader.text(function, "description", text);
-        let deprecated = reader.text(function, "deprecated", DEPRECATED);
+        let deprecated = deprecated(reader, function);
         let mode = mode(reader, function);
         let is_idempotent = reader.boolean(function, "idempotent").unwrap_or_default();
         let requires_confirmation = reader.boolean(function, "requires_confirmation").unwrap_or_default();

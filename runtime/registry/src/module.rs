@@ -253,7 +253,10 @@ impl Module {
     pub fn says(&self, name: &str) -> Option<String> {
         let tool = self.tool(name).map(|tool| {
             let confirmed = if tool.requires_confirmation { "\n(each call must be confirmed)" } else { "" };
-            format!("{}\n{}{confirmed}", tool.signature, tool.description)
+            let deprecated = tool.deprecated.as_ref().map(|deprecated| format!("\n(deprecated: {})", deprecated.words));
+            let notes = tool.param_notes.iter().map(|(name, text)| format!("\n{name}: {text}"));
+            let notes: String = notes.collect();
+            format!("{}\n{}{notes}{confirmed}{}", tool.signature, tool.description, deprecated.unwrap_or_default())
         });
         tool.or_else(|| self.written().find(|(known, _)| known == name).map(|(_, text)| text))
     }
@@ -395,6 +398,7 @@ impl Tool {
         let schema = |schema: &Object| serde_json::to_string(schema).unwrap_or_default();
         let title = self.rich.as_ref().and_then(|rich| rich.title.as_deref()).unwrap_or_default();
         let hints = self.rich.as_ref().map(|rich| format!("{:?}", rich.hints)).unwrap_or_default();
+        let deprecated = self.deprecated.as_ref().map(|deprecated| deprecated.words.as_str());
         let parts = [
             self.name.as_str(),
             title,
@@ -406,7 +410,8 @@ impl Tool {
             if self.requires_confirmation { "confirmed" } else { "" },
         ];
         // Each with its length, so that no two definitions are the same text.
-        let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+        let text: String =
+            parts.iter().copied().chain(deprecated).map(|part| format!("{}:{part}", part.len())).collect();
         Self { definition: Digest::of(text.as_bytes()).to_string(), ..self }
     }
 

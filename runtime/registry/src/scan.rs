@@ -35,10 +35,11 @@ pub struct Problem {
 /// All `.wasm` files below `folders`, in a stable order.
 ///
 /// Files and folders that start with `_` or `.`, and folders of build output, are left out. A file in nested folders gets their names before its own,
-/// joined with `.`; upper case becomes lower case and `_` becomes `-`. Blocking.
+/// joined with `.`; upper case becomes lower case and `_` becomes `-`. Of two that get the same name the one that is `serving`
+/// under it keeps it. Blocking.
 #[must_use]
-pub fn scan(folders: &[PathBuf]) -> (Vec<Found>, Vec<Problem>) {
-    let mut scan = Scan::default();
+pub fn scan(folders: &[PathBuf], serving: HashMap<ModuleName, PathBuf>) -> (Vec<Found>, Vec<Problem>) {
+    let mut scan = Scan { serving, ..Scan::default() };
     for folder in folders {
         scan.folder(folder, "", 0);
     }
@@ -50,6 +51,17 @@ struct Scan {
     found: Vec<Found>,
     problems: Vec<Problem>,
     taken: HashMap<ModuleName, PathBuf>,
+    serving: HashMap<ModuleName, PathBuf>,
+}
+
+/// What the `tool.toml` of a folder is.
+enum Shared {
+    /// There is none.
+    Nothing,
+    /// That of the one component.
+    Of(PathBuf),
+    /// Nobody can know whose it is.
+    Ambiguous,
 }
 
 impl Scan {
@@ -79,40 +91,54 @@ impl Scan {
                     self.problem(&path, "it is not a file that can be read".to_owned());
                     continue;
                 }
-                self.file(&path, &format!("{prefix}{}", tidy(stem)), manifest.as_deref());
+                self.file(&path, &format!("{prefix}{}", tidy(stem)), &manifest);
             }
         }
     }
 
-    /// The `tool.toml` of a folder, if it can only be that of its one component.
-    fn shared_manifest(&mut self, folder: &Path, entries: &[PathBuf]) -> Option<PathBuf> {
+    /// The `tool.toml` of a folder, which can only be that of its one component.
+    fn shared_manifest(&mut self, folder: &Path, entries: &[PathBuf]) -> Shared {
         let manifest = folder.join("tool.toml");
         if !manifest.is_file() {
-            return None;
+            return Shared::Nothing;
         }
         let named =
             |path: &&PathBuf| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with(['_', '.']));
         let is_component = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
         if entries.iter().filter(is_component).filter(named).count() > 1 {
-            let reason = "the folder holds several components: name it NAME.tool.toml, for NAME.wasm".to_owned();
-            self.problem(&manifest, reason);
-            return None;
+            return Shared::Ambiguous;
         }
-        Some(manifest)
+        Shared::Of(manifest)
     }
 
-    fn file(&mut self, path: &Path, name: &str, shared: Option<&Path>) {
+    fn file(&mut self, path: &Path, name: &str, shared: &Shared) {
         let name: ModuleName = match name.parse() {
             Ok(name) => name,
             Err(error) => return self.problem(path, format!("{error}: rename the file")),
         };
-        if let Some(first) = self.taken.get(&name) {
-            let reason = format!("the name {name} is taken by {}: rename one of the two", first.display());
-            return self.problem(path, reason);
+        let is_serving = self.serving.get(&name).is_some_and(|serving| serving == path);
+        if let Some(first) = self.taken.get(&name).cloned() {
+            let (stays, goes) = if is_serving { (path, &*first) } else { (&*first, path) };
+            let reason = format!("the name {name} is taken by {}: rename one of the two", stays.display());
+            self.problem(goes, reason);
+            if !is_serving {
+                return;
+            }
+            self.found.retain(|found| found.name != name);
         }
         self.taken.insert(name.clone(), path.to_owned());
         let own = path.with_extension("tool.toml");
-        let manifest = if own.is_file() { Some(own) } else { shared.map(Path::to_owned) };
+        let manifest = match shared {
+            _ if own.is_file() => Some(own),
+            Shared::Nothing => None,
+            Shared::Of(manifest) => Some(manifest.clone()),
+            // It may hold what keeps the component within bounds.
+            Shared::Ambiguous => {
+                let reason = "the folder holds several components and a tool.toml that may be that of any: name it \
+                    NAME.tool.toml, for NAME.wasm";
+                return self.problem(path, reason.to_owned());
+            }
+        };
         self.found.push(Found { name, path: path.to_owned(), manifest });
     }
 
@@ -152,7 +178,7 @@ mod tests {
             put(path);
         }
 
-        let (found, problems) = scan(&[root.path().to_owned(), root.path().join("missing")]);
+        let (found, problems) = scan(&[root.path().to_owned(), root.path().join("missing")], HashMap::new());
 
         let names: Vec<_> = found.iter().map(|found| found.name.as_str()).collect();
         assert_eq!(names, ["text-stats", "geo.maps.route"]);
@@ -167,7 +193,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         std::os::unix::fs::symlink("nowhere", root.path().join("link.wasm")).unwrap();
 
-        let (found, problems) = scan(&[root.path().to_owned()]);
+        let (found, problems) = scan(&[root.path().to_owned()], HashMap::new());
 
         assert_eq!((found.len(), problems.len()), (0, 2), "{problems:?}");
     }
@@ -180,14 +206,29 @@ mod tests {
             fs::write(root.path().join(path), b"").unwrap();
         }
 
-        let (found, problems) = scan(&[root.path().to_owned()]);
+        let (found, problems) = scan(&[root.path().to_owned()], HashMap::new());
 
         let manifests: Vec<_> = found.into_iter().map(|found| (found.name.to_string(), found.manifest)).collect();
         let at = |path: &str| Some(root.path().join(path));
-        assert_eq!(
-            manifests,
-            [("a".into(), None), ("b".into(), at("b.tool.toml")), ("one.c".into(), at("one/tool.toml"))]
-        );
-        assert_eq!(problems.iter().map(|problem| Some(problem.path.clone())).collect::<Vec<_>>(), [at("tool.toml")]);
+        assert_eq!(manifests, [("b".into(), at("b.tool.toml")), ("one.c".into(), at("one/tool.toml"))]);
+        let problems: Vec<_> = problems.iter().map(|problem| Some(problem.path.clone())).collect();
+        assert_eq!(problems, [at("a.wasm")], "nobody can know what was said of it");
+    }
+
+    #[test]
+    fn of_two_files_with_the_same_name_the_one_that_is_served_keeps_it() {
+        let root = tempfile::tempdir().unwrap();
+        let [upper, lower] = ["A.wasm", "a.wasm"].map(|name| root.path().join(name));
+        for path in [&upper, &lower] {
+            fs::write(path, b"").unwrap();
+        }
+        for (serving, expected) in [(None, &upper), (Some(&upper), &upper), (Some(&lower), &lower)] {
+            let serving = serving.map(|path| ("a".parse().unwrap(), path.clone()));
+
+            let (found, problems) = scan(&[root.path().to_owned()], serving.into_iter().collect());
+
+            assert_eq!((found.len(), &found[0].path, problems.len()), (1, expected, 1));
+            assert_ne!(&problems[0].path, expected);
+        }
     }
 }

@@ -366,7 +366,8 @@ pub(crate) async fn inspect(
         Err(problem) => (Vec::new(), Some(problem)),
     };
     Ok(Json(InspectedBody {
-        compatibility: fit.into(),
+        // As it is, nothing of it can be served.
+        compatibility: if problem.is_some() { Fit::None } else { fit }.into(),
         problem,
         exports: functions.into_iter().map(ExportEntry::from).collect(),
         imports: imports.into_iter().map(ImportEntry::from).collect(),

@@ -318,6 +318,9 @@ fn queue_operation(tool: &Tool, direct: &Value) -> Value {
         },
         "responses": { "200": direct["responses"]["200"], "202": accepted() },
     });
+    if tool.deprecated.is_some() {
+        operation["deprecated"] = true.into();
+    }
     add_problems(&mut operation, COMMON.iter().chain(&OF_CALLS).chain(&OF_JOBS));
     operation
 }

@@ -3,7 +3,7 @@ use axum::{
     extract::State as Shared,
     response::{IntoResponse, Response},
 };
-use fumehood_dispatch::{Dispatcher, Installed, Manifest, Version, Versions, Which};
+use fumehood_dispatch::{Dispatcher, Installed, Version, Versions, Which};
 use fumehood_http::{Caller, Path, Problem};
 use fumehood_model::{Code, Digest, ModuleName, Timestamp};
 use http::StatusCode;
@@ -83,13 +83,12 @@ impl From<Versions> for VersionList {
 }
 
 impl From<Version> for VersionEntry {
-    fn from(Version { row, is_served, waits }: Version) -> Self {
-        let manifest = row.manifest.as_deref().and_then(|text| Manifest::parse("tool.toml", text).ok());
+    fn from(Version { row, is_served, waits, called }: Version) -> Self {
         Self {
             number: row.number,
             digest: row.digest,
             size_bytes: row.size_bytes,
-            version: manifest.and_then(|manifest| manifest.version),
+            version: called,
             uploaded_by: row.by,
             uploaded_at: row.at,
             state: match (is_served, waits) {
@@ -97,7 +96,7 @@ impl From<Version> for VersionEntry {
                 (false, true) => VersionState::Waiting,
                 (false, false) => VersionState::Kept,
             },
-            was_served: row.was_served,
+            was_served: row.served.is_some(),
         }
     }
 }

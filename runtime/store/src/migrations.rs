@@ -141,13 +141,13 @@ const MIGRATIONS: [&str; 11] = [
         manifest TEXT,
         sent_by TEXT NOT NULL,
         sent_at_ms INTEGER NOT NULL,
-        was_served INTEGER NOT NULL,
+        served INTEGER,
         PRIMARY KEY (module, number)
     ) STRICT;
     CREATE INDEX versions_of_components ON versions (digest);
     CREATE TABLE versions_numbered (module TEXT PRIMARY KEY NOT NULL, last INTEGER NOT NULL) STRICT;
     INSERT INTO versions SELECT name, 1, digest, size_bytes, manifest, installed_by, installed_at_ms, 1 FROM modules;
-    INSERT INTO versions SELECT name, 2, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, 0
+    INSERT INTO versions SELECT name, 2, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, NULL
         FROM modules WHERE pending_digest IS NOT NULL;
     INSERT INTO versions_numbered SELECT module, max(number) FROM versions GROUP BY module;
     ALTER TABLE modules ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0;

@@ -1,7 +1,7 @@
 use fumehood_model::{Digest, ModuleName, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use crate::{Database, ModuleRow, StoreError, database::parsed};
+use crate::{Database, ModuleRow, PendingRow, StoreError, database::parsed, modules::put};
 
 /// A version of an uploaded module, served or not: one component with one manifest. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct VersionRow {
     pub by: String,
     /// When.
     pub at: Timestamp,
-    /// Whether it was ever served.
-    pub was_served: bool,
+    /// When it was served, in the order in which versions of the module were; none if it never was.
+    pub served: Option<u64>,
 }
 
 /// What is sent to become a version of a module.
@@ -42,7 +42,7 @@ impl Database {
     pub fn versions(&self, module: &ModuleName) -> Result<Vec<VersionRow>, StoreError> {
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, digest, size_bytes, manifest, sent_by, sent_at_ms, was_served
+                "SELECT number, digest, size_bytes, manifest, sent_by, sent_at_ms, served
                  FROM versions WHERE module = ?1 ORDER BY number DESC",
             )?
             .query_map([module.as_str()], version_row)?
@@ -83,36 +83,56 @@ impl Database {
         })
     }
 
-    /// Forget one version of a module, as it was sent.
+    /// Put `row`, whose version that waited is rejected, and forget that version, unless it was served once: all of it or
+    /// nothing.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn remove_version(
-        &self,
-        module: &ModuleName,
-        digest: Digest,
-        manifest: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let (module, manifest) = (module.clone(), manifest.map(str::to_owned));
+    pub fn reject_version(&self, row: &ModuleRow, rejected: &PendingRow) -> Result<(), StoreError> {
+        let (row, rejected) = (row.clone(), rejected.clone());
         self.write(move |db| {
-            let sql = "DELETE FROM versions WHERE module = ?1 AND digest = ?2 AND manifest IS ?3";
-            db.execute(sql, params![module.as_str(), digest.to_string(), manifest]).map(drop)
+            put(db, &row)?;
+            let sql = "DELETE FROM versions WHERE module = ?1 AND digest = ?2 AND manifest IS ?3 AND served IS NULL";
+            db.execute(sql, params![row.name.as_str(), rejected.digest.to_string(), rejected.manifest]).map(drop)
         })
     }
 
-    /// Keep a version that is not to be served yet.
+    /// Keep a version that is not to be served yet; its number.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub fn add_version(&self, module: &ModuleName, version: &VersionRow) -> Result<(), StoreError> {
+    pub fn add_version(&self, module: &ModuleName, version: &PendingRow) -> Result<u64, StoreError> {
         let (module, version) = (module.clone(), version.clone());
         self.write(move |db| {
-            let VersionRow { digest, size_bytes, manifest, by, at, .. } = &version;
+            let PendingRow { digest, size_bytes, manifest, by, at } = &version;
             let (manifest, by) = (manifest.as_deref(), by.as_str());
             let sent = Sent { digest: *digest, size_bytes: *size_bytes, manifest, by, at: *at, is_served: false };
-            note(db, &module, sent)
+            note(db, &module, sent)?;
+            let sql = "SELECT number FROM versions WHERE module = ?1 AND digest = ?2 AND manifest IS ?3";
+            db.prepare_cached(sql)?
+                .query_row(params![module.as_str(), digest.to_string(), manifest], |row| row.get::<_, i64>(0))
+                .map(i64::cast_unsigned)
+        })
+    }
+
+    /// Put `row` in the place of `before`, and note that it is served anew, right after that one.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn put_module_anew(&self, row: &ModuleRow, before: Option<&ModuleRow>) -> Result<(), StoreError> {
+        let (row, before) = (row.clone(), before.cloned());
+        self.write(move |db| {
+            put(db, &row)?;
+            for served in before.iter().chain([&row]) {
+                let sql =
+                    "UPDATE versions SET served = (SELECT ifnull(max(served), 0) + 1 FROM versions WHERE module = ?1)
+                    WHERE module = ?1 AND digest = ?2 AND manifest IS ?3";
+                db.execute(sql, params![served.name.as_str(), served.digest.to_string(), served.manifest])?;
+            }
+            Ok(())
         })
     }
 }
@@ -129,32 +149,34 @@ pub(crate) fn note_all(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()>
 
 fn note(db: &Connection, module: &ModuleName, sent: Sent<'_>) -> rusqlite::Result<()> {
     let Sent { digest, size_bytes, manifest, by, at, is_served } = sent;
-    let known = "UPDATE versions SET was_served = max(was_served, ?4)
-        WHERE module = ?1 AND digest = ?2 AND manifest IS ?3";
     let digest = digest.to_string();
-    if db.prepare_cached(known)?.execute(params![module.as_str(), digest, manifest, is_served])? > 0 {
-        return Ok(());
+    let known = "SELECT EXISTS (SELECT 1 FROM versions WHERE module = ?1 AND digest = ?2 AND manifest IS ?3)";
+    if !db.prepare_cached(known)?.query_row(params![module.as_str(), digest, manifest], |row| row.get(0))? {
+        db.prepare_cached(
+            // Also where a part of either was lost with a disk.
+            "INSERT INTO versions_numbered SELECT ?1, ifnull(max(number), 0) + 1 FROM versions WHERE module = ?1
+             ON CONFLICT DO UPDATE SET last = max(last + 1, excluded.last)",
+        )?
+        .execute([module.as_str()])?;
+        db.prepare_cached(
+            "INSERT INTO versions (module, number, digest, size_bytes, manifest, sent_by, sent_at_ms)
+             VALUES (?1, (SELECT last FROM versions_numbered WHERE module = ?1), ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            module.as_str(),
+            digest,
+            size_bytes.cast_signed(),
+            manifest,
+            by,
+            at.unix_ms.cast_signed()
+        ])?;
     }
-    db.prepare_cached(
-        // Also where a part of either was lost with a disk.
-        "INSERT INTO versions_numbered SELECT ?1, ifnull(max(number), 0) + 1 FROM versions WHERE module = ?1
-         ON CONFLICT DO UPDATE SET last = max(last + 1, excluded.last)",
-    )?
-    .execute([module.as_str()])?;
-    db.prepare_cached(
-        "INSERT INTO versions (module, number, digest, size_bytes, manifest, sent_by, sent_at_ms, was_served)
-         VALUES (?1, (SELECT last FROM versions_numbered WHERE module = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![
-        module.as_str(),
-        digest,
-        size_bytes.cast_signed(),
-        manifest,
-        by,
-        at.unix_ms.cast_signed(),
-        is_served
-    ])
-    .map(drop)
+    if is_served {
+        let first = "UPDATE versions SET served = (SELECT ifnull(max(served), 0) + 1 FROM versions WHERE module = ?1)
+            WHERE module = ?1 AND digest = ?2 AND manifest IS ?3 AND served IS NULL";
+        db.prepare_cached(first)?.execute(params![module.as_str(), digest, manifest])?;
+    }
+    Ok(())
 }
 
 fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
@@ -165,14 +187,14 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         manifest: row.get(3)?,
         by: row.get(4)?,
         at: Timestamp { unix_ms: row.get::<_, i64>(5)?.cast_unsigned() },
-        was_served: row.get(6)?,
+        served: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Access, PendingRow};
+    use crate::Access;
 
     fn row(component: &[u8], manifest: Option<&str>) -> ModuleRow {
         ModuleRow {
@@ -212,9 +234,9 @@ mod tests {
         database.put_module(&ModuleRow { pending: Some(pending), ..row(b"b", None) }).unwrap();
 
         let versions = database.versions(&"it".parse().unwrap()).unwrap();
-        let seen: Vec<_> = versions.iter().map(|v| (v.number, v.digest, v.manifest.is_some(), v.was_served)).collect();
+        let seen: Vec<_> = versions.iter().map(|v| (v.number, v.digest, v.manifest.is_some(), v.served)).collect();
         let (a, b, c) = (Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"c"));
-        assert_eq!(seen, [(4, c, false, false), (3, a, true, true), (2, b, false, true), (1, a, false, true)]);
+        assert_eq!(seen, [(4, c, false, None), (3, a, true, Some(3)), (2, b, false, Some(2)), (1, a, false, Some(1))]);
         assert!(database.is_version(&c).unwrap() && !database.is_version(&Digest::of(b"d")).unwrap());
     }
 
@@ -230,9 +252,28 @@ mod tests {
         let gone = database.prune_versions(&name, 2).unwrap();
 
         assert_eq!((gone, numbers(&database)), (vec![Digest::of(b"b")], vec![4, 3, 1]));
-        database.remove_version(&name, Digest::of(b"d"), None).unwrap();
+        let pending = |component: &[u8]| PendingRow {
+            digest: Digest::of(component),
+            size_bytes: 1,
+            manifest: None,
+            by: "ci".into(),
+            at: Timestamp { unix_ms: 6 },
+        };
+        assert_eq!(database.add_version(&name, &pending(b"x")).unwrap(), 5);
+        // What was served once is not forgotten because it is rejected when it comes again.
+        for rejected in [b"d", b"x"] {
+            database.reject_version(&row(b"a", None), &pending(rejected)).unwrap();
+        }
+        assert_eq!(numbers(&database), [4, 3, 1]);
+        // Served anew, right after the one that it takes the place of.
+        database.put_module_anew(&row(b"c", None), Some(&row(b"a", None))).unwrap();
+        let served = |database: &Database| -> Vec<_> {
+            database.versions(&name).unwrap().iter().map(|version| (version.number, version.served)).collect()
+        };
+        assert_eq!(served(&database), [(4, Some(4)), (3, Some(6)), (1, Some(5))]);
+        database.put_module(&row(b"a", None)).unwrap();
         database.put_module(&row(b"e", None)).unwrap();
-        assert_eq!(numbers(&database), [5, 3, 1], "no number is given again");
+        assert_eq!(numbers(&database), [6, 4, 3, 1], "no number is given again");
         assert!(database.remove_module(&name).unwrap());
         assert_eq!(numbers(&database), [0; 0]);
         database.put_module(&row(b"a", None)).unwrap();

@@ -50,9 +50,7 @@ fn call_server(session: &Session<'_>, args: &CallArgs, function: Option<&str>, w
     };
     let text = |key: &str| tool[key].as_str().unwrap_or_default();
     let arguments = arguments::build(&tool["input_schema"], words, args.json.as_deref())?;
-    if let Some(words) = tool["deprecated"].as_str() {
-        session.output.talk(&format!("warning: {} is deprecated: {}", text("name"), words.escape_debug()));
-    }
+    target::warn_of(&tool, &session.output);
     let call = |confirmation: Option<&str>| {
         client.call(text("module"), text("function"), &arguments, args.limits.lowered(), confirmation)
     };

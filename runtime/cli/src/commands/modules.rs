@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::{args::ModulesCommand, client::Client, commands::review, render, session::Session};
+use crate::{args::ModulesCommand, client::Client, commands::review, output::single_line, render, session::Session};
 
 const PATH: [&str; 3] = ["api", "v1", "modules"];
 
@@ -23,10 +23,10 @@ pub(crate) fn run(session: &Session<'_>, command: &ModulesCommand) -> anyhow::Re
         }
         ModulesCommand::Promote { name, version } => {
             let path = [PATH[0], PATH[1], PATH[2], name, "versions", version, "promote"];
-            served(session, name, &client.post_empty(&path)?)?;
+            served(session, &client, name, &client.post_empty(&path)?)?;
         }
         ModulesCommand::Rollback { name } => {
-            served(session, name, &client.post_empty(&[PATH[0], PATH[1], PATH[2], name, "rollback"])?)?;
+            served(session, &client, name, &client.post_empty(&[PATH[0], PATH[1], PATH[2], name, "rollback"])?)?;
         }
         ModulesCommand::Pin { name } => {
             let answer = client.put(&[PATH[0], PATH[1], PATH[2], name, "pin"], &json!({}))?;
@@ -50,7 +50,7 @@ pub(crate) fn run(session: &Session<'_>, command: &ModulesCommand) -> anyhow::Re
 }
 
 /// Tell what is served of a module now.
-fn served(session: &Session<'_>, name: &str, answer: &Value) -> anyhow::Result<()> {
+fn served(session: &Session<'_>, client: &Client, name: &str, answer: &Value) -> anyhow::Result<()> {
     if answer["status"] == "waiting" {
         session.output.talk(&format!(
             "this version of module {name} was never served and asks for more, or says something else: it waits\n\
@@ -58,7 +58,10 @@ fn served(session: &Session<'_>, name: &str, answer: &Value) -> anyhow::Result<(
         ));
         return Ok(session.output.data(answer, || review::changes(&answer["changed"]))?);
     }
-    session.output.talk(&format!("module {name} is served in this version"));
+    let versions = client.get(&[PATH[0], PATH[1], PATH[2], name, "versions"], &[])?;
+    let served = versions["versions"].as_array().into_iter().flatten().find(|version| version["state"] == "served");
+    let number = served.map_or(Value::Null, |served| served["number"].clone());
+    session.output.talk(&format!("module {name} is served in version {number}"));
     Ok(session.output.data(answer, || render::module(answer))?)
 }
 
@@ -72,9 +75,9 @@ fn list(session: &Session<'_>, client: &Client) -> anyhow::Result<()> {
     for problem in items("problems") {
         let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or("?");
         session.output.talk(&format!(
-            "warning: {} is not served: {}",
-            text("path").escape_debug(),
-            text("reason").escape_debug()
+            "warning: {} is not served as it is: {}",
+            single_line(text("path")),
+            single_line(text("reason"))
         ));
     }
     Ok(())

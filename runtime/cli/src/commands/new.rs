@@ -23,6 +23,111 @@ const RUST: Template = &[
     ("wit/world.wit", include_str!("../../templates/rust/wit/world.wit")),
 ];
 
+/// What no package may be called: words of WIT, words of Rust, and crates that Cargo knows.
+const RESERVED: [&str; 101] = [
+    "as",
+    "async",
+    "bool",
+    "borrow",
+    "char",
+    "constructor",
+    "enum",
+    "error-context",
+    "export",
+    "f32",
+    "f64",
+    "flags",
+    "from",
+    "func",
+    "future",
+    "import",
+    "include",
+    "interface",
+    "list",
+    "map",
+    "option",
+    "own",
+    "package",
+    "record",
+    "resource",
+    "result",
+    "s16",
+    "s32",
+    "s64",
+    "s8",
+    "static",
+    "stream",
+    "string",
+    "tuple",
+    "type",
+    "u16",
+    "u32",
+    "u64",
+    "u8",
+    "use",
+    "variant",
+    "with",
+    "world",
+    "abstract",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "struct",
+    "super",
+    "trait",
+    "true",
+    "try",
+    "typeof",
+    "union",
+    "unsafe",
+    "unsized",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+    "alloc",
+    "core",
+    "proc-macro",
+    "std",
+    "test",
+    "bin",
+    "build",
+    "deps",
+    "examples",
+    "incremental",
+    "wit-bindgen",
+    "tool",
+];
+
 /// Make a project that builds and passes its test.
 pub(crate) fn run(output: &Output, args: &NewArgs) -> anyhow::Result<ExitCode> {
     let folder = &args.folder;
@@ -59,6 +164,9 @@ fn name_of(folder: &Path) -> Result<String, Failure> {
     if !module.as_str().split('-').all(is_word) || module.as_str().contains('.') {
         return Err(refused("each of its words, joined with `-`, must begin with a letter a-z".to_owned()));
     }
+    if RESERVED.contains(&module.as_str()) {
+        return Err(refused("it is a word of WIT or Rust".to_owned()));
+    }
     Ok(name)
 }
 
@@ -85,7 +193,7 @@ mod tests {
     #[test]
     fn a_name_is_one_of_a_module_a_package_and_a_crate() {
         assert_eq!(name_of(Path::new("./some/where/my-tool")).unwrap(), "my-tool");
-        for bad in ["My-Tool", "my_tool", "3d", "a-3", "a.b", "jobs", "..", "", "a b"] {
+        for bad in ["My-Tool", "my_tool", "3d", "a-3", "a.b", "jobs", "..", "", "a b", "list", "fn", "test"] {
             assert!(name_of(Path::new(bad)).is_err(), "{bad}");
         }
     }

@@ -24,6 +24,8 @@ struct Ran<'a> {
     memory_bytes: u64,
     /// What came, where something else was expected.
     came: Option<Came>,
+    /// Whether nothing else is wrong.
+    is_all: bool,
 }
 
 /// What came of a call.
@@ -38,6 +40,9 @@ pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> 
     let cases = project.cases()?;
     let holds = |text: &str| args.filter.as_ref().is_none_or(|filter| text.contains(filter.as_str()));
     let cases: Vec<_> = cases.iter().filter(|case| holds(&case.name) || holds(&case.function)).collect();
+    if let (true, Some(filter)) = (cases.is_empty(), &args.filter) {
+        return Err(Failure::new(Code::NotFound, format!("no test and no function is called like `{filter}`")).into());
+    }
     if cases.is_empty() {
         let failure = Failure::new(Code::NotFound, "there is no test to run");
         return Err(failure
@@ -54,7 +59,7 @@ pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> 
         }
         anyhow::Ok(ran)
     })?;
-    let updated = if args.update { update(&ran)? } else { 0 };
+    let (updated, mended) = if args.update { update(&ran)? } else { (0, 0) };
     let failed = ran.iter().filter(|ran| !ran.wrong.is_empty()).count();
     output.data(&document(&ran), || text(&ran))?;
     if updated > 0 {
@@ -62,11 +67,12 @@ pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> 
     }
     let passed = ran.len() - failed;
     output.talk(&format!("{passed} passed, {failed} failed"));
-    Ok(if failed > updated { Exit::ToolError.into() } else { ExitCode::SUCCESS })
+    Ok(if failed > mended { Exit::ToolError.into() } else { ExitCode::SUCCESS })
 }
 
 async fn tried<'a>(file: &File, case: &'a Case, limits: &Limits) -> anyhow::Result<Ran<'a>> {
-    let none = |wrong: String| Ran { case, wrong: vec![wrong], fuel_units: 0, memory_bytes: 0, came: None };
+    let none =
+        |wrong: String| Ran { case, wrong: vec![wrong], fuel_units: 0, memory_bytes: 0, came: None, is_all: false };
     let Some(tool) = file.module.tool(&case.function) else {
         let known: Vec<_> = file.module.tools.iter().map(|tool| tool.function.as_str()).collect();
         return Ok(none(format!("there is no function `{}`: there are {}", case.function, known.join(", "))));
@@ -93,6 +99,7 @@ async fn tried<'a>(file: &File, case: &'a Case, limits: &Limits) -> anyhow::Resu
         wrong.extend(unfit(&case.expected, came));
     }
     let came = came.filter(|_| !wrong.is_empty());
+    let of_value = wrong.len();
     let over = |what: &str, used: String, most: String| format!("it took {used} of {what}, more than {most}");
     if let Some(most) = case.max_fuel.filter(|most| usage.fuel_units > *most) {
         wrong.push(over("fuel", usage.fuel_units.to_string(), most.to_string()));
@@ -100,7 +107,8 @@ async fn tried<'a>(file: &File, case: &'a Case, limits: &Limits) -> anyhow::Resu
     if let Some(most) = case.max_memory.filter(|most| usage.memory_bytes > most.0) {
         wrong.push(over("memory", size(usage.memory_bytes), size(most.0)));
     }
-    Ok(Ran { case, wrong, fuel_units: usage.fuel_units, memory_bytes: usage.memory_bytes, came })
+    let is_all = wrong.len() == of_value;
+    Ok(Ran { case, wrong, fuel_units: usage.fuel_units, memory_bytes: usage.memory_bytes, came, is_all })
 }
 
 /// In what an answer is not what is wanted.
@@ -137,8 +145,10 @@ fn unfit(wanted: &Wanted, came: &Came) -> Vec<String> {
 /// Whether two values are the same: numbers by their value, however they are written.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
+        // Integers are what they are, however large; the others are what they come to.
         (Value::Number(one), Value::Number(other)) => {
-            one == other || one.as_f64() == other.as_f64() && one.as_f64().is_some()
+            let is_float = one.is_f64() || other.is_f64();
+            one == other || is_float && one.as_f64().is_some() && one.as_f64() == other.as_f64()
         }
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
@@ -164,10 +174,10 @@ fn holds(found: &Value, part: &Value) -> bool {
     }
 }
 
-/// Write what came into the tests that expected another value or error; how many.
-fn update(ran: &[Ran<'_>]) -> anyhow::Result<usize> {
-    let mut count = 0;
-    for Ran { case, came, .. } in ran {
+/// Write what came into the tests that expected another value or error; how many, and how many of them hold then.
+fn update(ran: &[Ran<'_>]) -> anyhow::Result<(usize, usize)> {
+    let (mut count, mut mended) = (0, 0);
+    for Ran { case, came, is_all, .. } in ran {
         let (key, value) = match (&case.expected, came) {
             (Wanted::Exactly(_), Some(Came::Value(value))) => ("expect", value),
             (Wanted::Error(_), Some(Came::Error(value))) => ("expect_error", value),
@@ -182,8 +192,9 @@ fn update(ran: &[Ran<'_>]) -> anyhow::Result<usize> {
         entry[key] = toml_edit::value(value.to_string());
         fs::write(path, document.to_string())?;
         count += 1;
+        mended += usize::from(*is_all);
     }
-    Ok(count)
+    Ok((count, mended))
 }
 
 fn document(ran: &[Ran<'_>]) -> Value {

@@ -1,24 +1,27 @@
 //! Streams of calls that broke off, and what came of those calls: for a client that comes back with the id of the last event
 //! that it has seen.
 //!
-//! The session manager of rmcp keeps the last few events of a call, for a moment after its end. Here all of them are kept
+//! The session manager of rmcp keeps the last few events of a call, for a moment after its end. Here more of them are kept
 //! while a call runs, and those of a call that took long for some minutes more: that its client has got the last one
 //! cannot be known. When a client goes away before the end, the server listens in its place.
 
 use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use fumehood_model::Timestamp;
 use futures::{Stream, StreamExt, stream};
 use rmcp::{
     model::ServerJsonRpcMessage,
     transport::streamable_http_server::session::{
-        ServerSseMessage, SessionId, SessionManager,
-        local::{LocalSessionManager, LocalSessionManagerError},
+        ServerSseMessage, SessionId, SessionManager, local::LocalSessionManager,
     },
 };
 use tokio::{runtime::Handle, sync::watch};
@@ -39,21 +42,36 @@ const MOST_BYTES: usize = 64 << 20;
 type Key = (SessionId, String);
 
 /// All streams whose events are kept.
+///
+/// rmcp counts the streams of a session from 0, and anew when the session comes back after a restart. What a client is shown
+/// as the id of an event ends with a mark of its stream, which no other has.
 pub(super) struct Streams {
     local: Arc<LocalSessionManager>,
     kept: Mutex<Kept>,
+    /// When this process began, in milliseconds, and how many streams there were since.
+    marks: (u64, AtomicU64),
 }
 
 #[derive(Default)]
 struct Kept {
     logs: HashMap<Key, Arc<watch::Sender<Log>>>,
     /// Those whose calls have ended, in that order, with their sizes.
-    ended: VecDeque<(Instant, Key, usize)>,
+    ended: VecDeque<Ended>,
+}
+
+/// A stream whose call has ended.
+struct Ended {
+    at: Instant,
+    key: Key,
+    log: Arc<watch::Sender<Log>>,
+    bytes: usize,
 }
 
 /// What has come on a stream.
 #[derive(Debug, Default)]
 struct Log {
+    /// What tells it from all other streams.
+    mark: String,
     events: VecDeque<(u64, ServerSseMessage)>,
     is_over: bool,
     /// The server listens in the place of the client.
@@ -96,13 +114,17 @@ impl Log {
 
 impl Streams {
     pub(super) fn new(local: Arc<LocalSessionManager>) -> Arc<Self> {
-        Arc::new(Self { local, kept: Mutex::default() })
+        let marks = (Timestamp::now().unix_ms, AtomicU64::new(0));
+        Arc::new(Self { local, kept: Mutex::default(), marks })
     }
 
     /// `events` of a call, as they are sent to the client that makes it.
     pub(super) fn watched<S>(self: &Arc<Self>, session: &SessionId, events: S) -> Watched<S> {
-        let log = Arc::new(watch::Sender::new(Log::default()));
+        let (epoch, count) = &self.marks;
+        let mark = format!("{epoch:x}-{:x}", count.fetch_add(1, Ordering::Relaxed));
+        let log = Arc::new(watch::Sender::new(Log { mark: mark.clone(), ..Log::default() }));
         Watched {
+            mark,
             events,
             log,
             key: None,
@@ -112,33 +134,39 @@ impl Streams {
         }
     }
 
-    /// What came after the event `last` of a session, and what comes.
-    ///
-    /// # Errors
-    ///
-    /// There is no such session, or no such stream any more.
+    /// What came after the event `last` of a session, and what comes; nothing where that is not known any more.
     pub(super) async fn resume(
         self: &Arc<Self>,
         session: &SessionId,
         last: String,
-    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, LocalSessionManagerError> {
-        if let Some((index, stream)) = parts(&last) {
+    ) -> impl Stream<Item = ServerSseMessage> + Send + Sync + 'static {
+        let Some((event, mark)) = last.rsplit_once('/') else {
+            // Of the session itself. rmcp begins with the one that the client has seen.
+            let events = self.local.resume(session, last.clone()).await.ok();
+            let events = events.into_iter().map(StreamExt::fuse);
+            let events = stream::iter(events).flatten();
+            let is_seen = move |event: &ServerSseMessage| std::future::ready(event.event_id.as_ref() == Some(&last));
+            return events.skip_while(is_seen).left_stream();
+        };
+        let known = parts(event).and_then(|(index, stream)| {
             let key = (Arc::clone(session), stream.to_owned());
-            let log = self.kept().logs.get(&key).cloned();
-            if let Some(log) = log {
-                // The connection on which it was sent may be dead without that anybody here knows.
-                self.take(key, &log);
-                return Ok(following(log.subscribe(), index).left_stream());
-            }
-        }
-        let events = self.local.resume(session, last.clone()).await?;
-        // rmcp begins with the one that the client has seen.
-        Ok(events.skip_while(move |event| std::future::ready(event.event_id.as_ref() == Some(&last))).right_stream())
+            let log = self.kept().logs.get(&key).cloned()?;
+            let is_it = log.borrow().mark == mark;
+            is_it.then_some((index, key, log))
+        });
+        let following = known.map(|(index, key, log)| {
+            // The connection on which it was sent may be dead without that anybody here knows.
+            self.take(key, &log);
+            following(log.subscribe(), index)
+        });
+        stream::iter(following).flatten().right_stream()
     }
 
     /// Forget the streams of a session that has ended.
     pub(super) fn forget(&self, session: &SessionId) {
-        self.kept().logs.retain(|(of, _), _| of != session);
+        let mut kept = self.kept();
+        kept.logs.retain(|(of, _), _| of != session);
+        kept.ended.retain(|ended| ended.key.0 != *session);
     }
 
     /// Listen to a stream in the place of its client, if nobody does so yet.
@@ -166,12 +194,12 @@ impl Streams {
     }
 
     /// Note that nothing more comes on a stream, and let go of it after a while.
-    fn end(self: &Arc<Self>, key: Key, log: &watch::Sender<Log>) {
+    fn end(self: &Arc<Self>, key: Key, log: &Arc<watch::Sender<Log>>) {
         log.send_modify(|log| log.is_over = true);
         let bytes = log.borrow().bytes();
         {
             let mut kept = self.kept();
-            kept.ended.push_back((Instant::now(), key, bytes));
+            kept.ended.push_back(Ended { at: Instant::now(), key, log: Arc::clone(log), bytes });
             kept.sweep();
         }
         let streams = Arc::clone(self);
@@ -191,13 +219,16 @@ impl Streams {
 impl Kept {
     /// Let go of what is too old or too much.
     fn sweep(&mut self) {
-        let mut bytes: usize = self.ended.iter().map(|(_, _, bytes)| bytes).sum();
-        while let Some((ended, key, size)) = self.ended.front() {
-            if bytes <= MOST_BYTES && ended.elapsed() < KEPT_FOR {
+        let mut bytes: usize = self.ended.iter().map(|ended| ended.bytes).sum();
+        while let Some(oldest) = self.ended.front() {
+            if bytes <= MOST_BYTES && oldest.at.elapsed() < KEPT_FOR {
                 return;
             }
-            bytes -= size;
-            self.logs.remove(key);
+            bytes -= oldest.bytes;
+            // A session that came back counts its streams anew: what has the same key may be another one.
+            if self.logs.get(&oldest.key).is_some_and(|log| Arc::ptr_eq(log, &oldest.log)) {
+                self.logs.remove(&oldest.key);
+            }
             self.ended.pop_front();
         }
     }
@@ -206,14 +237,25 @@ impl Kept {
 /// The events of `log` after `index`, until the stream is over.
 fn following(log: watch::Receiver<Log>, index: u64) -> impl Stream<Item = ServerSseMessage> + Send + Sync + 'static {
     stream::unfold((log, index), |(mut log, index)| async move {
-        let (index, event) =
-            log.wait_for(|log| log.is_over || log.after(index).is_some()).await.ok()?.after(index)?.clone();
+        let (index, event) = {
+            let log = log.wait_for(|log| log.is_over || log.after(index).is_some()).await.ok()?;
+            let (index, event) = log.after(index)?;
+            (*index, marked(event.clone(), &log.mark))
+        };
         Some((event, (log, index)))
     })
 }
 
+/// An event as its client is shown it.
+fn marked(event: ServerSseMessage, mark: &str) -> ServerSseMessage {
+    let mut event = event;
+    event.event_id = event.event_id.map(|id| format!("{id}/{mark}"));
+    event
+}
+
 /// A stream of events on its way to a client.
 pub(super) struct Watched<S> {
+    mark: String,
     events: S,
     log: Arc<watch::Sender<Log>>,
     /// Known from the first event on.
@@ -244,7 +286,7 @@ impl<S: Stream<Item = ServerSseMessage> + Unpin> Stream for Watched<S> {
         if is_answer(&event) {
             self.ended();
         }
-        Poll::Ready(Some(event))
+        Poll::Ready(Some(marked(event, &self.mark)))
     }
 }
 

@@ -1,19 +1,22 @@
 //! Jobs at the path of their function, for clients that know nothing else of jobs.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State as Shared,
     response::{IntoResponse, Response},
 };
-use fumehood_dispatch::Order;
+use bytes::Bytes;
+use fumehood_dispatch::{Order, Tool};
 use fumehood_http::{Body, Caller, Path, Problem};
-use fumehood_model::JobId;
+use fumehood_model::{JobId, Lowered, Principal};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     State,
-    calls::{Bounds, arguments, confirmation},
+    calls::{Bounds, arguments, confirmation, deprecated},
     jobs::{answer, idempotency_key, location},
 };
 
@@ -42,24 +45,36 @@ pub(crate) async fn queue(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
+    let tool = state.dispatcher.function(&principal, &module, &function)?;
+    let answer = queue_tool(&state, &principal, &tool, lowered, &headers, body).await;
+    Ok(deprecated(answer.into_response(), &tool))
+}
+
+async fn queue_tool(
+    state: &State,
+    principal: &Principal,
+    tool: &Arc<Tool>,
+    lowered: Lowered,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let door = &state.dispatcher;
-    let tool = door.function(&principal, &module, &function)?;
     if let Ok(Asked { queue_id }) = serde_json::from_slice(&body) {
-        let job = door.job(&principal, &queue_id).await?;
+        let job = door.job(principal, &queue_id).await?;
         if job.tool.module != tool.module || job.tool.function != tool.function {
             // As for a job that never was: this path is that of another function.
             return Err(door.no_such_job(&queue_id).into());
         }
-        return if job.state.is_final() { answer(door, &principal, job).await } else { Ok(accepted(job.id)) };
+        return if job.state.is_final() { answer(door, principal, job).await } else { Ok(accepted(job.id)) };
     }
-    let arguments = arguments(&headers, body, &tool).await?;
+    let arguments = arguments(headers, body, tool).await?;
     let order = Order {
         lowered,
-        idempotency_key: idempotency_key(&headers)?,
-        confirmation: confirmation(&headers),
+        idempotency_key: idempotency_key(headers)?,
+        confirmation: confirmation(headers),
         ..Order::default()
     };
-    let ticket = door.submit(&principal, &tool, arguments, order).await?;
+    let ticket = door.submit(principal, tool, arguments, order).await?;
     Ok(accepted(ticket.id))
 }
 
