@@ -479,7 +479,7 @@ fn what_an_author_tells_of_a_tool_a_prompt_and_a_resource_reaches_the_client() {
         all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_else(|| panic!("{all}"))
     };
     let icons = json!([{
-        "src": "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E",
+        "src": "data:image/svg+xml;base64,PHN2ZyB4bWxucz0naHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmcnLz4=",
         "mimeType": "image/svg+xml",
         "sizes": ["any"],
     }]);

@@ -387,10 +387,13 @@ fn block(value: Value) -> Result<Value, String> {
         }
         "resource" => {
             let Embedded { contents: resource, annotations } = parsed(val)?;
-            (json!({ "type": "resource", "resource": contents(resource)? }), annotations)
+            let resource = contents(resource)?;
+            check_uri(resource["uri"].as_str().unwrap_or_default())?;
+            (json!({ "type": "resource", "resource": resource }), annotations)
         }
         "resource-link" => {
             let Link { uri, name, title, description, mime_type, size, annotations } = parsed(val)?;
+            check_uri(&uri)?;
             let mut link = json!({ "type": "resource_link", "uri": uri, "name": name });
             set(&mut link, "title", title);
             set(&mut link, "description", description);
@@ -402,6 +405,17 @@ fn block(value: Value) -> Result<Value, String> {
     };
     set(&mut block, "annotations", annotations.map(renamed));
     Ok(block)
+}
+
+/// Clients may refuse an answer whose URIs are none.
+fn check_uri(uri: &str) -> Result<(), String> {
+    if uri.contains(':') && super::listing::is_of_uri(uri) {
+        return Ok(());
+    }
+    Err(format!(
+        "a resource in it has the URI `{}`, which is none",
+        uri.chars().take(100).flat_map(char::escape_debug).collect::<String>()
+    ))
 }
 
 /// The contents of a resource as the protocol writes them.

@@ -347,9 +347,21 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a text has only what RFC 3986 allows in a URI. Clients may check that, and then refuse the whole list.
+pub(super) fn is_of_uri(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let escapes = text.split('%').skip(1);
+    let is_escape = |escape: &str| escape.len() >= 2 && escape.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
+    text.bytes().all(is_allowed) && { escapes }.all(is_escape)
+}
+
 fn check_uri(uri: &str) -> Result<(), String> {
-    if uri.len() > MAX_URI || !uri.contains(':') || uri.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(format!("a URI has a scheme, at most {MAX_URI} characters, and no spaces"));
+    // The braces of a template.
+    if uri.len() > MAX_URI || !uri.contains(':') || !is_of_uri(&uri.replace(['{', '}'], "")) {
+        let what = "a URI has a scheme, at most";
+        return Err(format!(
+            "{what} {MAX_URI} characters, and what is no letter, digit or sign of a URI is written as %20"
+        ));
     }
     let scheme = uri.split(':').next().unwrap_or_default();
     if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) {
@@ -370,8 +382,10 @@ fn check_icons(icons: &[Value]) -> Result<(), String> {
         let src = icon["src"].as_str().unwrap_or_default();
         let fits = (src.starts_with("https://") && src.len() <= MAX_URI)
             || (src.starts_with("data:") && src.len() <= MAX_ICON);
-        if !fits {
-            return Err("an icon is an https: URL, or a data: URL of at most 64 KiB".to_owned());
+        if !fits || !is_of_uri(src) {
+            let what = "an icon is an https: URL, or a data: URL of at most 64 KiB, in which what is no letter, digit or sign of \
+                a URL is written as %20 or in base64";
+            return Err(what.to_owned());
         }
     }
     Ok(())
@@ -445,6 +459,9 @@ mod tests {
             (json!({ "output_schema": "[" }), "its output schema cannot be used"),
             (json!({ "meta": "[]" }), "its meta must be"),
             (json!({ "icons": [{ "src": "http://x/y.png" }] }), "an icon is"),
+            (json!({ "icons": [{ "src": "https://x/y z.png" }] }), "an icon is"),
+            (json!({ "icons": [{ "src": "data:image/svg+xml,<svg/>" }] }), "an icon is"),
+            (json!({ "icons": [{ "src": "https://x/%2" }] }), "an icon is"),
             (json!({ "description": "\u{1b}[2J" }), "control characters"),
             (json!({ "title": "x".repeat(201) }), "more than 200"),
         ] {
@@ -459,6 +476,10 @@ mod tests {
         for ours in ["job://1", "JOB://1", "fumehood:x"] {
             let ours = json!({ "uri": ours, "name": "n", "icons": [] });
             assert!(refused(&json!({ "tools": [], "resources": [ours] })).contains("those of the server"));
+        }
+        for broken in ["x://a b", "x://\u{e4}", "x://<y>", "x://%zz"] {
+            let broken = json!({ "uri": broken, "name": "n", "icons": [] });
+            assert!(refused(&json!({ "tools": [], "resources": [broken] })).contains("is written as %20"));
         }
         let any = json!({ "uri_template": "{scheme}://{rest}", "name": "n" });
         assert!(refused(&json!({ "tools": [], "templates": [any] })).contains("the scheme of a URI"));

@@ -22,7 +22,7 @@ const MEASURES: &str = r#"{
 /// A picture of a ruler.
 pub(crate) fn icon() -> Icon {
     Icon {
-        src: "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E".to_owned(),
+        src: "data:image/svg+xml;base64,PHN2ZyB4bWxucz0naHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmcnLz4=".to_owned(),
         mime_type: Some("image/svg+xml".to_owned()),
         sizes: vec!["any".to_owned()],
     }
