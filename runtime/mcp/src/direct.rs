@@ -79,7 +79,7 @@ impl Direct {
         if parts.method != Method::POST || !speaks_json(headers) {
             return None;
         }
-        let Message { id, method, params, .. } = serde_json::from_slice(message).ok()?;
+        let Message { id, method, params, .. } = read(message)?;
         let Params { name, arguments, meta } = params;
         if method != CALL || meta.log_level.is_some() || meta.progress.is_some() || !agrees(headers, &name, &meta) {
             return None;
@@ -130,6 +130,11 @@ impl Direct {
     }
 }
 
+/// The message in `bytes`, if it may be a call that is answered here. Texts that nobody reads here must be UTF-8 too, as for rmcp.
+fn read(bytes: &[u8]) -> Option<Message<'_>> {
+    serde_json::from_str(std::str::from_utf8(bytes).ok()?).ok()
+}
+
 /// Whether a request brings JSON and takes what rmcp answers with. Weights and parameters are left to rmcp.
 fn speaks_json(headers: &HeaderMap) -> bool {
     let takes = |kind: &str, accepted: &str| accepted.split(',').any(|entry| entry.trim() == kind);
@@ -168,4 +173,24 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 fn json(message: &impl Serialize) -> Response {
     let body = serde_json::to_vec(message).unwrap_or_default();
     ([(header::CONTENT_TYPE, JSON)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::ClientJsonRpcMessage;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_utf_8_is_left_to_rmcp_wherever_it_stands() {
+        let message = |note: &[u8]| {
+            let before = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"note":""#;
+            [&before[..], note, br#""}}}"#].concat()
+        };
+        for (note, is_taken) in [(&b"\xc3\xa4"[..], true), (b"\xab", false), (b"\xed\xa0\x80", false)] {
+            let message = message(note);
+            assert_eq!(read(&message).is_some(), is_taken, "{note:?}");
+            assert_eq!(serde_json::from_slice::<ClientJsonRpcMessage>(&message).is_ok(), is_taken, "{note:?}");
+        }
+    }
 }
