@@ -1,6 +1,7 @@
 //! How MCP travels: answers that take long, and sessions of the eras that shake hands.
 
 use std::{
+    fs,
     io::Write,
     net::TcpStream,
     time::{Duration, Instant},
@@ -336,6 +337,90 @@ fn a_call_is_answered_alike_by_the_short_way_and_the_long_one() {
     ] {
         let answer = send(MODERN, message, headers);
         assert_eq!(answer.0, status, "{headers:?} {message} {answer:?}");
+    }
+}
+
+/// Lists are written once and sent from there; rmcp, which those who want progress are left to, must write the same.
+#[test]
+fn a_list_is_answered_alike_by_the_short_way_and_the_long_one() {
+    let Some(component) = guest("types") else { return };
+    let setup =
+        ["a", "b", "c", "d", "e", "f"].iter().fold(Server::setup(), |setup, name| setup.guest(name, &component));
+    let file = setup.data().with_file_name("profiles.toml");
+    let profiles = "
+        [mcp.profiles.search]
+        list = \"search\"
+        [mcp.profiles.shaped]
+        shaped = true
+        tools = [\"add.*\"]
+        [mcp.profiles.told]
+        [mcp.profiles.told.overrides.\"a.echo-bool\"]
+        name = \"zebra\"
+        description = \"Ä \\\"quoted\\\" word.\"
+    ";
+    fs::write(&file, profiles).unwrap();
+    let server = setup.argument("--config").argument(file.to_str().unwrap()).start();
+    let admin = server.admin();
+    let ask = |path: &str, version: &str, params: &Value, headers: &[(&str, &str)]| {
+        let mut params = params.clone();
+        let mut all = vec![
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", version),
+        ];
+        if version == MODERN {
+            all.push(("mcp-method", "tools/list"));
+            params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+        }
+        all.extend(headers);
+        let message = json!({ "jsonrpc": "2.0", "id": "\"one\"", "method": "tools/list", "params": params });
+        let answer = admin.send("POST", path, &all, message.to_string().as_bytes());
+        (answer.status, answer.text().to_owned())
+    };
+    let both = |path: &str, version: &str, cursor: Option<&str>| {
+        let mut params = cursor.map_or(json!({}), |cursor| json!({ "cursor": cursor }));
+        let short = ask(path, version, &params, &[]);
+        params["_meta"]["progressToken"] = json!(1);
+        assert_eq!(short, ask(path, version, &params, &[]), "{path} {version} {cursor:?}");
+        let message: Value = serde_json::from_str(&short.1).unwrap();
+        assert!(message["error"].is_object() || message["id"] == "\"one\"", "{message}");
+        message
+    };
+    let all = |path: &str, version: &str| {
+        let (mut names, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let message = both(path, version, cursor.as_deref());
+            assert_eq!(message["result"]["resultType"].as_str(), (version == MODERN).then_some("complete"));
+            let tools = message["result"]["tools"].as_array().unwrap();
+            names.extend(tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()));
+            match message["result"]["nextCursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return names,
+            }
+        }
+    };
+
+    for version in [MODERN, LEGACY, "2025-06-18", "2025-03-26"] {
+        assert_eq!(all("/mcp", version).len(), 66 * 6, "{version}");
+        assert_eq!(all("/mcp/search", version), ["search_tools", "describe_tool", "call_tool"]);
+        assert!(all("/mcp/told", version).contains(&"zebra".to_owned()));
+        assert!(!all("/mcp/shaped", version).contains(&"add__add".to_owned()));
+        // Cursors that no page of ours ended with, and such that are none.
+        for cursor in ["", "YV9fb24", "!", "_w"] {
+            both("/mcp", version, Some(cursor));
+        }
+        assert_eq!(ask("/mcp/nobody", version, &json!({}), &[]).0, 200, "an error of the protocol");
+    }
+    // What changes is listed at once, at each address.
+    assert_eq!(admin.upload("add", &wat("add")).status, 201);
+    for version in [MODERN, LEGACY] {
+        assert_eq!(all("/mcp", version).len(), 66 * 6 + 1);
+        assert!(all("/mcp/shaped", version).contains(&"add__add".to_owned()));
+    }
+    for headers in [[("mcp-name", "add__add")], [("mcp-method", "tools/call")]] {
+        let (short, long) = (json!({}), json!({ "_meta": { "progressToken": 1 } }));
+        assert_eq!(ask("/mcp", MODERN, &short, &headers), ask("/mcp", MODERN, &long, &headers), "{headers:?}");
     }
 }
 

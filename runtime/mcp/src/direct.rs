@@ -1,16 +1,20 @@
-//! Calls that need no conversation: answered where they arrive.
+//! Calls and lists of tools that need no conversation: answered where they arrive.
 //!
 //! rmcp starts a service of its own for every request that comes outside of a session: tasks, channels, a copy of the message as
-//! a tree. A call that is answered once, hears nothing on the way and cannot ask needs none of it. Such calls are told here by
+//! a tree. What is answered once, hears nothing on the way and cannot ask needs none of it. Such requests are told here by
 //! what they do *not* have; whatever is in doubt, wrong or unknown is left to rmcp, which knows every rule and how to
 //! refuse. So both ways answer alike, and this one never says no.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, sync::Arc};
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use fumehood_dispatch::{Arguments, Dispatcher, Mode, Terms, Tool, Via};
 use fumehood_model::Principal;
+use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use rmcp::model::{
     CallToolResult, ClientCapabilities, JsonRpcError, JsonRpcResponse, JsonRpcVersion2_0, ProtocolVersion, RequestId,
@@ -18,24 +22,41 @@ use rmcp::model::{
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::{convert, handler::Handler, listing::List, transport::PROTOCOL_VERSION};
+use crate::{
+    convert,
+    handler::Handler,
+    listing::List,
+    page,
+    transport::{PROTOCOL_VERSION, ProfileName},
+};
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CALL: &str = "tools/call";
+const LIST: &str = "tools/list";
 
-/// A call that can be answered here.
+/// A request that can be answered here.
 pub(crate) struct Direct {
     id: RequestId,
+    /// Of the era in which results tell their kind.
+    is_modern: bool,
+    what: What,
+}
+
+enum What {
+    Call(Call),
+    /// A list of tools, as it is answered but for its kind.
+    List(Bytes),
+}
+
+struct Call {
     principal: Principal,
     tool: Arc<Tool>,
     arguments: Arguments,
-    /// Of the era in which results tell their kind.
-    is_modern: bool,
 }
 
-/// A message that may be such a call. What has members beside these is not.
+/// A message that may be such a request. What has members beside these is not.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Message<'a> {
@@ -44,17 +65,19 @@ struct Message<'a> {
     id: RequestId,
     #[serde(borrow)]
     method: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     params: Params<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct Params<'a> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    name: Option<Cow<'a, str>>,
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cursor: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "_meta", default)]
     meta: Meta<'a>,
 }
@@ -73,46 +96,37 @@ struct Meta<'a> {
 }
 
 impl Direct {
-    /// The call in `message`, if it is one that can be answered here. `parts` are of a request that enters no session.
+    /// The request in `message`, if it is one that can be answered here. `parts` are of one that enters no session.
     pub(crate) fn of(handler: &Handler, parts: &Parts, message: &Bytes) -> Option<Self> {
         let headers = &parts.headers;
         if parts.method != Method::POST || !speaks_json(headers) {
             return None;
         }
         let Message { id, method, params, .. } = read(message)?;
-        let Params { name, arguments, meta } = params;
-        if method != CALL || meta.log_level.is_some() || meta.progress.is_some() || !agrees(headers, &name, &meta) {
+        let Params { name, arguments, cursor, meta } = params;
+        if meta.log_level.is_some() || meta.progress.is_some() || !agrees(headers, &method, name.as_deref(), &meta) {
             return None;
         }
-        let arguments = match arguments {
-            None => Bytes::from_static(b"{}"),
-            // What is no object is refused in the words of the protocol.
-            Some(given) if given.get().starts_with('{') => message.slice_ref(given.get().as_bytes()),
-            Some(_) => return None,
-        };
-        let (principal, profile) = (Handler::sender(parts)?, handler.profile_of(parts).ok()?);
-        if profile.may_shape() || profile.list != List::Full {
-            return None;
-        }
-        let catalogue = handler.catalogue(principal).ok()?;
-        let tool = profile.tool(&catalogue, &name)?;
-        let is_settled = profile.told(tool).is_some_and(|told| !told.arguments.is_empty());
-        let waits = !is_settled
-            && tool.rich.is_none()
-            && !tool.requires_confirmation
-            && handler.dispatcher.mode(tool) == Mode::Direct;
-        let (principal, arguments) = (principal.clone(), Arguments::Text(arguments));
         let is_modern = meta.version.is_some();
-        waits.then(|| Self { id, principal, tool: Arc::clone(tool), arguments, is_modern })
+        let what = match (&*method, name, arguments, cursor) {
+            (CALL, Some(name), arguments, None) => call(handler, parts, &name, arguments, message).map(What::Call),
+            (LIST, None, None, cursor) => list(handler, parts, cursor.as_deref()).map(What::List),
+            _ => None,
+        }?;
+        Some(Self { id, is_modern, what })
     }
 
-    /// Make the call.
+    /// Make the call, if it is one.
     ///
     /// # Cancellation
     ///
     /// Dropping the future stops the guest.
     pub(crate) async fn answer(self, door: &Dispatcher) -> Response {
-        let Self { id, principal, tool, arguments, is_modern } = self;
+        let Self { id, is_modern, what } = self;
+        let Call { principal, tool, arguments } = match what {
+            What::Call(call) => call,
+            What::List(list) => return listed(&id, is_modern, list),
+        };
         let terms = Terms { via: Via::Mcp, ..Terms::default() };
         let result = match door.call(&principal, &tool, arguments, terms).await {
             Ok(answer) => Ok(convert::answered(&answer, &tool)),
@@ -130,7 +144,48 @@ impl Direct {
     }
 }
 
-/// The message in `bytes`, if it may be a call that is answered here. Texts that nobody reads here must be UTF-8 too, as for rmcp.
+fn call(handler: &Handler, parts: &Parts, name: &str, arguments: Option<&RawValue>, message: &Bytes) -> Option<Call> {
+    let arguments = match arguments {
+        None => Bytes::from_static(b"{}"),
+        // What is no object is refused in the words of the protocol.
+        Some(given) if given.get().starts_with('{') => message.slice_ref(given.get().as_bytes()),
+        Some(_) => return None,
+    };
+    let (principal, profile) = (Handler::sender(parts)?, handler.profile_of(parts).ok()?);
+    if profile.may_shape() || profile.list != List::Full {
+        return None;
+    }
+    let catalogue = handler.catalogue(principal).ok()?;
+    let tool = profile.tool(&catalogue, name)?;
+    let is_settled = profile.told(tool).is_some_and(|told| !told.arguments.is_empty());
+    let waits = !is_settled
+        && tool.rich.is_none()
+        && !tool.requires_confirmation
+        && handler.dispatcher.mode(tool) == Mode::Direct;
+    let (principal, arguments) = (principal.clone(), Arguments::Text(arguments));
+    waits.then(|| Call { principal, tool: Arc::clone(tool), arguments })
+}
+
+fn list(handler: &Handler, parts: &Parts, cursor: Option<&str>) -> Option<Bytes> {
+    let (principal, profile) = (Handler::sender(parts)?, handler.profile_of(parts).ok()?);
+    let name = parts.extensions.get().map_or("", |ProfileName(name)| name);
+    let start = cursor.map_or(Some(String::new()), page::name)?;
+    handler.pages.get(profile, name, &handler.catalogue(principal).ok()?, &start)
+}
+
+/// A list as the answer of the request `id`. It is sent from where it was written: not even copied.
+fn listed(id: &RequestId, is_modern: bool, list: Bytes) -> Response {
+    let id = serde_json::to_string(id).unwrap_or_default();
+    let kind = if is_modern { r#""resultType":"complete","# } else { "" };
+    let head = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{kind}"#));
+    // Its own brace has been opened.
+    let chunks = [head, list.slice(1..), Bytes::from_static(b"}")];
+    let length = chunks.iter().map(Bytes::len).sum::<usize>();
+    let headers = [(header::CONTENT_TYPE, JSON), (header::CONTENT_LENGTH, length.into())];
+    (headers, Body::from_stream(stream::iter(chunks.map(Ok::<_, Infallible>)))).into_response()
+}
+
+/// The message in `bytes`, if it may be a request that is answered here. Texts that nobody reads here must be UTF-8 too, as for rmcp.
 fn read(bytes: &[u8]) -> Option<Message<'_>> {
     serde_json::from_str(std::str::from_utf8(bytes).ok()?).ok()
 }
@@ -143,16 +198,17 @@ fn speaks_json(headers: &HeaderMap) -> bool {
             .is_some_and(|accepted| takes("application/json", accepted) && takes("text/event-stream", accepted))
 }
 
-/// Whether the headers of a call say what its message says, as each era wants it.
-fn agrees(headers: &HeaderMap, name: &str, meta: &Meta<'_>) -> bool {
+/// Whether the headers of a request say what its message says, as each era wants it.
+fn agrees(headers: &HeaderMap, method: &str, name: Option<&str>, meta: &Meta<'_>) -> bool {
     let modern = ProtocolVersion::V_2026_07_28.as_str();
     match (only(headers, &PROTOCOL_VERSION), &meta.version) {
         (Some(sent), Some(version)) => {
             sent == modern
                 && version == modern
                 && meta.capabilities.is_some()
-                && only(headers, &METHOD) == Some(CALL)
-                && only(headers, &NAME) == Some(name)
+                && only(headers, &METHOD) == Some(method)
+                && only(headers, &NAME) == name
+                && (name.is_some() || !headers.contains_key(NAME))
         }
         (Some(sent), None) => {
             let older =

@@ -33,6 +33,7 @@ use crate::{
     listing::Turned,
     offers,
     page::{self, PAGE},
+    pages::Pages,
     reports::{Reports, Wanted},
     shaped,
     subscriptions::{self, Followed, Followers},
@@ -44,7 +45,7 @@ use crate::{
 /// How long a client may use a list of tools before it asks again.
 ///
 /// Not every client hears that the list has changed; a minute bounds how long one can be wrong.
-const LIST_TTL: Duration = Duration::from_secs(60);
+pub(crate) const LIST_TTL: Duration = Duration::from_secs(60);
 
 /// How often a listener looks whether its client is still there.
 const LIVENESS: Duration = Duration::from_secs(30);
@@ -67,6 +68,8 @@ pub(crate) struct Handler {
     pub(crate) followed: Followed,
     /// How many jobs all clients follow.
     pub(crate) followers: Followers,
+    /// What has been written of the lists of tools.
+    pub(crate) pages: Pages,
 }
 
 impl Handler {
@@ -80,6 +83,7 @@ impl Handler {
             hears: Arc::default(),
             followed: Followed::default(),
             followers: Followers::default(),
+            pages: Pages::default(),
         }
     }
 
@@ -318,27 +322,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         let (principal, profile) = (self.principal(&context)?, self.profile(&context)?);
         let catalogue = self.catalogue(&principal)?;
-        let start = page::start(request)?;
-        let (mut tools, more) = if let Some(few) = profile.list.tools(profile, &catalogue) {
-            (few.into_iter().filter(|tool| *tool.name > *start).collect(), false)
-        } else {
-            let named = profile.tools_after(&catalogue, &start);
-            let more = named.len() > PAGE;
-            let listed = |(name, tool): (&str, &Arc<OurTool>)| {
-                let listed = profile.listed(name, tool);
-                if profile.shapes(tool) { shaped::listed(listed) } else { listed }
-            };
-            (named.into_iter().take(PAGE).map(listed).collect::<Vec<_>>(), more)
-        };
-        if profile.may_shape() && !more {
-            tools.push(shaped::search_tool());
-        }
-        let mut result = ListToolsResult::with_all_items(tools);
-        result.next_cursor = result.tools.last().filter(|_| more).map(|tool| page::after(&tool.name));
-        result.ttl_ms = Some(millis(LIST_TTL));
-        // What is listed depends on who asks.
-        result.cache_scope = Some(CacheScope::Private);
-        Ok(result)
+        Ok(profile.list_tools(&catalogue, &page::start(request)?).0)
     }
 
     async fn call_tool(
@@ -649,6 +633,6 @@ async fn tell(peer: &rmcp::Peer<RoleServer>, before: Offers, now: Offers) -> Res
     Ok(())
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

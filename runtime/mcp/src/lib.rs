@@ -21,6 +21,7 @@ mod listing;
 mod offers;
 mod overrides;
 mod page;
+mod pages;
 mod reports;
 mod sessions;
 mod shaped;

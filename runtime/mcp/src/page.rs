@@ -26,7 +26,7 @@ pub(crate) fn start(request: Option<PaginatedRequestParams>) -> Result<String, E
 }
 
 /// The name in a cursor of ours.
-fn name(cursor: &str) -> Option<String> {
+pub(crate) fn name(cursor: &str) -> Option<String> {
     if cursor.len() > MAX_CURSOR {
         return None;
     }

@@ -180,9 +180,9 @@ async fn answer(
     };
     let handler = &served.inner.handler;
     let enters_session = parts.headers.contains_key(SESSION_ID);
-    if let Some(call) = (!enters_session).then(|| Direct::of(handler, &parts, &message)).flatten() {
+    if let Some(direct) = (!enters_session).then(|| Direct::of(handler, &parts, &message)).flatten() {
         let door = handler.dispatcher.clone();
-        return commit::in_time(Box::pin(async move { call.answer(&door).await }), message).await;
+        return commit::in_time(Box::pin(async move { direct.answer(&door).await }), message).await;
     }
     let request = Request::from_parts(parts, axum::body::Body::from(message.clone()));
     let answer = async move {
