@@ -40,8 +40,8 @@ pub(crate) type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// What a message of a client says of itself.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope {
-    method: Option<String>,
-    id: Option<RequestId>,
+    pub(crate) method: Option<String>,
+    pub(crate) id: Option<RequestId>,
 }
 
 impl Envelope {

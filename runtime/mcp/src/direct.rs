@@ -44,6 +44,7 @@ pub(crate) struct Direct {
     what: What,
 }
 
+#[expect(clippy::large_enum_variant, reason = "calls are the common case, and none is to cost another allocation")]
 enum What {
     Call(Call),
     /// A list of tools, as it is answered but for its kind.
@@ -59,7 +60,7 @@ struct Call {
 /// A message that may be such a request. What has members beside these is not.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Message<'a> {
+pub(crate) struct Message<'a> {
     #[serde(rename = "jsonrpc")]
     _jsonrpc: JsonRpcVersion2_0,
     id: RequestId,
@@ -73,26 +74,53 @@ struct Message<'a> {
 #[serde(deny_unknown_fields)]
 struct Params<'a> {
     #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
+    name: Option<Text<'a>>,
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
     #[serde(borrow)]
-    cursor: Option<Cow<'a, str>>,
+    cursor: Option<Text<'a>>,
     #[serde(borrow, rename = "_meta", default)]
     meta: Meta<'a>,
+}
+
+/// A text that is borrowed where it can be: of an optional one serde does not see that by itself.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What a message asks for.
+pub(crate) enum Asked<'a> {
+    Call { name: Cow<'a, str>, arguments: Option<&'a RawValue> },
+    List { cursor: Option<Cow<'a, str>> },
 }
 
 /// What matters here of what a client says beside its request.
 #[derive(Deserialize, Default)]
 struct Meta<'a> {
     #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
-    version: Option<Cow<'a, str>>,
+    version: Option<Text<'a>>,
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
     capabilities: Option<ClientCapabilities>,
     #[serde(rename = "io.modelcontextprotocol/logLevel")]
     log_level: Option<IgnoredAny>,
     #[serde(rename = "progressToken")]
     progress: Option<IgnoredAny>,
+}
+
+impl<'a> Message<'a> {
+    /// Its id, its method and what it asks for, if that can be answered here.
+    pub(crate) fn asked(self) -> Option<(RequestId, Cow<'a, str>, Asked<'a>)> {
+        let Params { name, arguments, cursor, meta } = self.params;
+        if meta.log_level.is_some() || meta.progress.is_some() {
+            return None;
+        }
+        let asked = match (&*self.method, name, arguments, cursor) {
+            (CALL, Some(Text(name)), arguments, None) => Asked::Call { name, arguments },
+            (LIST, None, None, cursor) => Asked::List { cursor: cursor.map(|Text(cursor)| cursor) },
+            _ => return None,
+        };
+        Some((self.id, self.method, asked))
+    }
 }
 
 impl Direct {
@@ -102,16 +130,15 @@ impl Direct {
         if parts.method != Method::POST || !speaks_json(headers) {
             return None;
         }
-        let Message { id, method, params, .. } = read(message)?;
-        let Params { name, arguments, cursor, meta } = params;
-        if meta.log_level.is_some() || meta.progress.is_some() || !agrees(headers, &method, name.as_deref(), &meta) {
+        let read = read(message)?;
+        let is_modern = read.params.meta.version.is_some();
+        if !agrees(headers, &read) {
             return None;
         }
-        let is_modern = meta.version.is_some();
-        let what = match (&*method, name, arguments, cursor) {
-            (CALL, Some(name), arguments, None) => call(handler, parts, &name, arguments, message).map(What::Call),
-            (LIST, None, None, cursor) => list(handler, parts, cursor.as_deref()).map(What::List),
-            _ => None,
+        let (id, _, asked) = read.asked()?;
+        let what = match asked {
+            Asked::Call { name, arguments } => call(handler, parts, &name, arguments, message).map(What::Call),
+            Asked::List { cursor } => list(handler, parts, cursor.as_deref()).map(What::List),
         }?;
         Some(Self { id, is_modern, what })
     }
@@ -125,7 +152,7 @@ impl Direct {
         let Self { id, is_modern, what } = self;
         let Call { principal, tool, arguments } = match what {
             What::Call(call) => call,
-            What::List(list) => return listed(&id, is_modern, list),
+            What::List(list) => return listed(&id, is_modern, &list),
         };
         let terms = Terms { via: Via::Mcp, ..Terms::default() };
         let result = match door.call(&principal, &tool, arguments, terms).await {
@@ -174,7 +201,7 @@ fn list(handler: &Handler, parts: &Parts, cursor: Option<&str>) -> Option<Bytes>
 }
 
 /// A list as the answer of the request `id`. It is sent from where it was written: not even copied.
-fn listed(id: &RequestId, is_modern: bool, list: Bytes) -> Response {
+fn listed(id: &RequestId, is_modern: bool, list: &Bytes) -> Response {
     let id = serde_json::to_string(id).unwrap_or_default();
     let kind = if is_modern { r#""resultType":"complete","# } else { "" };
     let head = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{kind}"#));
@@ -186,7 +213,7 @@ fn listed(id: &RequestId, is_modern: bool, list: Bytes) -> Response {
 }
 
 /// The message in `bytes`, if it may be a request that is answered here. Texts that nobody reads here must be UTF-8 too, as for rmcp.
-fn read(bytes: &[u8]) -> Option<Message<'_>> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Message<'_>> {
     serde_json::from_str(std::str::from_utf8(bytes).ok()?).ok()
 }
 
@@ -199,16 +226,20 @@ fn speaks_json(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the headers of a request say what its message says, as each era wants it.
-fn agrees(headers: &HeaderMap, method: &str, name: Option<&str>, meta: &Meta<'_>) -> bool {
+fn agrees(headers: &HeaderMap, message: &Message<'_>) -> bool {
+    let Params { name, meta, .. } = &message.params;
     let modern = ProtocolVersion::V_2026_07_28.as_str();
+    let names = match name {
+        Some(Text(name)) => only(headers, &NAME) == Some(name),
+        None => !headers.contains_key(NAME),
+    };
     match (only(headers, &PROTOCOL_VERSION), &meta.version) {
-        (Some(sent), Some(version)) => {
+        (Some(sent), Some(Text(version))) => {
             sent == modern
                 && version == modern
                 && meta.capabilities.is_some()
-                && only(headers, &METHOD) == Some(method)
-                && only(headers, &NAME) == name
-                && (name.is_some() || !headers.contains_key(NAME))
+                && only(headers, &METHOD) == Some(&message.method)
+                && names
         }
         (Some(sent), None) => {
             let older =

@@ -14,6 +14,8 @@ mod compat;
 mod confirm;
 mod convert;
 mod direct;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod gaps;
 mod handler;
 mod input;
