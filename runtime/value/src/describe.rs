@@ -336,6 +336,10 @@ impl<'a> Builder<'a> {
     ) -> Result<(), DescribeError> {
         bound(self.interface.functions.len() + self.interface.rejected.len() + 1, MAX_FUNCTIONS, "exported functions")?;
         bound(export.len(), MAX_NAME, "characters in the name of a function")?;
+        let params = self.source[function].params.iter().map(|(name, _)| name.as_str());
+        if belongs_to_runtime(interface, export, params) {
+            return Ok(());
+        }
         match self.function(interface, export, function) {
             Ok(function) => self.interface.functions.push(function),
             Err(Refusal::Bound(error)) => return Err(error),
@@ -361,9 +365,6 @@ impl<'a> Builder<'a> {
             return Err(Refusal::Type("constructors and methods of resources cannot be called from JSON"));
         }
         let ty = &self.source[function];
-        if belongs_to_runtime(interface, export, ty.params.iter().map(|(name, _)| name.as_str())) {
-            return Err(Refusal::Type("this export belongs to the language runtime, not to the tool"));
-        }
         if ty.async_ {
             return Err(Refusal::Type("async functions (WASI 0.3) are not offered yet"));
         }
@@ -463,11 +464,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Whether an export is the initialisation that componentize-py adds beside the author's functions.
+/// Whether an export is the initialisation that componentize-py or componentize-qjs adds beside the author's functions.
 ///
 /// It is known by its whole signature: an author's own `init`, or an interface called `exports`, stays a tool.
 fn belongs_to_runtime<'a>(interface: Option<&str>, export: &str, params: impl Iterator<Item = &'a str>) -> bool {
-    interface == Some("exports") && export == "init" && params.eq(["app-name", "symbols", "stub-wasi"])
+    let python: (_, &[_]) = (Some("exports"), &["app-name", "symbols", "stub-wasi"]);
+    let javascript: (_, &[_]) = (None, &["shim", "script", "entry-path", "disable-gc"]);
+    let params: Vec<_> = if export == "init" { params.collect() } else { return false };
+    [python, javascript].contains(&(interface, &params))
 }
 
 /// Give functions that share a name the name of their interface as well, so that none hides another.
@@ -527,5 +531,8 @@ mod tests {
         assert!(!belongs_to_runtime(Some("exports"), "init", ["name"].into_iter()));
         assert!(!belongs_to_runtime(Some("exports"), "greet", init.into_iter()));
         assert!(!belongs_to_runtime(None, "init", init.into_iter()));
+        let init = ["shim", "script", "entry-path", "disable-gc"];
+        assert!(belongs_to_runtime(None, "init", init.into_iter()));
+        assert!(!belongs_to_runtime(Some("exports"), "init", init.into_iter()));
     }
 }
