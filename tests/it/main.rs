@@ -18,6 +18,7 @@ mod install;
 mod isolation;
 mod jobs;
 mod keys;
+mod languages;
 mod limits;
 mod loading;
 mod mcp;

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use fumehood_tests::{Finished, Mcp, Server, command, wat};
+use fumehood_tests::{Finished, Server, command, wat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -55,53 +55,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_new_project_in_rust_builds_passes_its_tests_and_answers_over_rest_and_mcp() {
-    let has_target = Command::new("rustup").args(["target", "list", "--installed"]).output();
-    if !has_target.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("wasm32-wasip2")) {
-        assert!(std::env::var_os("CI").is_none(), "the target wasm32-wasip2 is missing");
-        eprintln!("skipped: the target wasm32-wasip2 is missing");
-        return;
-    }
-    let home = tempfile::tempdir().unwrap();
-    let run = |arguments: &[&str]| Finished::of(command().args(arguments).current_dir(home.path()));
-
-    let made = run(&["new", "my-tool", "--lang", "rust", "--yes"]);
-    assert!(made.ok().contains("my-tool/src/lib.rs"), "{}", made.stdout);
-    assert!(made.stderr.contains("next: cd my-tool && fumehood build && fumehood test"), "{}", made.stderr);
-    let project = home.path().join("my-tool");
-    assert_eq!(files(&project).len(), 6);
-    let manifest = fs::read_to_string(project.join("tool.toml")).unwrap();
-    assert!(manifest.contains("# [[permissions]]"), "a permission is asked for in a comment:\n{manifest}");
-
-    let built = run(&["build", "my-tool", "-o", "json"]);
-    assert_eq!(built.json()["component"], "my-tool/my-tool.wasm");
-    let tested = run(&["test", "my-tool", "-o", "json"]).json();
-    assert_eq!((&tested["passed"], &tested["failed"]), (&json!(3), &json!(0)), "{tested}");
-    let shown = run(&["inspect", "my-tool/my-tool.wasm", "-o", "json"]).json();
-    let greet = &shown["functions"][0];
-    assert_eq!(greet["description"], "Greet somebody, as often as wanted.", "the docs of the WIT are in the component");
-    assert_eq!(greet["input_schema"]["properties"]["name"]["description"], "Whom to greet.");
-    assert_eq!(shown["compatibility"], "full");
-
-    let server = Server::start();
-    let pushed = Finished::of(server.command(&["push", "my-tool/my-tool.wasm"]).current_dir(home.path()));
-    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
-    let arguments = json!({ "name": "Ada", "times": 2 });
-    assert_eq!(server.admin().call("my-tool/greet", &arguments).value(), "Hello, Ada! Hello, Ada!");
-    let mcp = Mcp::modern(server.admin());
-    assert_eq!(mcp.call("my-tool__greet", &arguments)["structuredContent"]["result"], "Hello, Ada! Hello, Ada!");
-    assert_eq!(mcp.tools()[0]["description"], "Greet somebody, as often as wanted.");
-
-    // What the compiler says reaches the author, and the component that there was stays.
-    let before = fs::read(project.join("my-tool.wasm")).unwrap();
-    fs::write(project.join("src/lib.rs"), "this is no Rust").unwrap();
-    let broken = run(&["build", "my-tool"]);
-    assert!(broken.failed(INVALID).contains("the build failed: `cargo build"), "{}", broken.stderr);
-    assert!(broken.stderr.contains("src/lib.rs:1"), "{}", broken.stderr);
-    assert_eq!(fs::read(project.join("my-tool.wasm")).unwrap(), before);
-}
-
-#[test]
 fn a_project_is_made_only_where_there_is_nothing_and_under_a_name_that_fits() {
     let home = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| Finished::of(command().args(arguments).current_dir(home.path()));
@@ -111,7 +64,7 @@ fn a_project_is_made_only_where_there_is_nothing_and_under_a_name_that_fits() {
     assert!(run(&["new", "taken", "--lang", "rust"]).failed(INVALID).contains("nothing was done"));
     assert_eq!(files(&home.path().join("taken")).len(), 1);
     assert!(run(&["new", "My_Tool", "--lang", "rust"]).failed(2).contains("cannot be the name of a project"));
-    assert!(run(&["new", "x", "--lang", "cobol"]).failed(2).contains("possible values: rust"));
+    assert!(run(&["new", "x", "--lang", "cobol"]).failed(2).contains("possible values: c, go, js, python, rust"));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
 }
 
@@ -122,11 +75,19 @@ fn a_build_that_cannot_be_done_says_what_is_missing_and_what_to_do() {
 
     let manifest = |build: &str| project.write("tool.toml", build.as_bytes());
     manifest("[build]\ncommand = \"componentize-py --no\"\ncomponent = \"x.wasm\"\n");
-    let missing = project.run(&["build"]);
+    let nothing = |command: &mut Command| Finished::of(command.env("PATH", "/nowhere").current_dir(project.path()));
+    let missing = nothing(command().arg("build"));
     assert!(
         missing.failed(NOT_FOUND).contains("`componentize-py`, with which this project is built, is not installed")
     );
     assert!(missing.stderr.contains("pip install componentize-py"), "{}", missing.stderr);
+    manifest("[build]\ncommand = \"A=1 B=2 go build\"\ncomponent = \"x.wasm\"\n");
+    let missing = nothing(command().arg("build"));
+    assert!(missing.failed(NOT_FOUND).contains("`go`, with which this project is built, is not installed"));
+    manifest("[build]\ncommand = \"true\"\ncomponent = \"x.wasm\"\nbindings = \"cobol\"\n");
+    assert!(project.run(&["build"]).failed(INVALID).contains("tool.toml:4: there are no bindings for `cobol`"));
+    manifest("[build]\ncommand = \"true\"\ncomponent = \"x.wasm\"\nbindings = \"c\"\n");
+    assert!(project.run(&["build"]).failed(INVALID).contains("wit cannot be read as WIT"));
     manifest("[build]\ncommand = \"true\"\ncomponent = \"nowhere.wasm\"\n");
     assert!(project.run(&["build"]).failed(NOT_FOUND).contains("no component came of the build"));
     manifest("[build]\ncommand = \"true\"\ncomponent = \"tool.toml\"\n");
@@ -145,7 +106,12 @@ fn a_build_that_cannot_be_done_says_what_is_missing_and_what_to_do() {
     assert!(none.stderr.contains("fumehood new NAME --lang rust"), "{}", none.stderr);
     project.write("core.wasm", &wat("core-module"));
     manifest("[build]\ncommand = \"true\"\ncomponent = \"core.wasm\"\n");
-    assert!(project.run(&["build"]).failed(INVALID).contains("it is a core module, not a component"));
+    let unknown = project.run(&["build"]);
+    assert!(unknown.failed(INVALID).contains("core.wasm: no component can be made of it"), "{}", unknown.stderr);
+    // With the WIT that it keeps to, it is one.
+    fs::create_dir(project.path().join("wit")).unwrap();
+    project.write("wit/world.wit", b"package local:core; world tool { export other: func() -> u32; }");
+    assert!(project.run(&["build"]).failed(INVALID).contains("other"), "what it lacks is told");
 }
 
 #[test]

@@ -260,6 +260,16 @@ pub(crate) struct NewArgs {
 /// A language in which tools are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
+    /// C, compiled with zig
+    C,
+    /// Go
+    Go,
+    /// JavaScript, which QuickJS runs inside the component
+    #[value(alias = "javascript")]
+    Js,
+    /// Python, which CPython runs inside the component
+    #[value(alias = "py")]
+    Python,
     /// Rust, with wit-bindgen
     Rust,
 }

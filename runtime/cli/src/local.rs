@@ -41,6 +41,9 @@ pub(crate) struct LocalAnswer {
     pub(crate) trace: Option<String>,
 }
 
+/// Seconds of processor time for compiling a file: more than a server gives to strangers, as an author's machine may be slow.
+const COMPILE_CPU_S: u64 = 120;
+
 /// A component file, read and described in a place of its own that is removed afterwards.
 pub(crate) struct File {
     /// What it would be as a module.
@@ -68,7 +71,8 @@ impl File {
         let (blobs, cache) = (directory.blobs()?, directory.cache()?);
         let digest = Digest::of(&bytes);
         blobs.put(&digest, &bytes)?;
-        let config = Config { limits: *limits, ..Config::default() };
+        let mut config = Config { limits: *limits, ..Config::default() };
+        config.components.compile_cpu_s = COMPILE_CPU_S;
         let sandbox_config = fumehood_sandbox::Config { concurrent_calls: 1, ..house::sandbox_config(&config)? };
         let workers = house::workers(&config, &sandbox_config)?;
         let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs, cache, workers)?;

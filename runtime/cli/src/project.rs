@@ -14,9 +14,11 @@ use fumehood_policy::{Limits, Trusted};
 
 use crate::{exit::Failure, house::runtime, local::File};
 
+mod bindings;
 mod cases;
 pub(crate) mod lint;
 mod stamp;
+pub(crate) mod toolchains;
 
 pub(crate) use cases::{ANSWER, Case, Wanted};
 
@@ -25,18 +27,6 @@ const MANIFEST: &str = "tool.toml";
 
 /// Largest component that is stamped.
 const MAX_COMPONENT: u64 = 64 << 20;
-
-/// Programs that builds begin with, and how each is installed.
-const TOOLCHAINS: [(&str, &str); 8] = [
-    ("cargo", "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"),
-    ("npm", "install Node.js 20 or newer: https://nodejs.org/en/download"),
-    ("npx", "install Node.js 20 or newer: https://nodejs.org/en/download"),
-    ("componentize-py", "pip install componentize-py"),
-    ("python3", "install Python 3.10 or newer: https://www.python.org/downloads"),
-    ("go", "install Go 1.24 or newer: https://go.dev/dl"),
-    ("wit-bindgen", "cargo install --locked wit-bindgen-cli"),
-    ("wasm-tools", "cargo install --locked wasm-tools"),
-];
 
 /// A folder with a manifest.
 pub(crate) struct Project {
@@ -93,13 +83,23 @@ impl Project {
     ///
     /// With a [`Failure`] when the manifest does not say how, a toolchain is missing, it failed, or no component came of it.
     pub(crate) fn build(&self) -> anyhow::Result<PathBuf> {
-        let Build { command, component } = self.manifest.build.as_ref().ok_or_else(|| {
+        let Build { command, component, bindings } = self.manifest.build.as_ref().ok_or_else(|| {
             let message = format!("{} does not say how it is built", self.folder.join(MANIFEST).display());
             let hint = "add [build] with command = \"cargo build --release --target wasm32-wasip2\" and \
                 component = \"target/wasm32-wasip2/release/NAME.wasm\"";
             Failure::new(Code::InvalidComponent, message).hint(hint)
         })?;
-        self.check_toolchain(command)?;
+        toolchains::check(command)?;
+        let (wit, built) = (self.folder.join("wit"), self.folder.join(component));
+        if let Some(language) = bindings {
+            bindings::write(*language, &wit, &self.folder).map_err(|what| Self::no_wit(&wit, &what))?;
+        }
+        if let Some(folder) = built.parent() {
+            let made = fs::create_dir_all(folder);
+            made.map_err(|error| {
+                Failure::new(Code::Unavailable, format!("{} cannot be made: {error}", folder.display()))
+            })?;
+        }
         // What a build says is talk, and belongs to the standard error of this command.
         let color = if io::stderr().is_terminal() { "always" } else { "never" };
         let status = Command::new("sh")
@@ -121,10 +121,12 @@ impl Project {
                 Some(127) => {
                     failure.hint("a program of that command is not installed: the shell names it above").into()
                 }
-                _ => self.explained(command, failure).into(),
+                _ => match toolchains::lacks(command, &self.folder) {
+                    Some(install) => failure.hint(format!("a part of the toolchain is missing: {install}")).into(),
+                    None => failure.into(),
+                },
             });
         }
-        let built = self.folder.join(component);
         let cannot = |error| {
             let message = format!("no component came of the build: {} cannot be read: {error}", built.display());
             Failure::new(Code::NotFound, message).hint(format!("`component` in {MANIFEST} says where it is"))
@@ -133,10 +135,13 @@ impl Project {
             let message = format!("{} has more than {} MiB", built.display(), MAX_COMPONENT >> 20);
             return Err(Failure::new(Code::TooLarge, message).into());
         }
-        let bytes = fs::read(&built).map_err(cannot)?;
+        let mut bytes = fs::read(&built).map_err(cannot)?;
+        let refused = |what: String| Failure::new(Code::InvalidComponent, format!("{}: {what}", built.display()));
+        if let Some(has_world) = stamp::as_module(&bytes) {
+            bytes = bindings::component_of(&bytes, has_world, &wit).map_err(refused)?;
+        }
         let docs = self.docs()?;
-        let stamped = stamp::stamped(&bytes, &self.text, docs.as_deref())
-            .map_err(|what| Failure::new(Code::InvalidComponent, format!("{}: {what}", built.display())))?;
+        let stamped = stamp::stamped(&bytes, &self.text, docs.as_deref()).map_err(refused)?;
         let path = self.component().unwrap_or_else(|| built.clone());
         // Whoever serves this folder sees the old one or the new one.
         let new = path.with_file_name("_new");
@@ -166,40 +171,12 @@ impl Project {
         if !folder.is_dir() {
             return Ok(None);
         }
-        stamp::docs(&folder).map(Some).map_err(|what| {
-            Failure::new(Code::InvalidComponent, format!("{} cannot be read as WIT", folder.display()))
-                .lines(what.lines().map(str::to_owned).collect())
-        })
+        stamp::docs(&folder).map(Some).map_err(|what| Self::no_wit(&folder, &what))
     }
 
-    /// Whether the program that the build begins with is there.
-    fn check_toolchain(&self, command: &str) -> Result<(), Failure> {
-        let program = command.split_whitespace().next().unwrap_or_default();
-        // All else is for the shell to find.
-        let Some((_, how)) = TOOLCHAINS.iter().find(|(known, _)| *known == program) else { return Ok(()) };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-            return Ok(());
-        }
-        let message = format!("`{program}`, with which this project is built, is not installed");
-        Err(Failure::new(Code::NotFound, message).hint(*how))
-    }
-
-    /// A failed build with what its toolchain most likely lacks.
-    fn explained(&self, command: &str, failure: Failure) -> Failure {
-        const TARGET: &str = "wasm32-wasip2";
-        if !(command.starts_with("cargo ") && command.contains(TARGET)) {
-            return failure;
-        }
-        let root = Command::new("rustc").args(["--print", "sysroot"]).current_dir(&self.folder).output();
-        let root = root.ok().filter(|output| output.status.success());
-        let root = root.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-        match root {
-            Some(root) if !root.join("lib/rustlib").join(TARGET).is_dir() => {
-                failure.hint(format!("the target {TARGET} is not installed: rustup target add {TARGET}"))
-            }
-            _ => failure,
-        }
+    fn no_wit(folder: &Path, what: &str) -> Failure {
+        Failure::new(Code::InvalidComponent, format!("{} cannot be read as WIT", folder.display()))
+            .lines(what.lines().map(str::to_owned).collect())
     }
 }
 

@@ -44,7 +44,7 @@ pub use fumehood_capabilities::Told as Said;
 pub use fumehood_capabilities::{Listener, logging::Level};
 pub use fumehood_registry::Mode;
 pub use fumehood_registry::{
-    Build, Catalogue, Deprecated, Example, Expected, Manifest, Module, Origin, Problem, Tool, Wish, rich,
+    Bindings, Build, Catalogue, Deprecated, Example, Expected, Manifest, Module, Origin, Problem, Tool, Wish, rich,
 };
 pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_store::{

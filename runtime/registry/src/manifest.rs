@@ -110,6 +110,17 @@ pub struct Build {
     pub command: String,
     /// The component that comes of it, from there.
     pub component: String,
+    /// The language for which the functions of its WIT are declared before.
+    pub bindings: Option<Bindings>,
+}
+
+/// A language that learns from files what a tool takes and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bindings {
+    /// Files in `build`.
+    C,
+    /// Files in packages beside the module's own.
+    Go,
 }
 
 /// How functions are meant to be called.
@@ -294,7 +305,7 @@ fn deprecated(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<String> {
 
 fn build(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Build> {
     let build = reader.table(table, "build")?;
-    reader.known(build, "build.", &["command", "component"]);
+    reader.known(build, "build.", &["command", "component", "bindings"]);
     let line = Text { most: MAX_BUILD, lines: false };
     let command = reader.text(build, "command", line);
     let component = reader.text(build, "component", line);
@@ -302,7 +313,17 @@ fn build(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Build> {
         let what = "`build` needs a `command` and the `component` that comes of it";
         reader.mistake_at(table, "build", what.to_owned());
     }
-    Some(Build { command: command?, component: component? })
+    let bindings = match reader.text(build, "bindings", Text { most: MAX_WORD, lines: false }).as_deref() {
+        None => None,
+        Some("c") => Some(Bindings::C),
+        Some("go") => Some(Bindings::Go),
+        Some(other) => {
+            let what = format!("there are no bindings for `{}`: use \"c\" or \"go\"", reader::shown(other));
+            reader.mistake_at(build, "bindings", what);
+            None
+        }
+    };
+    Some(Build { command: command?, component: component?, bindings })
 }
 
 fn limits(reader: &mut Reader<'_>, table: &DeTable<'_>) -> (Lowered, Option<usize>) {

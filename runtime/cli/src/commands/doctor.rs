@@ -15,9 +15,11 @@ use crate::{
     commands::sandbox_worker,
     exit::Failure,
     output::{Output, single_line},
+    project::toolchains::{Found, TOOLCHAINS, Toolchain},
 };
 
-/// Look at what isolates tools on this machine: raise the wall around a process, and try to get past it.
+/// Look at what isolates tools on this machine: raise the wall around a process, and try to get past it. Then at what builds
+/// them.
 pub(crate) fn run(output: &Output, _: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let program = env::current_exe().context("this program cannot find its own file")?;
     let child = Command::new(program)
@@ -59,13 +61,28 @@ pub(crate) fn run(output: &Output, _: &DoctorArgs) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|attempt| json!({ "attempt": attempt.what, "refused": attempt.refused.is_some(), "answer": attempt.refused }))
         .collect();
+    let toolchains: Vec<Value> = TOOLCHAINS.iter().map(toolchain).collect();
     let holds = isolated.is_complete() && found.attempts.iter().all(|attempt| attempt.refused.is_some());
-    output.data(&json!({ "isolated": holds, "checks": checks, "attempts": attempts }), || text(&checks, &attempts))?;
+    let found = json!({ "isolated": holds, "checks": checks, "attempts": attempts, "toolchains": toolchains });
+    output.data(&found, || text(&checks, &attempts, &toolchains))?;
     if holds {
         return Ok(ExitCode::SUCCESS);
     }
     let failure = Failure::new(Code::Unavailable, "tools are not fully isolated on this machine");
     Err(failure.hint("serve only components that you trust, or make good what is missing above").into())
+}
+
+/// What builds tools of one language: nothing that serving them needs.
+fn toolchain(toolchain: &Toolchain) -> Value {
+    let (state, version, lacks, install) = match toolchain.find() {
+        Found::Version(version) => ("ok", Some(version), None, None),
+        Found::Lacks { what, install } => ("partial", None, Some(what), Some(install)),
+        Found::Missing => ("missing", None, None, Some(toolchain.install.to_owned())),
+    };
+    json!({
+        "language": toolchain.language, "program": toolchain.program, "state": state, "version": version,
+        "lacks": lacks, "install": install,
+    })
 }
 
 fn check(name: &str, strength: &Strength, gives: &str, needs: &str) -> Value {
@@ -78,7 +95,7 @@ fn check(name: &str, strength: &Strength, gives: &str, needs: &str) -> Value {
     json!({ "check": name, "state": state, "gives": gives, "why": why, "needs": needs })
 }
 
-fn text(checks: &[Value], attempts: &[Value]) -> String {
+fn text(checks: &[Value], attempts: &[Value], toolchains: &[Value]) -> String {
     let word = |value: &Value, key: &str| single_line(value[key].as_str().unwrap_or_default());
     let mut lines = vec!["what isolates tools".to_owned()];
     for check in checks {
@@ -91,6 +108,15 @@ fn text(checks: &[Value], attempts: &[Value]) -> String {
     for attempt in attempts {
         let state = if attempt["refused"] == true { "refused" } else { "ALLOWED" };
         lines.push(format!("  {state:8} {} {}", word(attempt, "attempt"), word(attempt, "answer")));
+    }
+    lines.push("what builds tools on this machine".to_owned());
+    for toolchain in toolchains {
+        let told = match toolchain["state"].as_str() {
+            Some("ok") => word(toolchain, "version"),
+            Some("partial") => format!("lacks {}: {}", word(toolchain, "lacks"), word(toolchain, "install")),
+            _ => format!("to install {}: {}", word(toolchain, "program"), word(toolchain, "install")),
+        };
+        lines.push(format!("  {:8} {:8} {told}", word(toolchain, "state"), word(toolchain, "language")));
     }
     lines.join("\n")
 }

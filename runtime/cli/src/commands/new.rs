@@ -14,6 +14,40 @@ use crate::{
 /// The files of a project, by their places in it. `{{name}}` and `{{snake}}` become its name.
 type Template = &'static [(&'static str, &'static str)];
 
+const C: Template = &[
+    (".gitignore", include_str!("../../templates/c/gitignore")),
+    ("tests/greet.toml", include_str!("../../templates/c/tests/greet.toml")),
+    ("tool.c", include_str!("../../templates/c/tool.c")),
+    ("tool.toml", include_str!("../../templates/c/tool.toml")),
+    ("wit/world.wit", include_str!("../../templates/c/wit/world.wit")),
+];
+
+const GO: Template = &[
+    (".gitignore", include_str!("../../templates/go/gitignore")),
+    ("export_wit_world/tool.go", include_str!("../../templates/go/export_wit_world/tool.go")),
+    ("go.mod", include_str!("../../templates/go/go.mod.in")),
+    ("tests/greet.toml", include_str!("../../templates/go/tests/greet.toml")),
+    ("tool.toml", include_str!("../../templates/go/tool.toml")),
+    ("wit/world.wit", include_str!("../../templates/go/wit/world.wit")),
+];
+
+const JAVASCRIPT: Template = &[
+    (".gitignore", include_str!("../../templates/js/gitignore")),
+    ("package.json", include_str!("../../templates/js/package.json.in")),
+    ("src/tool.js", include_str!("../../templates/js/src/tool.js")),
+    ("tests/greet.toml", include_str!("../../templates/js/tests/greet.toml")),
+    ("tool.toml", include_str!("../../templates/js/tool.toml")),
+    ("wit/world.wit", include_str!("../../templates/js/wit/world.wit")),
+];
+
+const PYTHON: Template = &[
+    (".gitignore", include_str!("../../templates/python/gitignore")),
+    ("app.py", include_str!("../../templates/python/app.py")),
+    ("tests/greet.toml", include_str!("../../templates/python/tests/greet.toml")),
+    ("tool.toml", include_str!("../../templates/python/tool.toml")),
+    ("wit/world.wit", include_str!("../../templates/python/wit/world.wit")),
+];
+
 const RUST: Template = &[
     (".gitignore", include_str!("../../templates/rust/gitignore")),
     ("Cargo.toml", include_str!("../../templates/rust/Cargo.toml.in")),
@@ -133,6 +167,10 @@ pub(crate) fn run(output: &Output, args: &NewArgs) -> anyhow::Result<ExitCode> {
     let folder = &args.folder;
     let name = name_of(folder)?;
     let template = match args.lang {
+        Language::C => C,
+        Language::Go => GO,
+        Language::Js => JAVASCRIPT,
+        Language::Python => PYTHON,
         Language::Rust => RUST,
     };
     make_room(folder)?;

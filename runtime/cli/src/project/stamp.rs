@@ -7,17 +7,27 @@ use wit_parser::{PackageMetadata, Resolve};
 /// The section that holds a `tool.toml`.
 const MANIFEST: &str = "fumehood:tool.toml";
 
+/// What the sections begin with in which bindings of some languages say which world a module has.
+const WORLD: &[u8] = b"component-type";
+
 /// What every component begins with, and every core module.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
+/// Whether `bytes` are a core module, and then whether it says which world it has.
+pub(super) fn as_module(bytes: &[u8]) -> Option<bool> {
+    let mut rest = bytes.strip_prefix(MODULE)?;
+    while let Some(section) = Section::first_of(rest) {
+        if section.custom.is_some_and(|name| name.starts_with(WORLD)) {
+            return Some(true);
+        }
+        rest = &rest[section.length..];
+    }
+    Some(false)
+}
+
 /// `component` with this `tool.toml` and these documents, in the place of what it held of either.
 pub(super) fn stamped(component: &[u8], manifest: &str, docs: Option<&[u8]>) -> Result<Vec<u8>, String> {
-    if component.starts_with(MODULE) {
-        let told = "it is a core module, not a component: build it for the target wasm32-wasip2, or wrap it with \
-            `wasm-tools component new`";
-        return Err(told.to_owned());
-    }
     let mut rest = component.strip_prefix(COMPONENT).ok_or("it is not a component")?;
     let mut stamped = COMPONENT.to_vec();
     while !rest.is_empty() {
@@ -150,8 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn a_core_module_says_which_world_it_has_or_not() {
+        let mut module = MODULE.to_vec();
+        assert_eq!(as_module(&module), Some(false));
+        append(&mut module, "producers", b"");
+        append(&mut module, "component-type:tool", b"");
+        assert_eq!(as_module(&module), Some(true));
+        assert_eq!(as_module(COMPONENT), None);
+    }
+
+    #[test]
     fn what_is_no_component_is_refused() {
-        assert!(stamped(MODULE, "", None).unwrap_err().contains("core module"));
+        assert!(stamped(MODULE, "", None).unwrap_err().contains("not a component"));
         assert!(stamped(b"nothing", "", None).unwrap_err().contains("not a component"));
         assert!(stamped(&[COMPONENT, &[1, 9]].concat(), "", None).unwrap_err().contains("cut off"));
     }

