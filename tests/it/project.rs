@@ -2,11 +2,15 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
 };
 
-use fumehood_tests::{Finished, Server, command, wat};
+use fumehood_tests::{Finished, Server, command, eventually, wat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -283,4 +287,108 @@ fn a_check_names_the_rule_the_place_and_the_fix() {
         assert!(found.iter().any(|found| found == rule), "{component}: {found:?}");
     }
     assert_eq!(check(&["nowhere"]).code, NOT_FOUND);
+}
+
+/// `fumehood dev`, and what it has said so far.
+struct Dev {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Dev {
+    fn start(folder: &Path) -> Self {
+        let mut dev = command();
+        dev.args(["dev", "--listen", "127.0.0.1:0"]).current_dir(folder);
+        let mut child =
+            dev.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("dev starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let said = Arc::clone(&said);
+            thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    said.lock().unwrap().push_str(&(line + "\n"));
+                }
+            });
+        }
+        Self { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Wait until it has said `text` so many times.
+    fn hear(&self, text: &str, times: usize) {
+        eventually(&format!("dev says {text}"), || self.said().matches(text).count() >= times);
+    }
+
+    fn press(&mut self, key: u8) {
+        self.child.stdin.as_mut().unwrap().write_all(&[key]).unwrap();
+    }
+
+    /// The port on which it serves.
+    fn port(&self) -> u16 {
+        self.hear("serves http://127.0.0.1:", 1);
+        let said = self.said();
+        let rest = said.split("serves http://127.0.0.1:").nth(1).unwrap();
+        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn dev_builds_what_is_saved_serves_the_last_that_could_be_built_and_calls_again() {
+    let example = "[[example]]\nfunction = \"add\"\nargs = { a = 20, b = 22 }\n";
+    let project = Project::new(&wat("add"), example, "");
+    let mut dev = Dev::start(project.path());
+    dev.hear("is served now", 1);
+
+    // Before anything was called, its example is.
+    dev.press(b'r');
+    dev.hear("/api/built-tool/add 200 OK\n", 1);
+    dev.hear("\n42\n", 1);
+    let called = exchange(dev.port(), "/api/built-tool/add", r#"{"a":1,"b":2}"#);
+    assert!(called.ends_with("\r\n\r\n3"), "{called}");
+    dev.press(b'r');
+    dev.hear("\n3\n", 1);
+
+    // What cannot be built leaves what there was.
+    let manifest = project.read("tool.toml");
+    project.write("tool.toml", manifest.replace("cp source.wasm", "echo nonsense && false # ").as_bytes());
+    dev.hear("nonsense", 1);
+    dev.hear("the last one that could be built is still served", 1);
+    assert!(exchange(dev.port(), "/api/built-tool/add", r#"{"a":1,"b":2}"#).ends_with("\r\n\r\n3"));
+
+    // What is saved is built and served; the same is not served anew.
+    project.write("tool.toml", manifest.as_bytes());
+    dev.hear("built: nothing has changed", 1);
+    project.write("tool.toml", format!("description = \"New words.\"\n{manifest}").as_bytes());
+    dev.hear("is served anew", 1);
+    assert!(dev.said().matches("is served anew").count() == 1, "{}", dev.said());
+
+    dev.press(b'q');
+    eventually("dev ends", || dev.child.try_wait().unwrap().is_some());
+    assert!(dev.child.wait().unwrap().success(), "{}", dev.said());
+}
+
+/// What a POST of this body is answered.
+fn exchange(port: u16, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }

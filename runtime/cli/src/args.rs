@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// Run the examples and tests of a project in the sandbox
     #[command(after_help = "Example: fumehood test\nExample: fumehood test ./hello -k greet --update")]
     Test(TestArgs),
+    /// Serve a project, and build it whenever its sources change
+    #[command(after_help = "Example: fumehood dev\nExample: fumehood dev ./hello --listen 127.0.0.1:8080")]
+    Dev(DevArgs),
     /// Show what a component file offers and needs, without running it
     #[command(after_help = "Example: fumehood inspect ./calculator.wasm")]
     Inspect(InspectArgs),
@@ -209,6 +212,17 @@ pub(crate) struct DemoArgs {
     /// Check that everything works and exit, with 0 if it does
     #[arg(long)]
     pub(crate) check: bool,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `dev`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DevArgs {
+    /// The folder of the project
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub(crate) project: PathBuf,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,

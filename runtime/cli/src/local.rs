@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -66,7 +67,8 @@ impl File {
             return Err(Failure::new(Code::TooLarge, message).into());
         }
         let bytes = fs::read(path).map_err(cannot)?;
-        let place = tempfile::tempdir()?;
+        let nobody_else = fs::Permissions::from_mode(0o700);
+        let place = tempfile::Builder::new().permissions(nobody_else).tempdir()?;
         let directory = DataDirectory::open(place.path(), Access::Own)?;
         let (blobs, cache) = (directory.blobs()?, directory.cache()?);
         let digest = Digest::of(&bytes);

@@ -55,6 +55,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => commands::serve::run(config, serve),
         Command::Mcp(mcp) => commands::mcp::run(config, mcp),
         Command::Demo(demo) => commands::demo::run(config, demo, &session.output),
+        Command::Dev(dev) => commands::dev::run(config, dev, &session.output),
         Command::Call(call) => commands::call::run(&session, call),
         Command::Doctor(doctor) => commands::doctor::run(&output, doctor),
         Command::Inspect(inspect) => commands::inspect::run(&output, inspect),

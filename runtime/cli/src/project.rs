@@ -17,10 +17,12 @@ use crate::{exit::Failure, house::runtime, local::File};
 mod bindings;
 mod cases;
 pub(crate) mod lint;
+mod sources;
 mod stamp;
 pub(crate) mod toolchains;
 
 pub(crate) use cases::{ANSWER, Case, Wanted};
+pub(crate) use sources::Sources;
 
 /// The name of a manifest.
 const MANIFEST: &str = "tool.toml";

@@ -103,6 +103,11 @@ impl Server {
         Ok(Self { address, listener, router, config })
     }
 
+    /// The same with a router that is made of its own.
+    pub(crate) fn with(self, change: impl FnOnce(axum::Router) -> axum::Router) -> Self {
+        Self { router: change(self.router), ..self }
+    }
+
     /// Answer until `stop`, then let running requests finish.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         fumehood_http::serve(self.listener, self.router, self.config, stop).await.context("serving failed")
@@ -134,7 +139,8 @@ fn cannot_listen(wanted: SocketAddr, error: &io::Error) -> Failure {
     }
 }
 
-fn announce(house: &House, address: SocketAddr, auth: bool) {
+/// Say where it is served, and with which key.
+pub(crate) fn announce(house: &House, address: SocketAddr, auth: bool) {
     let url = format!("http://{address}");
     eprintln!("fumehood {} serves {url}", env!("CARGO_PKG_VERSION"));
     eprintln!("  docs  {url}/docs");
