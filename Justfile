@@ -47,6 +47,11 @@ bench scenario="http" *args:
     cargo build --release -p fumehood -p fumehood-bench
     cargo run --release -p fumehood-bench -- {{ scenario }} {{ args }}
 
+# The same tool in each language whose toolchain is here: size, build time, cold and warm call
+bench-languages *args:
+    cargo build --release -p fumehood -p fumehood-bench
+    cargo run --release -p fumehood-bench -- languages {{ args }}
+
 # Goal S8. Fuzz every target for two minutes each, or for as long as said: `just fuzz 30`; `just fuzz 600 lower` runs one
 fuzz seconds="120" target="":
     tests/fuzz {{ seconds }} {{ target }}

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Http(Http),
     /// The first call of a module that was just uploaded.
     Cold(Cold),
+    /// Build the same tool in each language, and call it
+    Languages(Languages),
     /// Starting again with many modules.
     Restart(Restart),
     /// Memory of many calls that are in flight at once.
@@ -134,6 +136,22 @@ pub(crate) struct Cold {
     /// Modules to upload.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) modules: u32,
+    /// Write every measurement to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How to measure languages.
+#[derive(Debug, Args)]
+pub(crate) struct Languages {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Calls of each tool, one after the other.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) calls: u32,
+    /// The sources of `go.bytecodealliance.org/pkg`, where Go reaches no proxy.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) go_package: Option<PathBuf>,
     /// Write every measurement to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -51,6 +51,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Http(settings) => run_scenario(scenarios::http::run(&settings)),
         Command::Cold(settings) => run_scenario(scenarios::cold::run(&settings)),
+        Command::Languages(settings) => run_scenario(scenarios::languages::run(&settings)),
         Command::Restart(settings) => run_scenario(scenarios::restart::run(&settings)),
         Command::Inflight(settings) => run_scenario(scenarios::inflight::run(&settings)),
         Command::Soak(settings) => run_scenario(scenarios::soak::run(&settings)),

@@ -6,6 +6,7 @@ pub(crate) mod goal;
 pub(crate) mod http;
 pub(crate) mod inflight;
 pub(crate) mod jobs;
+pub(crate) mod languages;
 pub(crate) mod listing;
 pub(crate) mod restart;
 pub(crate) mod soak;
