@@ -91,7 +91,7 @@ fn a_build_that_cannot_be_done_says_what_is_missing_and_what_to_do() {
     manifest("[build]\ncommand = \"true\"\ncomponent = \"x.wasm\"\nbindings = \"cobol\"\n");
     assert!(project.run(&["build"]).failed(INVALID).contains("tool.toml:4: there are no bindings for `cobol`"));
     manifest("[build]\ncommand = \"true\"\ncomponent = \"x.wasm\"\nbindings = \"c\"\n");
-    assert!(project.run(&["build"]).failed(INVALID).contains("wit cannot be read as WIT"));
+    assert!(project.run(&["build"]).failed(INVALID).contains("no bindings can be made of ./wit"));
     manifest("[build]\ncommand = \"true\"\ncomponent = \"nowhere.wasm\"\n");
     assert!(project.run(&["build"]).failed(NOT_FOUND).contains("no component came of the build"));
     manifest("[build]\ncommand = \"true\"\ncomponent = \"tool.toml\"\n");
@@ -351,11 +351,14 @@ fn dev_builds_what_is_saved_serves_the_last_that_could_be_built_and_calls_again(
     let mut dev = Dev::start(project.path());
     dev.hear("is served now", 1);
 
-    // Before anything was called, its example is.
+    // Before anything was called, its example is; what is refused to a stranger counts for nothing.
+    let refused = exchange(dev.port(), "/api/built-tool/add", "nobody", r#"{"a":1,"b":1}"#);
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
     dev.press(b'r');
     dev.hear("/api/built-tool/add 200 OK\n", 1);
     dev.hear("\n42\n", 1);
-    let called = exchange(dev.port(), "/api/built-tool/add", r#"{"a":1,"b":2}"#);
+    let key = project.read(".fumehood/data/admin.key");
+    let called = exchange(dev.port(), "/api/built-tool/add", &key, r#"{"a":1,"b":2}"#);
     assert!(called.ends_with("\r\n\r\n3"), "{called}");
     dev.press(b'r');
     dev.hear("\n3\n", 1);
@@ -363,9 +366,14 @@ fn dev_builds_what_is_saved_serves_the_last_that_could_be_built_and_calls_again(
     // What cannot be built leaves what there was.
     let manifest = project.read("tool.toml");
     project.write("tool.toml", manifest.replace("cp source.wasm", "echo nonsense && false # ").as_bytes());
-    dev.hear("nonsense", 1);
+    dev.hear("nonsense\n", 1);
     dev.hear("the last one that could be built is still served", 1);
-    assert!(exchange(dev.port(), "/api/built-tool/add", r#"{"a":1,"b":2}"#).ends_with("\r\n\r\n3"));
+    assert!(exchange(dev.port(), "/api/built-tool/add", &key, r#"{"a":1,"b":2}"#).ends_with("\r\n\r\n3"));
+
+    // Another one in the same folder takes nothing away.
+    let second = Finished::of(command().args(["dev", "--listen", "127.0.0.1:0"]).current_dir(project.path()));
+    assert!(second.code != 0 && second.stderr.contains("in use"), "{}", second.stderr);
+    assert!(exchange(dev.port(), "/api/built-tool/add", &key, r#"{"a":1,"b":2}"#).ends_with("\r\n\r\n3"));
 
     // What is saved is built and served; the same is not served anew.
     project.write("tool.toml", manifest.as_bytes());
@@ -380,12 +388,12 @@ fn dev_builds_what_is_saved_serves_the_last_that_could_be_built_and_calls_again(
 }
 
 /// What a POST of this body is answered.
-fn exchange(port: u16, path: &str, body: &str) -> String {
+fn exchange(port: u16, path: &str, key: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let length = body.len();
+    let (length, key) = (body.len(), key.trim());
     write!(
         stream,
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
     )
     .unwrap();
     let mut answer = String::new();

@@ -223,9 +223,12 @@ pub(crate) struct DevArgs {
     /// The folder of the project
     #[arg(default_value = ".", value_name = "DIR")]
     pub(crate) project: PathBuf,
-    /// The address to listen on
+    /// The address to listen on [default: 127.0.0.1:7311]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Let everyone on this machine do everything; refused unless the server listens on loopback
+    #[arg(long)]
+    pub(crate) no_auth: bool,
 }
 
 /// `call`.
@@ -614,6 +617,7 @@ impl Args {
             Command::Serve(args) => (args.listen, Some(&args.apis)),
             Command::Mcp(args) => (None, Some(&args.apis)),
             Command::Demo(args) => (args.listen, None),
+            Command::Dev(args) => (args.listen, None),
             _ => return flags,
         };
         if let Some(listen) = listen {
@@ -627,7 +631,9 @@ impl Args {
                 set("--prompts-dir", "server.prompts_dir", json!(prompts_dirs));
             }
         }
-        if let Command::Serve(ServeArgs { no_auth: true, .. }) = &self.command {
+        if let Command::Serve(ServeArgs { no_auth: true, .. }) | Command::Dev(DevArgs { no_auth: true, .. }) =
+            &self.command
+        {
             set("--no-auth", "server.auth", json!(false));
         }
         if let Command::Serve(ServeArgs { require_isolation: true, .. }) = &self.command {

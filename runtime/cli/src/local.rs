@@ -43,7 +43,7 @@ pub(crate) struct LocalAnswer {
 }
 
 /// Seconds of processor time for compiling a file: more than a server gives to strangers, as an author's machine may be slow.
-const COMPILE_CPU_S: u64 = 120;
+pub(crate) const COMPILE_CPU_S: u64 = 120;
 
 /// A component file, read and described in a place of its own that is removed afterwards.
 pub(crate) struct File {

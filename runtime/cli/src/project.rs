@@ -94,7 +94,10 @@ impl Project {
         toolchains::check(command)?;
         let (wit, built) = (self.folder.join("wit"), self.folder.join(component));
         if let Some(language) = bindings {
-            bindings::write(*language, &wit, &self.folder).map_err(|what| Self::no_wit(&wit, &what))?;
+            bindings::write(*language, &wit, &self.folder).map_err(|what| {
+                Failure::new(Code::InvalidComponent, format!("no bindings can be made of {}", wit.display()))
+                    .lines(what.lines().map(str::to_owned).collect())
+            })?;
         }
         if let Some(folder) = built.parent() {
             let made = fs::create_dir_all(folder);
@@ -146,7 +149,7 @@ impl Project {
         let stamped = stamp::stamped(&bytes, &self.text, docs.as_deref()).map_err(refused)?;
         let path = self.component().unwrap_or_else(|| built.clone());
         // Whoever serves this folder sees the old one or the new one.
-        let new = path.with_file_name("_new");
+        let new = path.with_file_name(format!("_new-{}", std::process::id()));
         let write = fs::write(&new, stamped);
         if write.is_ok()
             && let Err(error) = runtime(&Trusted::default())?.block_on(File::open(&new, &Limits::default()))

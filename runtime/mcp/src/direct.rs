@@ -5,7 +5,7 @@
 //! what they do *not* have; whatever is in doubt, wrong or unknown is left to rmcp, which knows every rule and how to
 //! refuse. So both ways answer alike, and this one never says no.
 
-use std::{borrow::Cow, convert::Infallible, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, fmt, marker::PhantomData, sync::Arc};
 
 use axum::{
     body::Body,
@@ -19,7 +19,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use rmcp::model::{
     CallToolResult, ClientCapabilities, JsonRpcError, JsonRpcResponse, JsonRpcVersion2_0, ProtocolVersion, RequestId,
 };
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -67,7 +70,7 @@ pub(crate) struct Message<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
     #[serde(borrow, default)]
-    params: Params<'a>,
+    params: Object<Params<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -80,7 +83,29 @@ struct Params<'a> {
     #[serde(borrow)]
     cursor: Option<Text<'a>>,
     #[serde(borrow, rename = "_meta", default)]
-    meta: Meta<'a>,
+    meta: Object<Meta<'a>>,
+}
+
+/// What is written as an object: serde takes a list of the values of a struct for it too, and rmcp does not.
+#[derive(Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 /// A text that is borrowed where it can be: of an optional one serde does not see that by itself.
@@ -110,7 +135,7 @@ struct Meta<'a> {
 impl<'a> Message<'a> {
     /// Its id, its method and what it asks for, if that can be answered here.
     pub(crate) fn asked(self) -> Option<(RequestId, Cow<'a, str>, Asked<'a>)> {
-        let Params { name, arguments, cursor, meta } = self.params;
+        let Object(Params { name, arguments, cursor, meta: Object(meta) }) = self.params;
         if meta.log_level.is_some() || meta.progress.is_some() {
             return None;
         }
@@ -131,7 +156,7 @@ impl Direct {
             return None;
         }
         let read = read(message)?;
-        let is_modern = read.params.meta.version.is_some();
+        let is_modern = read.params.0.meta.0.version.is_some();
         if !agrees(headers, &read) {
             return None;
         }
@@ -214,7 +239,7 @@ fn listed(id: &RequestId, is_modern: bool, list: &Bytes) -> Response {
 
 /// The message in `bytes`, if it may be a request that is answered here. Texts that nobody reads here must be UTF-8 too, as for rmcp.
 pub(crate) fn read(bytes: &[u8]) -> Option<Message<'_>> {
-    serde_json::from_str(std::str::from_utf8(bytes).ok()?).ok()
+    serde_json::from_str::<Object<_>>(std::str::from_utf8(bytes).ok()?).ok().map(|Object(message)| message)
 }
 
 /// Whether a request brings JSON and takes what rmcp answers with. Weights and parameters are left to rmcp.
@@ -227,7 +252,7 @@ fn speaks_json(headers: &HeaderMap) -> bool {
 
 /// Whether the headers of a request say what its message says, as each era wants it.
 fn agrees(headers: &HeaderMap, message: &Message<'_>) -> bool {
-    let Params { name, meta, .. } = &message.params;
+    let Object(Params { name, meta: Object(meta), .. }) = &message.params;
     let modern = ProtocolVersion::V_2026_07_28.as_str();
     let names = match name {
         Some(Text(name)) => only(headers, &NAME) == Some(name),
@@ -267,6 +292,18 @@ mod tests {
     use rmcp::model::ClientJsonRpcMessage;
 
     use super::*;
+
+    #[test]
+    fn lists_in_the_place_of_objects_are_left_to_rmcp() {
+        for message in [
+            r#"["2.0",1,"tools/call",["a",{"a":1},null,{}]]"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":[null,null,null]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":["2026-07-28",{},null,null]}}"#,
+        ] {
+            assert!(read(message.as_bytes()).is_none(), "{message}");
+            assert!(serde_json::from_str::<ClientJsonRpcMessage>(message).is_err(), "{message}");
+        }
+    }
 
     #[test]
     fn what_is_not_utf_8_is_left_to_rmcp_wherever_it_stands() {

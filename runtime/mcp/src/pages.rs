@@ -53,8 +53,7 @@ impl Pages {
         while let Some(start) = next {
             let (mut listed, end) = profile.list_tools(catalogue, &start);
             listed.result_type = None;
-            // What rmcp has no words for cannot be among what it serialises itself.
-            let result = serde_json::to_vec(&listed).unwrap_or_default().into();
+            let result = serde_json::to_vec(&listed).expect("all keys are texts").into();
             pages.push(Page { start, result });
             next = end;
         }
@@ -85,7 +84,7 @@ impl Profile {
         let mut result = ListToolsResult::with_all_items(tools);
         result.next_cursor = end.as_deref().map(page::after);
         result.ttl_ms = Some(millis(LIST_TTL));
-        // What is listed depends on who asks.
+        // No cache between us and a client may give it to another one.
         result.cache_scope = Some(CacheScope::Private);
         (result, end)
     }

@@ -1,11 +1,12 @@
 //! `fumehood dev`: the loop of whoever writes a tool.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{self, IsTerminal, Read},
     net::SocketAddr,
-    os::fd::AsFd,
-    path::PathBuf,
+    os::{fd::AsFd, unix::fs::DirBuilderExt},
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -14,13 +15,16 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+
+use fumehood_model::{ByteSize, Code};
+use fumehood_policy::{OnChangedDefinitions, OnNewPermissions};
 use fumehood_store::Access;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::Value;
@@ -30,8 +34,9 @@ use crate::{
     args::DevArgs,
     commands::serve::{Server, announce, asked_to_stop},
     config::Config,
-    exit,
+    exit::{self, Failure},
     house::{House, runtime},
+    local::COMPILE_CPU_S,
     logging,
     output::{Output, single_line},
     project::{Project, Sources},
@@ -43,8 +48,25 @@ const LOOK: Duration = Duration::from_millis(150);
 /// Where all of it is kept, in the folder of the project: what was granted is there again the next time.
 const PLACE: &str = ".fumehood";
 
+/// Longest that a repeated call is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Headers that belong to one request or one connection.
+const NOT_REPEATED: [&str; 10] = [
+    "host",
+    "content-length",
+    "connection",
+    "transfer-encoding",
+    "accept-encoding",
+    "expect",
+    "idempotency-key",
+    "mcp-session-id",
+    "traceparent",
+    "x-request-id",
+];
+
 /// Longest call that is remembered, and longest answer that is shown.
-const MOST_REMEMBERED: usize = 1 << 20;
+const MOST_REMEMBERED: ByteSize = ByteSize::mib(1);
 const MOST_SHOWN: u64 = 64 << 10;
 
 /// What pressing a key says.
@@ -53,43 +75,38 @@ const KEYS: &str = "r calls the last call again, b builds, q ends";
 /// Serve a project, build it whenever its sources change, and serve what came of it if it could be built.
 pub(crate) fn run(config: &Config, args: &DevArgs, output: &Output) -> anyhow::Result<ExitCode> {
     logging::start(&config.log)?;
-    let project = Project::open(&args.project)?;
+    Project::open(&args.project)?;
     let place = args.project.join(PLACE);
+    let served = place.join("apis");
     let mut config = config.clone();
-    if let Some(address) = args.listen {
-        config.server.listen = address;
-    }
     config.server.data_dir = place.join("data");
-    config.server.apis_dir = vec![place.join("apis")];
-    // Nobody else reaches a loopback address, and who sits here may do everything anyway.
-    config.server.auth = !config.server.listen.ip().is_loopback();
-    fs::create_dir_all(&config.server.apis_dir[0])?;
-    // What was built last time is not served before what is there now was built.
-    for old in fs::read_dir(&config.server.apis_dir[0])? {
-        fs::remove_file(old?.path())?;
-    }
-    let last = LastCall::of_example(&project);
-    drop(project);
+    config.server.apis_dir = vec![served.clone()];
+    // Whatever was built takes the place of what was there, as its author wants to see it.
+    config.server.reload_apis = true;
+    config.components.on_new_permissions = OnNewPermissions::Serve;
+    config.components.on_changed_definitions = OnChangedDefinitions::Serve;
+    config.components.compile_cpu_s = config.components.compile_cpu_s.max(COMPILE_CPU_S);
+    config.server.drain_timeout_s = 1;
+    make(&place, &served)?;
     runtime(&config.isolation.trusted)?.block_on(async {
         let house = House::open(&config, Access::Own)?;
+        // What was built last time is not served before what is there now was built.
+        keep_only(&served, None)?;
         house.isolate(&config).await?;
         let server = Server::bind(&config, &house).await?;
         let address = server.address;
         announce(&house, address, config.server.auth);
+        let last = LastCall::default();
         let server = server.with(|router| remembering(router, last.clone()));
         house.begin(&config).await?;
         let (done, finished) = oneshot::channel::<()>();
+        let sandbox = house.sandbox.clone();
         let serving = tokio::spawn(server.run(async move {
             let _ = finished.await;
+            sandbox.stopping();
         }));
-        let dev = Loop {
-            folder: args.project.clone(),
-            served: config.server.apis_dir[0].clone(),
-            output: *output,
-            address,
-            key: fs::read_to_string(&house.key_file).ok().map(|key| key.trim().to_owned()),
-            last,
-        };
+        let key = fs::read_to_string(&house.key_file).ok().map(|key| key.trim().to_owned());
+        let dev = Loop { folder: args.project.clone(), served, output: *output, address, key, last };
         tokio::select! {
             () = dev.run() => {}
             () = asked_to_stop() => {}
@@ -99,6 +116,26 @@ pub(crate) fn run(config: &Config, args: &DevArgs, output: &Output) -> anyhow::R
         serving.await??;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Make the folders. Nobody else reads them, and no repository takes them in: there are keys in them.
+fn make(place: &Path, served: &Path) -> Result<(), Failure> {
+    let make = |folder: &Path| match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    };
+    let made = make(place).and_then(|()| make(served)).and_then(|()| fs::write(place.join(".gitignore"), "*\n"));
+    made.map_err(|error| Failure::new(Code::Unavailable, format!("{} cannot be made: {error}", place.display())))
+}
+
+/// Remove what is served, but for the component called `name`.
+fn keep_only(served: &Path, name: Option<&OsStr>) -> io::Result<()> {
+    for entry in fs::read_dir(served)?.flatten() {
+        if name != Some(&entry.file_name()) && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// What goes on beside the server.
@@ -119,11 +156,16 @@ impl Loop {
         let (mut keys, _terminal) = keys();
         self.output.talk(KEYS);
         let (mut built, mut seen) = (None, Sources::default());
+        let mut written = Vec::new();
         loop {
             let now = Sources::of(&self.folder);
             if now == seen && built.as_ref() != Some(&now) {
                 self.blocking(Self::build).await;
-                built = Some(now);
+                let after = Sources::of(&self.folder);
+                let changed = after.changed_since(&now);
+                // What every build writes is no reason to build again; what was saved meanwhile is.
+                built = Some(if changed == written { after } else { now });
+                written = changed;
                 continue;
             }
             seen = now;
@@ -163,24 +205,24 @@ impl Loop {
         }
         let new = self.served.join("_new");
         fs::write(&new, bytes)?;
-        fs::rename(new, served)?;
-        self.output.talk(&format!("built: {} is served", built.display()));
+        fs::rename(new, &served)?;
+        keep_only(&self.served, built.file_name())?;
+        self.output.talk(&format!("built: {}", built.display()));
         Ok(())
     }
 
     /// Send the last call again, and show what is answered.
     fn call_again(&self) -> anyhow::Result<()> {
-        let Some(call) = self.last.get() else {
+        let Some(call) = self.last.get().or_else(|| self.example()) else {
             self.output.talk("nothing has been called yet, and tool.toml has no example");
             return Ok(());
         };
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        // As for every request of ours: no proxy and no redirect, or a key would go elsewhere.
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).max_redirects(0);
+        let agent = agent.timeout_global(Some(PATIENCE)).build().new_agent();
         let mut request = agent.post(format!("http://{}{}", self.address, call.path));
         for (name, value) in &call.headers {
             request = request.header(name, value);
-        }
-        if let Some(key) = self.key.as_ref().filter(|_| !call.headers.contains_key("authorization")) {
-            request = request.header("authorization", format!("Bearer {key}"));
         }
         let mut response = request.send(&call.body[..])?;
         let mut body = Vec::new();
@@ -189,6 +231,21 @@ impl Loop {
         self.output.talk(&format!("{} {}", call.path, response.status()));
         self.output.print(&body)?;
         Ok(())
+    }
+}
+
+impl Loop {
+    /// The first example of the project, as its author calls it.
+    fn example(&self) -> Option<Call> {
+        let project = Project::open(&self.folder).ok()?;
+        let name = project.component()?.file_stem()?.to_str()?.to_ascii_lowercase();
+        let example = project.manifest.examples.first()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = self.key.as_ref().and_then(|key| HeaderValue::try_from(format!("Bearer {key}")).ok()) {
+            headers.insert(header::AUTHORIZATION, key);
+        }
+        Some(Call { path: format!("/api/{name}/{}", example.function), headers, body: example.args.to_string().into() })
     }
 }
 
@@ -205,20 +262,6 @@ struct Call {
 struct LastCall(Arc<Mutex<Option<Call>>>);
 
 impl LastCall {
-    /// Until something is called: the first example of a project.
-    fn of_example(project: &Project) -> Self {
-        let call = || {
-            let name = project.component()?.file_stem()?.to_str()?.to_owned();
-            let example = project.manifest.examples.first()?;
-            let headers = [("content-type", "application/json")].into_iter().map(|(name, value)| {
-                (HeaderName::from_static(name), value.parse().expect("it is a value of a header"))
-            });
-            let path = format!("/api/{name}/{}", example.function);
-            Some(Call { path, headers: headers.collect(), body: example.args.to_string().into() })
-        };
-        Self(Arc::new(Mutex::new(call())))
-    }
-
     fn get(&self) -> Option<Call> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -234,26 +277,47 @@ fn remembering(router: Router, last: LastCall) -> Router {
 }
 
 async fn remember(State(last): State<LastCall>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let length = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-    let is_short = length.is_some_and(|length: usize| length <= MOST_REMEMBERED);
-    let may_call = path.starts_with("/mcp") || (path.starts_with("/api/") && !path.starts_with("/api/v1/"));
-    if request.method() != Method::POST || !is_short || !may_call {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let is_short = length.is_some_and(|length: u64| length <= MOST_REMEMBERED.0);
+    let Some(way) = Way::of(request.uri().path()).filter(|_| request.method() == Method::POST && is_short) else {
         return next.run(request).await;
-    }
-    let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MOST_REMEMBERED).await else {
-        return (StatusCode::BAD_REQUEST, "the request broke off").into_response();
     };
-    if !parts.uri.path().starts_with("/mcp") || calls_a_tool(&body) {
+    let (parts, body) = request.into_parts();
+    let body = match fumehood_http::Body::read(Request::from_parts(parts.clone(), body), MOST_REMEMBERED).await {
+        Ok(body) => body.0,
+        Err(problem) => return problem.into_response(),
+    };
+    let response = next.run(Request::from_parts(parts.clone(), Body::from(body.clone()))).await;
+    // What was refused to a stranger is not made for them.
+    let is_refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status());
+    if !is_refused && (way == Way::Rest || calls_a_tool(&body)) {
         let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
-        let mut headers = parts.headers.clone();
-        for hop in ["host", "content-length", "connection", "transfer-encoding", "accept-encoding", "mcp-session-id"] {
-            headers.remove(hop);
+        let mut headers = parts.headers;
+        for once in NOT_REPEATED {
+            headers.remove(once);
         }
-        last.set(Call { path, headers, body: body.clone() });
+        last.set(Call { path, headers, body });
     }
-    next.run(Request::from_parts(parts, Body::from(body))).await
+    response
+}
+
+/// How a call comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Rest,
+    Mcp,
+}
+
+impl Way {
+    fn of(path: &str) -> Option<Self> {
+        let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
+        match parts[..] {
+            ["mcp"] | ["mcp", _] => Some(Self::Mcp),
+            ["api", "v1", "tools", _, "execute"] => Some(Self::Rest),
+            ["api", module, _] if module != "v1" => Some(Self::Rest),
+            _ => None,
+        }
+    }
 }
 
 /// Whether a message of MCP calls a tool.

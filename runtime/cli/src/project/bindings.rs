@@ -1,6 +1,10 @@
 //! What a tool takes and answers, told to compilers that do not read WIT, and components made of what they write.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+};
 
 use fumehood_dispatch::Bindings;
 use wasi_preview1_component_adapter_provider::{
@@ -22,7 +26,10 @@ pub(super) fn write(language: Bindings, wit: &Path, folder: &Path) -> Result<(),
         Bindings::Go => (wit_bindgen_go::Opts::default().build(), folder.to_owned()),
     };
     let mut files = Files::default();
-    generator.generate(&mut resolve, world, &mut files).map_err(|error| format!("{error:#}"))?;
+    // They panic at some types that they do not know yet.
+    let generated = panic::catch_unwind(AssertUnwindSafe(|| generator.generate(&mut resolve, world, &mut files)));
+    let generated = generated.map_err(|_| "the bindings of this language do not know one of its types".to_owned())?;
+    generated.map_err(|error| format!("{error:#}"))?;
     // The module's own file is the author's.
     for (name, bytes) in files.iter().filter(|(name, _)| *name != "go.mod") {
         let path = into.join(name);

@@ -1,48 +1,71 @@
 //! When the sources of a project have changed.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-/// Folders in which builds write, and what is no source.
-const NO_SOURCES: [&str; 8] =
-    ["target", "build", "node_modules", "venv", "__pycache__", "vendor", "corpus", "artifacts"];
+/// Folders of a project in which builds write.
+const WRITTEN: [&str; 5] = ["target", "build", "dist", "venv", "vendor"];
+
+/// Folders that are nobody's sources, wherever they are.
+const NO_SOURCES: [&str; 2] = ["node_modules", "__pycache__"];
 
 /// Files that builds write among the sources.
-const WRITTEN: [&str; 7] =
-    ["Cargo.lock", "package-lock.json", "go.sum", "wit_bindings.go", "wit_exports.go", "empty.s", "_new"];
+const WRITTEN_FILES: [&str; 6] =
+    ["Cargo.lock", "package-lock.json", "go.sum", "wit_bindings.go", "wit_exports.go", "empty.s"];
 
-/// Most files that are looked at.
+/// Most files and folders that are looked at.
 const MOST: usize = 10_000;
 
 /// What is known of all sources: where they are, when they were written, and how long they are.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sources(Vec<(PathBuf, Option<SystemTime>, u64)>);
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Sources(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
 
 impl Sources {
-    /// The sources in `folder` as they are now. What cannot be read is none.
-    pub(crate) fn of(folder: &Path) -> Self {
-        let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    /// The sources in the folder of a project as they are now. What cannot be read is none.
+    pub(crate) fn of(project: &Path) -> Self {
+        let (mut found, mut folders, mut seen) = (BTreeMap::new(), vec![project.to_owned()], 0);
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                seen += 1;
+                if seen > MOST {
+                    return Self(found);
+                }
                 let (path, name) = (entry.path(), entry.file_name());
                 let name = name.to_string_lossy();
-                // A link may lead anywhere, and in circles.
-                let Ok(metadata) = entry.metadata() else { continue };
-                if metadata.is_dir() && !name.starts_with('.') && !NO_SOURCES.contains(&&*name) {
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                let is_written = folder == project && WRITTEN.contains(&&*name) || NO_SOURCES.contains(&&*name);
+                // A link to a folder may lead anywhere, and in circles.
+                if is_folder && !name.starts_with('.') && !is_written {
                     folders.push(path);
-                } else if metadata.is_file() && !WRITTEN.contains(&&*name) && !name.ends_with(".wasm") {
-                    found.push((path, metadata.modified().ok(), metadata.len()));
+                    continue;
                 }
-                if found.len() + folders.len() > MOST {
-                    break;
+                let is_written = WRITTEN_FILES.contains(&&*name) || name.starts_with("_new") || name.ends_with(".wasm");
+                if let Ok(metadata) = fs::metadata(&path)
+                    && metadata.is_file()
+                    && !is_written
+                {
+                    found.insert(path, (metadata.modified().ok(), metadata.len()));
                 }
             }
         }
-        found.sort();
         Self(found)
+    }
+
+    /// The files that are not what they were in `before`.
+    pub(crate) fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
+        let one_sided = |of: &Self, other: &Self| {
+            let changed = of.0.iter().filter(|(path, state)| other.0.get(*path) != Some(*state));
+            changed.map(|(path, _)| path.clone()).collect::<Vec<_>>()
+        };
+        let mut changed = one_sided(self, before);
+        changed.extend(one_sided(before, self));
+        changed.sort();
+        changed.dedup();
+        changed
     }
 }
 
@@ -60,6 +83,11 @@ mod tests {
         };
         write("src/lib.rs", "a");
         write("tool.toml", "b");
+        write("src/build/mod.rs", "a");
+        let before = Sources::of(folder.path());
+        write("src/build/mod.rs", "longer");
+        assert_eq!(Sources::of(folder.path()).changed_since(&before), [folder.path().join("src/build/mod.rs")]);
+        write("src/build/mod.rs", "a");
         let before = Sources::of(folder.path());
         for place in
             ["target/debug/x", "build/tool.h", ".git/index", "my-tool.wasm", "Cargo.lock", "node_modules/a/b.js"]

