@@ -15,6 +15,7 @@ use fumehood_store::Access;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::watch,
 };
 
 use crate::{
@@ -35,19 +36,20 @@ pub(crate) fn run(config: &Config, _: &ServeArgs) -> anyhow::Result<ExitCode> {
         announce(&house, server.address, config.server.auth);
         // Requests are answered while modules are loading; `health/ready` tells when all are there.
         let patience = Duration::from_secs(config.server.drain_timeout_s);
+        let stop = Stop::when(asked_to_stop());
         let working = async {
             // Asked to stop while it loads, it has nothing to finish.
             tokio::select! {
                 begun = house.begin(config) => begun?,
-                () = asked_to_stop() => return Ok(()),
+                () = stop.asked() => return Ok(()),
             }
-            asked_to_stop().await;
+            stop.asked().await;
             house.dispatcher.stop_work(patience).await;
             anyhow::Ok(())
         };
         let sandbox = house.sandbox.clone();
-        let serving = server.run(async move {
-            asked_to_stop().await;
+        let serving = server.run(async {
+            stop.asked().await;
             tracing::info!("Stopping: no new calls, and those that run may finish");
             sandbox.stopping();
         });
@@ -114,6 +116,25 @@ impl Server {
     }
 }
 
+/// Whether somebody asked to stop. Heard once, it stays asked: whoever looks later, between two waits, misses nothing.
+struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    fn when(somebody_asks: impl Future<Output = ()> + Send + 'static) -> Self {
+        let (told, asked) = watch::channel(false);
+        tokio::spawn(async move {
+            somebody_asks.await;
+            told.send_replace(true);
+        });
+        Self(asked)
+    }
+
+    async fn asked(&self) {
+        // Whoever tells is gone only when the process is.
+        let _ = self.0.clone().wait_for(|asked| *asked).await;
+    }
+}
+
 /// Until somebody presses Ctrl-C or the service manager asks to stop.
 pub(crate) async fn asked_to_stop() {
     let terminated = async {
@@ -155,6 +176,30 @@ pub(crate) fn announce(house: &House, address: SocketAddr, auth: bool) {
         (None, true) if house.key_file.exists() => eprintln!("  key   in {}", house.key_file.display()),
         (None, true) => {
             eprintln!("  key   one that was made before; {} is not there any more", house.key_file.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_to_stop_between_two_waits_is_heard_by_the_second() {
+        let (ask, asked) = oneshot::channel::<()>();
+        let stop = Stop::when(async { drop(asked.await) });
+        tokio::select! {
+            biased;
+            () = std::future::ready(()) => {}
+            () = stop.asked() => panic!("nobody has asked"),
+        }
+        drop(ask);
+        tokio::task::yield_now().await;
+
+        for _ in 0..2 {
+            tokio::time::timeout(Duration::from_secs(20), stop.asked()).await.unwrap();
         }
     }
 }
