@@ -43,6 +43,20 @@ pub fn sources() -> Vec<PathBuf> {
     sources
 }
 
+/// All files below `folder`, by their paths.
+///
+/// # Panics
+///
+/// When it cannot be read.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("its entries can be read").path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
 /// The folder of the guest called `name`.
 ///
 /// # Panics

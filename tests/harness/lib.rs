@@ -30,7 +30,7 @@ pub use answer::{Answer, Problem};
 pub use client::Client;
 pub use command::{Finished, command, fumehood};
 pub use examples::{Example, Expected, examples};
-pub use guests::{folder, guest, parse_wat, skip, sources, target_dir, wat, workspace};
+pub use guests::{files, folder, guest, parse_wat, skip, sources, target_dir, wat, workspace};
 pub use mcp::Mcp;
 pub use program::program;
 pub use server::{Server, Setup};

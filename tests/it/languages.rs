@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use fumehood_tests::{Finished, Mcp, Server, command, skip, workspace};
+use fumehood_tests::{Finished, Mcp, Server, command, files, skip, workspace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -60,16 +60,6 @@ const RUST: Language = Language {
     mistake: ("this is no Rust", "src/lib.rs:1"),
     most: 128 << 10,
 };
-
-/// All files below a folder, by their places in it.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
-}
 
 /// Whether the toolchain is there; loud words if not.
 fn is_there(language: &Language) -> bool {

@@ -4,13 +4,13 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
 
-use fumehood_tests::{Finished, Server, command, eventually, wat};
+use fumehood_tests::{Finished, Server, command, eventually, files, wat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -46,16 +46,6 @@ impl Project {
     fn run(&self, arguments: &[&str]) -> Finished {
         Finished::of(command().args(arguments).current_dir(self.path()))
     }
-}
-
-/// All files below a folder, by their places in it.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }
 
 #[test]
