@@ -30,11 +30,15 @@ fn every_example_answers_the_same_over_rest_and_mcp() {
 
 #[test]
 fn every_tool_that_people_are_shown_has_an_example() {
-    let mut missing = Vec::new();
-    for source in sources().iter().filter(|source| !source.components().any(|part| part.as_os_str() == "tests")) {
-        let name = source.file_name().unwrap().to_str().unwrap();
-        let Some(component) = guest(name) else { return };
-        let server = Server::setup().guest(name, &component).start();
+    let (mut missing, mut setup, mut shown) = (Vec::new(), Server::setup().patient(), Vec::new());
+    for source in sources().into_iter().filter(|source| !source.components().any(|part| part.as_os_str() == "tests")) {
+        let name = source.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(component) = guest(&name) else { return };
+        setup = setup.guest(&name, &component);
+        shown.push((name, source));
+    }
+    let server = setup.start();
+    for (name, source) in &shown {
         let module = server.admin().get(&format!("/api/v1/modules/{name}")).value();
         let shown: Vec<_> = examples(source).into_iter().map(|example| example.function).collect();
         let functions =

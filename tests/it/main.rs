@@ -4,6 +4,7 @@
 
 mod calls;
 mod cli;
+mod composition;
 mod confirm;
 mod definitions;
 mod docs;

@@ -13,7 +13,7 @@ use fumehood_dispatch::{Compatibility, Fit, Fitting, Manifest, Module, Origin, T
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
 use fumehood_policy::{Limits, Trusted};
 use fumehood_sandbox::{Call, Said, Sandbox, SandboxError};
-use fumehood_store::{Access, DataDirectory};
+use fumehood_store::{Access, Blobs, DataDirectory};
 use fumehood_value::{Arguments, InputError};
 use serde_json::json;
 
@@ -22,6 +22,10 @@ use crate::{
     exit::Failure,
     house::{self, runtime},
 };
+
+mod suppliers;
+
+pub(crate) use suppliers::beside;
 
 /// Largest file that is read here.
 const MAX_FILE: ByteSize = ByteSize::mib(64);
@@ -50,6 +54,7 @@ pub(crate) struct File {
     /// What it would be as a module.
     pub(crate) module: Module,
     sandbox: Sandbox,
+    blobs: Blobs,
     _place: tempfile::TempDir,
 }
 
@@ -60,24 +65,18 @@ impl File {
     ///
     /// With a [`Failure`] when the file cannot be read or is no component.
     pub(crate) async fn open(path: &Path, limits: &Limits) -> anyhow::Result<Self> {
-        let cannot = |error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display()));
-        let size = fs::metadata(path).map_err(cannot)?.len();
-        if size > MAX_FILE.0 {
-            let message = format!("{} has {size} bytes, more than the {MAX_FILE} that are allowed", path.display());
-            return Err(Failure::new(Code::TooLarge, message).into());
-        }
-        let bytes = fs::read(path).map_err(cannot)?;
+        let bytes = read_component(path)?;
         let nobody_else = fs::Permissions::from_mode(0o700);
         let place = tempfile::Builder::new().permissions(nobody_else).tempdir()?;
         let directory = DataDirectory::open(place.path(), Access::Own)?;
         let (blobs, cache) = (directory.blobs()?, directory.cache()?);
-        let digest = Digest::of(&bytes);
+        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
         blobs.put(&digest, &bytes)?;
         let mut config = Config { limits: *limits, ..Config::default() };
         config.components.compile_cpu_s = COMPILE_CPU_S;
         let sandbox_config = fumehood_sandbox::Config { concurrent_calls: 1, ..house::sandbox_config(&config)? };
         let workers = house::workers(&config, &sandbox_config)?;
-        let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs, cache, workers)?;
+        let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs.clone(), cache, workers)?;
         let interface = sandbox.describe(&digest).await.map_err(|error| refused(path, error))?;
         let origin = Origin::File { path: path.to_owned() };
         let invalid = |error| Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display()));
@@ -85,7 +84,7 @@ impl File {
         let manifest = held.transpose().map_err(|error| invalid(error.to_string()))?.unwrap_or_default();
         let module = Module::new(name_of(path), digest, size, origin, interface, manifest)
             .map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { module, sandbox, _place: place })
+        Ok(Self { module, sandbox, blobs, _place: place })
     }
 
     /// Call `tool` of it with the arguments in `json`, within `limits`.
@@ -130,6 +129,17 @@ impl File {
     }
 }
 
+/// The bytes of the component at `path`, which is not read if it is too large.
+fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
+    let cannot = |error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display()));
+    let size = fs::metadata(path).map_err(cannot)?.len();
+    if size > MAX_FILE.0 {
+        let message = format!("{} has {size} bytes, more than the {MAX_FILE} that are allowed", path.display());
+        return Err(Failure::new(Code::TooLarge, message));
+    }
+    fs::read(path).map_err(cannot)
+}
+
 /// The name that the file would get; only for showing.
 fn name_of(path: &Path) -> ModuleName {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_ascii_lowercase().replace('_', "-");
@@ -144,7 +154,7 @@ fn name_of(path: &Path) -> ModuleName {
 /// error when we failed.
 pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> anyhow::Result<LocalAnswer> {
     runtime(&Trusted::default())?.block_on(async {
-        let file = File::open(path, limits).await?;
+        let file = File::open(path, limits).await?.whole().await?;
         let Some(tool) = file.module.tool(function) else {
             let known: Vec<_> = file.module.tools.iter().map(|tool| tool.function.as_str()).collect();
             let message = format!("{} has no function `{}`", path.display(), function.escape_debug());
@@ -203,6 +213,7 @@ fn refused(path: &Path, error: SandboxError) -> anyhow::Error {
         SandboxError::NotServable(_)
         | SandboxError::UnknownImport { .. }
         | SandboxError::Refused { .. }
+        | SandboxError::NotComposed { .. }
         | SandboxError::ReadBudget { .. }
         | SandboxError::CompileBudget { .. } => {
             Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display())).into()

@@ -76,7 +76,22 @@ pub(crate) fn module(value: &Value) -> String {
         "" | "offered" => import.name.clone(),
         reason => format!("{}: {reason}", import.name),
     });
-    text + &section("functions", functions) + &section("rejected", rejected) + &section("imports", imports)
+    text + &section("functions", functions)
+        + &section("rejected", rejected)
+        + &section("made of", parts(&value["made_of"], 0))
+        + &section("imports", imports)
+}
+
+/// What a component was made of, one part a line, and further in what that was made of.
+fn parts(made_of: &Value, depth: usize) -> Vec<String> {
+    let parts = made_of["parts"].as_array().into_iter().flatten().flat_map(|part| {
+        let text = |key: &str| single_line(part[key].as_str().unwrap_or("?"));
+        let imports = part["imports"].as_array().into_iter().flatten().filter_map(Value::as_str).map(single_line);
+        let imports = imports.collect::<Vec<_>>().join(", ");
+        let line = format!("{}{} {}: {imports}", "  ".repeat(depth), text("module"), short(&text("digest")));
+        std::iter::once(line).chain(parts(&part["made_of"], depth + 1))
+    });
+    parts.collect()
 }
 
 /// The modules of a list, one a line.

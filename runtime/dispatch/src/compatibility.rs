@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use fumehood_capabilities::{Support, support};
-use fumehood_model::{Digest, Principal};
+use fumehood_model::{Code, Composition, ModuleName, Principal};
 use fumehood_registry::{Module, Origin};
 use fumehood_scheduler::Kind;
 use fumehood_value::Interface;
 
 use crate::{
     DispatchError, Dispatcher, Upload,
+    compose::Whole,
     dispatcher::whole,
     install::{self, SENT},
+    pin::Pin,
 };
 
 /// How much of something can be used.
@@ -90,6 +92,22 @@ impl Compatibility {
     }
 }
 
+impl Compatibility {
+    /// The same, where `composition` is what else is needed, and `whole` what the component is with that.
+    fn with(self, composition: &Composition, whole: &Interface) -> Self {
+        let met = composition.parts.iter().flat_map(|part| {
+            part.imports.iter().map(|import| Fitting {
+                name: import.clone(),
+                fit: Fit::Full,
+                why: format!("taken from module {} ({})", part.module, part.digest),
+            })
+        });
+        let mut whole = Self::of(whole);
+        whole.imports.splice(0..0, met);
+        whole
+    }
+}
+
 fn imported(name: &str) -> Fitting {
     let (support, why) = support(name);
     let fit = match support {
@@ -120,29 +138,45 @@ impl Dispatcher {
             let _place = place;
             let pin = this.keep(bytes).await?;
             let digest = pin.digest;
-            let seen = this.look_at(&digest, size, manifest.as_deref()).await;
-            drop(pin);
+            let seen = this.look_at(pin, size, manifest.as_deref()).await;
             this.forget_unused(digest).await;
             seen
         })
         .await
     }
 
-    async fn look_at(&self, digest: &Digest, size: u64, sent: Option<&str>) -> Result<Inspected, DispatchError> {
-        let interface = self.inner.sandbox.describe(digest).await?;
-        let compatibility = Compatibility::of(&interface);
-        let name = "component".parse().map_err(|_| DispatchError::Lost)?;
+    async fn look_at(&self, pin: Pin, size: u64, sent: Option<&str>) -> Result<Inspected, DispatchError> {
+        let digest = pin.digest;
+        let interface = self.inner.sandbox.describe(&digest).await?;
+        let mut compatibility = Compatibility::of(&interface);
+        let name: ModuleName = "component".parse().map_err(|_| DispatchError::Lost)?;
         let manifest = match install::manifest(SENT, sent, interface.manifest.as_deref()) {
             Ok(manifest) => manifest,
             Err(error) => return Ok(Inspected { compatibility, module: Err(error.to_string()) }),
         };
-        let origin = Origin::File { path: PathBuf::new() };
-        let module = Module::new(name, *digest, size, origin, interface, manifest).map_err(|error| error.to_string());
-        let missing = compatibility.imports.iter().find(|import| import.fit == Fit::None);
-        let module = match missing {
-            None => module,
-            Some(missing) => Err(format!("the component needs `{}`, which is {}", missing.name, missing.why)),
+        let said = manifest.clone();
+        // Whatever it is called in the end: an interface that it both needs and exports may be its own then.
+        let whole = match self.whole(&name, pin, size, |_| Ok(said), &[]).await {
+            Ok(whole) => whole,
+            Err(error) => {
+                if error.code() != Code::InvalidComponent {
+                    return Err(error);
+                }
+                return Ok(Inspected { compatibility, module: Err(error.to_string()) });
+            }
         };
+        let Whole { pin, size_bytes, interface, composition } = whole;
+        if let Some(composition) = &composition {
+            compatibility = compatibility.with(composition, &interface);
+        }
+        let origin = Origin::File { path: PathBuf::new() };
+        let made = pin.digest;
+        let module = Module::new(name, made, size_bytes, origin, interface, manifest);
+        drop(pin);
+        if made != digest {
+            self.forget_unused(made).await;
+        }
+        let module = module.map(|module| module.made_of(composition)).map_err(|error| error.to_string());
         Ok(Inspected { compatibility, module })
     }
 }

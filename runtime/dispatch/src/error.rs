@@ -8,6 +8,8 @@ use fumehood_scheduler::Refused;
 use fumehood_store::{KeepError, StoreError, SubmitError};
 use fumehood_value::InputError;
 
+use crate::Unmet;
+
 /// Why nothing was done. What a tool itself answered, or why it was stopped, is an outcome and not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +59,16 @@ pub enum DispatchError {
     /// The component cannot become a module.
     #[error(transparent)]
     NotAModule(#[from] AdmitError),
+    /// It needs what no other module gives it.
+    #[error("the component needs `{import}`, {why}")]
+    Unmet {
+        /// What it imports, shortened and escaped.
+        import: String,
+        /// Why it cannot be had.
+        why: Unmet,
+        /// What it would export itself.
+        exports: Vec<String>,
+    },
     /// The name belongs to a file in a folder of APIs.
     #[error("the name {module} is taken by the file {path}: choose another name, or remove the file")]
     TakenByFile {
@@ -270,7 +282,7 @@ impl DispatchError {
             | Self::Unanswered { .. }
             | Self::ModuleBusy { .. }
             | Self::Sandbox(SandboxError::Full) => Code::Unavailable,
-            Self::NotAModule(_) => Code::InvalidComponent,
+            Self::NotAModule(_) | Self::Unmet { .. } => Code::InvalidComponent,
             Self::TakenByFile { .. }
             | Self::Exists { .. }
             | Self::LastAdmin
@@ -338,6 +350,7 @@ fn sandbox_code(error: &SandboxError) -> Code {
         SandboxError::NotServable(_)
         | SandboxError::UnknownImport { .. }
         | SandboxError::Refused { .. }
+        | SandboxError::NotComposed { .. }
         | SandboxError::ReadBudget { .. }
         | SandboxError::CompileBudget { .. } => Code::InvalidComponent,
         _ => Code::Internal,

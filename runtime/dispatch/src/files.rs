@@ -1,7 +1,7 @@
 //! Modules from files in the folders of APIs: served when a file appears, anew when it changes, no more when it goes.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     fs,
     io::Read,
     os::unix::fs::MetadataExt,
@@ -10,15 +10,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_model::{Code, Digest, ModuleName};
+use fumehood_model::{Code, ModuleName};
 use fumehood_policy::{OnChangedDefinitions, OnNewPermissions};
 use fumehood_registry::{
     AdmitError, Found, MAX_MANIFEST_BYTES, ManifestError, ManifestMistake, Module, Origin, Problem, scan,
 };
+use fumehood_value::Interface;
 use notify::RecursiveMode;
 
 use crate::{
-    Changed, DispatchError, Dispatcher,
+    Changed, DispatchError, Dispatcher, Unmet,
+    compose::{Whole, circle, may_be_met},
     dispatcher::blocking,
     error::shown,
     follow::Changes,
@@ -89,7 +91,8 @@ impl Dispatcher {
         let unread: Vec<_> = problems.iter().map(|problem| problem.path.clone()).collect();
         let mut before = std::mem::take(&mut files.read);
         let (mut new, mut pins) = (Vec::new(), Vec::new());
-        for (stamp, found) in found {
+        let mut line = Line { todo: found.into(), ..Line::default() };
+        while let Some((stamp, found)) = line.next() {
             // Also one that cannot be served: what it is granted is for nothing else.
             if uploaded.contains(&found.name) {
                 let (name, path) = (&found.name, found.path.clone());
@@ -105,7 +108,7 @@ impl Dispatcher {
             }
             let serving = self.inner.registry.current().module(found.name.as_str()).cloned();
             let path = found.path.clone();
-            let problem = match self.file(&found, reading).await {
+            let problem = match self.file(&found, reading, &new).await {
                 Ok((module, pin)) => match self.holds(&module, serving.as_deref()) {
                     Some(reason) => {
                         let digest = pin.digest;
@@ -123,9 +126,14 @@ impl Dispatcher {
                             }
                             Reading::Again => self.swap(module).await?,
                         }
+                        line.is_going_on = true;
                         None
                     }
                 },
+                Err(error) if may_be_met(&error) => {
+                    line.waiting.push(Waiting { stamp, found, error, serves: serving.is_some() });
+                    continue;
+                }
                 Err(error) => {
                     let stays = if serving.is_some() { "; what it was before is served on" } else { "" };
                     let problem = Problem { path: path.clone(), reason: format!("{}{stays}", describe(&error)) };
@@ -140,6 +148,7 @@ impl Dispatcher {
             problems.extend(problem.clone());
             files.read.insert(path, Known { stamp, problem });
         }
+        problems.extend(line.problems());
         let mut gone = Vec::new();
         for module in self.inner.registry.current().modules() {
             let Origin::File { path } = &module.origin else { continue };
@@ -249,7 +258,7 @@ impl Dispatcher {
     }
 
     /// What a file holds as a module, and what keeps its component from being let go of meanwhile.
-    async fn file(&self, found: &Found, reading: Reading) -> Result<(Module, Pin), DispatchError> {
+    async fn file(&self, found: &Found, reading: Reading, also: &[Module]) -> Result<(Module, Pin), DispatchError> {
         let Found { name, path, manifest: beside } = found.clone();
         let named = beside.as_ref().map(|path| path.display().to_string());
         let sent = blocking(move || beside.map(|path| read_manifest(&path)).transpose()).await?;
@@ -266,9 +275,37 @@ impl Dispatcher {
         let size = bytes.len() as u64;
         let pin = self.keep(bytes).await?;
         let digest = pin.digest;
-        let origin = Origin::File { path };
         let file = named.as_deref().unwrap_or(SENT);
-        match self.of_file(name, digest, size, origin, (file, sent.as_deref()), reading).await {
+        let module =
+            self.of_file(name, (pin, size), Origin::File { path }, (file, sent.as_deref()), reading, also).await;
+        // Of what was made of it, or not taken, nothing uses it.
+        if module.as_ref().map_or(true, |(module, _)| module.digest != digest) {
+            self.forget_unused(digest).await;
+        }
+        module
+    }
+
+    async fn of_file(
+        &self,
+        name: ModuleName,
+        (pin, size): (Pin, u64),
+        origin: Origin,
+        (file, sent): (&str, Option<&str>),
+        reading: Reading,
+        also: &[Module],
+    ) -> Result<(Module, Pin), DispatchError> {
+        let says = |interface: &Interface| Ok(manifest(file, sent, interface.manifest.as_deref())?);
+        let Whole { pin, size_bytes, interface, composition } = self.whole(&name, pin, size, says, also).await?;
+        let digest = pin.digest;
+        let made = says(&interface).and_then(|manifest| {
+            let module = Module::new(name, digest, size_bytes, origin, interface, manifest)?;
+            Ok(module.made_of(composition))
+        });
+        let loaded = match reading {
+            Reading::Again if made.is_ok() => self.inner.sandbox.load(&digest).await.map_err(DispatchError::from),
+            _ => Ok(()),
+        };
+        match made.and_then(|module| loaded.map(|()| module)) {
             Ok(module) => Ok((module, pin)),
             Err(error) => {
                 drop(pin);
@@ -277,26 +314,57 @@ impl Dispatcher {
             }
         }
     }
+}
 
-    async fn of_file(
-        &self,
-        name: ModuleName,
-        digest: Digest,
-        size: u64,
-        origin: Origin,
-        (file, sent): (&str, Option<&str>),
-        reading: Reading,
-    ) -> Result<Module, DispatchError> {
-        let interface = self.inner.sandbox.describe(&digest).await?;
-        if let Some(import) = interface.imports.iter().find(|import| !fumehood_sandbox::is_offered(import)) {
-            return Err(fumehood_sandbox::SandboxError::UnknownImport { import: import.clone() }.into());
+/// Files in an order in which they can be served: one that needs what others export comes again after those.
+#[derive(Default)]
+struct Line {
+    todo: VecDeque<(Stamp, Found)>,
+    waiting: Vec<Waiting>,
+    /// Whether anything was served since they were looked at.
+    is_going_on: bool,
+}
+
+/// A file that needs what nothing exports yet.
+struct Waiting {
+    stamp: Stamp,
+    found: Found,
+    error: DispatchError,
+    /// Whether something is served of it, from before.
+    serves: bool,
+}
+
+impl Line {
+    fn next(&mut self) -> Option<(Stamp, Found)> {
+        if self.todo.is_empty() && std::mem::take(&mut self.is_going_on) {
+            self.todo.extend(self.waiting.drain(..).map(|Waiting { stamp, found, .. }| (stamp, found)));
         }
-        let manifest = manifest(file, sent, interface.manifest.as_deref())?;
-        let module = Module::new(name, digest, size, origin, interface, manifest)?;
-        if reading == Reading::Again {
-            self.inner.sandbox.load(&digest).await?;
-        }
-        Ok(module)
+        self.todo.pop_front()
+    }
+
+    /// What is wrong with those that still wait. They are looked at again each time: what they need may come.
+    fn problems(self) -> Vec<Problem> {
+        let needs = |error: &DispatchError| match error {
+            DispatchError::Unmet { import, exports, .. } => (import.clone(), exports.clone()),
+            _ => (String::new(), Vec::new()),
+        };
+        let graph = self.waiting.iter().map(|waiting| {
+            let (import, exports) = needs(&waiting.error);
+            (waiting.found.name.to_string(), import, exports)
+        });
+        let graph: Vec<_> = graph.collect();
+        let problems = self.waiting.into_iter().enumerate().map(|(position, waiting)| {
+            let Waiting { found, error, serves, .. } = waiting;
+            let error = match (error, circle(&graph, position)) {
+                (DispatchError::Unmet { import, exports, .. }, Some(names)) => {
+                    DispatchError::Unmet { import, why: Unmet::Circle { names }, exports }
+                }
+                (error, _) => error,
+            };
+            let stays = if serves { "; what it was before is served on" } else { "" };
+            Problem { path: found.path, reason: format!("{}{stays}", describe(&error)) }
+        });
+        problems.collect()
     }
 }
 

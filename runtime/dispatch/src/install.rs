@@ -4,6 +4,7 @@ use fumehood_policy::{Action, OnChangedDefinitions, OnNewPermissions};
 use fumehood_registry::{AdmitError, Manifest, Module, Origin};
 use fumehood_scheduler::Kind;
 use fumehood_store::{ModuleRow, PendingRow};
+use fumehood_value::Interface;
 use std::{
     sync::{Arc, PoisonError},
     time::Duration,
@@ -11,6 +12,7 @@ use std::{
 
 use crate::{
     Changed, DispatchError, Dispatcher,
+    compose::Whole,
     dispatcher::{blocking, whole},
     error::shown,
     permissions::{Redefined, asked_by},
@@ -164,7 +166,21 @@ impl Dispatcher {
     ) -> Result<Installed, DispatchError> {
         let size_bytes = bytes.len() as u64;
         let pin = self.keep(bytes).await?;
+        let sent = pin.digest;
+        let says =
+            |interface: &Interface| Ok(self::manifest(SENT, manifest.as_deref(), interface.manifest.as_deref())?);
+        let whole = self.whole(&name, pin, size_bytes, says, &[]).await;
+        let Whole { pin, size_bytes, .. } = match whole {
+            Ok(whole) => whole,
+            Err(error) => {
+                self.forget_unused(sent).await;
+                return Err(error);
+            }
+        };
         let digest = pin.digest;
+        if digest != sent {
+            self.forget_unused(sent).await;
+        }
         let kept = Kept { size_bytes, manifest, digest, by: principal.name.to_string(), at: Timestamp::now() };
         let installed = self.install_kept(principal, &name, kept, Wanted::Sent(overwrite)).await;
         drop(pin);
@@ -339,7 +355,13 @@ impl Dispatcher {
         let manifest = manifest(SENT, sent, interface.manifest.as_deref())?;
         let module = Module::new(name, digest, size, origin, interface, manifest)?;
         self.inner.sandbox.load(&digest).await?;
-        Ok(module)
+        self.with_composition(module).await
+    }
+
+    /// The module, and what is known of what its component was made of.
+    pub(crate) async fn with_composition(&self, module: Module) -> Result<Module, DispatchError> {
+        let (database, digest) = (self.inner.database.clone(), module.digest);
+        Ok(module.made_of(blocking(move || Ok(database.composition(&digest)?)).await?))
     }
 
     fn check_name(&self, name: &ModuleName, overwrite: Overwrite) -> Result<(), DispatchError> {
@@ -400,8 +422,10 @@ impl Dispatcher {
             }
         }
         let (sandbox, blobs) = (self.inner.sandbox.clone(), self.inner.blobs.clone());
+        let database = self.inner.database.clone();
         let forget = move || {
             sandbox.forget(&digest);
+            database.forget_composition(&digest)?;
             Ok(blobs.remove(&digest)?)
         };
         if let Err(error) = blocking(forget).await {

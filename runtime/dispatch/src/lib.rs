@@ -7,6 +7,7 @@
 
 mod call;
 mod compatibility;
+mod compose;
 mod confirm;
 mod dispatcher;
 mod error;
@@ -37,6 +38,7 @@ mod work;
 
 pub use call::{Answer, Terms};
 pub use compatibility::{Compatibility, Fit, Fitting, Inspected};
+pub use compose::{Unmet, export_for};
 pub use confirm::{Confirmations, MAX_CONFIRMATIONS};
 pub use dispatcher::{Config, Dispatcher, Parts, Records};
 pub use error::DispatchError;

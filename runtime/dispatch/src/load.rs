@@ -72,6 +72,7 @@ impl Dispatcher {
         let origin = Origin::Upload { by: row.installed_by, at: row.installed_at };
         let manifest = manifest(SENT, row.manifest.as_deref(), interface.manifest.as_deref())?;
         let module = Module::new(row.name, row.digest, row.size_bytes, origin, interface, manifest)?;
+        let module = self.with_composition(module).await?;
         let cares = self.inner.config.on_changed_definitions != OnChangedDefinitions::Serve;
         Ok(module.compared_with(row.defined_before.as_ref().filter(|_| cares)))
     }

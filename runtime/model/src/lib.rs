@@ -14,6 +14,7 @@
 
 mod bound;
 mod code;
+mod composition;
 mod digest;
 mod job;
 mod name;
@@ -24,6 +25,7 @@ mod timestamp;
 
 pub use bound::{Bound, Lowered, Unit};
 pub use code::Code;
+pub use composition::{Composition, Part};
 pub use digest::{Digest, DigestError};
 pub use job::{Asked, Failure, Job, JobId, JobIdError, JobOutcome, JobState, JobTool, Priority, Progress};
 pub use name::{ModuleName, NameError, ToolName};

@@ -19,8 +19,8 @@ pub use catalogue::{Catalogue, Registry};
 pub use error::AdmitError;
 pub use library::Library;
 pub use manifest::{
-    Bindings, Build, Example, Expected, FunctionNotes, MAX_MANIFEST_BYTES, MAX_REASON, Manifest, ManifestError,
-    ManifestMistake, Mode, Wish,
+    Bindings, Build, Dependency, Example, Expected, FunctionNotes, MAX_DEPENDENCIES, MAX_MANIFEST_BYTES, MAX_REASON,
+    Manifest, ManifestError, ManifestMistake, Mode, Wish,
 };
 pub use module::{Deprecated, Module, Origin, Told, Tool, Turns};
 pub use scan::{Found, Problem, scan};

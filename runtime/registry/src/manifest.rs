@@ -4,6 +4,7 @@
 //! grants anything. Whoever wrote it is a stranger: everything in it is bounded, and every mistake is told with its
 //! line.
 
+mod dependencies;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use fumehood_policy::Grant;
 use serde_json::Value;
 use toml::de::DeTable;
 
+pub use dependencies::{Dependency, MAX_DEPENDENCIES};
 use reader::{Reader, Text};
 
 use crate::rich::{Prompt, Resource, WrittenPrompt, WrittenResource};
@@ -44,7 +46,7 @@ const MAX_ENTRIES: usize = 1_000;
 const MAX_EXAMPLES: usize = 200;
 
 /// The keys at the top.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "name",
     "version",
     "description",
@@ -60,6 +62,7 @@ const KEYS: [&str; 15] = [
     "resources",
     "deprecated",
     "build",
+    "dependencies",
 ];
 
 /// Longest command or path in `build`, in characters.
@@ -93,6 +96,8 @@ pub struct Manifest {
     pub functions: BTreeMap<String, FunctionNotes>,
     /// What it asks for. Nothing of it is granted by asking.
     pub permissions: Vec<Wish>,
+    /// Which modules its imports are to be taken from.
+    pub dependencies: BTreeMap<String, Dependency>,
     /// How it is built, for its author's own tools. Nothing else reads it.
     pub build: Option<Build>,
     /// Calls and what comes of them.
@@ -235,6 +240,13 @@ impl Manifest {
         Err(ManifestError { file: file.to_owned(), mistakes })
     }
 
+    /// Where an import is to be taken from, by its whole name or else without its version.
+    #[must_use]
+    pub fn dependency(&self, import: &str) -> Option<&Dependency> {
+        let bare = || self.dependencies.get(import.split('@').next().unwrap_or(import));
+        self.dependencies.get(import).or_else(bare)
+    }
+
     /// What it asks for, as text.
     #[must_use]
     pub fn asks(&self) -> Vec<String> {
@@ -258,6 +270,7 @@ fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, values: &Value) -> Manifes
         concurrent_calls,
         functions: functions(reader, table),
         permissions: permissions(reader, table),
+        dependencies: dependencies::read(reader, table),
         build: build(reader, table),
         examples: examples(reader, table, values),
         prompts: written(reader, table, "prompts", WrittenPrompt::checked),

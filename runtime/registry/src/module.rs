@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use fumehood_model::{Digest, Lowered, ModuleName, Timestamp, ToolName};
+use fumehood_model::{Composition, Digest, Lowered, ModuleName, Timestamp, ToolName};
 use fumehood_value::{Function, Interface, LOCAL, Object, Plan};
 
 use crate::{
@@ -39,6 +39,8 @@ pub struct Module {
     pub interface: Interface,
     /// What its author says of it; nothing, if there is no manifest.
     pub manifest: Manifest,
+    /// What its component was made of, if it needs what other modules export.
+    pub composition: Option<Composition>,
     /// Its tools, in the order in which the component exports or lists them.
     pub tools: Vec<Arc<Tool>>,
     /// Its prompts.
@@ -220,6 +222,7 @@ impl Module {
             size_bytes,
             origin,
             manifest,
+            composition: None,
             tools,
             prompts,
             resources,
@@ -228,6 +231,12 @@ impl Module {
             by_function,
             interface,
         })
+    }
+
+    /// The same, with what its component was made of.
+    #[must_use]
+    pub fn made_of(self, composition: Option<Composition>) -> Self {
+        Self { composition, ..self }
     }
 
     /// The hash of what each of its tools says of itself, by function, and of the prompts and resources that are written

@@ -8,7 +8,7 @@ use fumehood_dispatch::{
     Problem as Unserved, Tool,
 };
 use fumehood_http::{Caller, Path, Problem};
-use fumehood_model::{Code, Digest, Lowered, ModuleName, Principal, Timestamp};
+use fumehood_model::{Code, Composition, Digest, Lowered, ModuleName, Part, Principal, Timestamp};
 use fumehood_policy::Action;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -91,6 +91,9 @@ pub(crate) struct ModuleDetail {
     rejected: Vec<RejectedEntry>,
     /// What the component needs from its host.
     imports: Vec<ImportEntry>,
+    /// What the component was made of, where it needs what other modules export.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made_of: Option<MadeOf>,
     /// What its author calls this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
@@ -103,6 +106,43 @@ pub(crate) struct ModuleDetail {
     #[serde(skip_serializing_if = "Lowered::is_none")]
     #[schema(value_type = Option<Object>)]
     limits: Lowered,
+}
+
+/// What a component was made of. It stays what it is, whatever becomes of the modules that its parts were taken from.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MadeOf {
+    /// The component as it was uploaded.
+    #[schema(value_type = String)]
+    root: Digest,
+    parts: Vec<PartEntry>,
+}
+
+/// A component that was put into another.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PartEntry {
+    /// The module that it was taken from.
+    #[schema(value_type = String)]
+    module: ModuleName,
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// The imports that it meets.
+    imports: Vec<String>,
+    /// What it was made of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    made_of: Option<Box<MadeOf>>,
+}
+
+impl From<&Composition> for MadeOf {
+    fn from(Composition { root, parts }: &Composition) -> Self {
+        let part = |part: &Part| PartEntry {
+            module: part.module.clone(),
+            digest: part.digest,
+            imports: part.imports.clone(),
+            made_of: part.composition.as_ref().map(|composition| Box::new(composition.into())),
+        };
+        Self { root: *root, parts: parts.iter().map(part).collect() }
+    }
 }
 
 /// How much of a module somebody is told.
@@ -421,6 +461,7 @@ pub(crate) fn detail(module: &Module, door: &Dispatcher) -> ModuleDetail {
         functions: functions.collect(),
         rejected: rejected.map(|r| RejectedEntry { export: r.export.clone(), reason: r.reason.clone() }).collect(),
         imports: Compatibility::of(&module.interface).imports.into_iter().map(ImportEntry::from).collect(),
+        made_of: module.composition.as_ref().map(MadeOf::from),
         version: module.manifest.version.clone(),
         description: module.manifest.description.clone(),
         holds_manifest: module.interface.manifest.is_some(),

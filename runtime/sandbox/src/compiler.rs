@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    compose,
     engine::{self, Yield},
     error::SandboxError,
     workers::{signals, wall},
@@ -69,14 +70,25 @@ impl Default for CompilerLimits {
     }
 }
 
-/// What a worker is asked for: this line of JSON, then the component, on standard input.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// Longest order: the names of all that many components give to each other.
+const MAX_ORDER: usize = 1 << 20;
+
+/// What a worker is asked for: this line of JSON, then the component or components, on standard input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Order {
     cpu_s: u64,
     memory_bytes: u64,
-    /// Whether to compile; otherwise only to describe.
-    compile: bool,
-    epochs: bool,
+    work: Work,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Work {
+    Describe,
+    Compile {
+        epochs: bool,
+    },
+    /// Make one component of several.
+    Compose(compose::Plan),
 }
 
 /// First byte of a worker's answer; the rest is the result, or what is wrong.
@@ -102,7 +114,7 @@ impl Compiler {
                 .await
                 .map_err(|_| SandboxError::Lost)??);
         };
-        let json = self.work(bytes, false, Yield::Fuel(0)).await?;
+        let json = self.work(bytes, Work::Describe).await?;
         serde_json::from_slice(&json).map_err(|error| SandboxError::Compiler { what: error.to_string() })
     }
 
@@ -113,10 +125,22 @@ impl Compiler {
                 .await
                 .map_err(|_| SandboxError::Lost)?;
         };
-        self.work(bytes, true, yields).await
+        self.work(bytes, Work::Compile { epochs: yields == Yield::Epoch }).await
     }
 
-    async fn work(&self, bytes: Vec<u8>, compile: bool, yields: Yield) -> Result<Vec<u8>, SandboxError> {
+    /// The component that is made of those whose `bytes` follow each other.
+    pub(crate) async fn compose(&self, plan: compose::Plan, bytes: Vec<u8>) -> Result<Vec<u8>, SandboxError> {
+        let Isolation::Process { .. } = self.isolation else {
+            let composed = tokio::task::spawn_blocking(move || compose::compose(&plan, &bytes)).await;
+            return composed.map_err(|_| SandboxError::Lost)?.map_err(|what| SandboxError::NotComposed { what });
+        };
+        self.work(bytes, Work::Compose(plan)).await.map_err(|error| match error {
+            SandboxError::Refused { what } => SandboxError::NotComposed { what },
+            error => error,
+        })
+    }
+
+    async fn work(&self, bytes: Vec<u8>, work: Work) -> Result<Vec<u8>, SandboxError> {
         let Isolation::Process { program, arguments } = &self.isolation else { return Err(SandboxError::Lost) };
         let failed = |what: String| SandboxError::Compiler { what };
         let _turn = self.turns.acquire().await.map_err(|_| SandboxError::Lost)?;
@@ -133,9 +157,9 @@ impl Compiler {
             .map_err(|error| failed(format!("{} does not start: {error}", program.display())))?;
         let (mut stdin, mut stdout) =
             child.stdin.take().zip(child.stdout.take()).ok_or_else(|| failed("it has no pipes".to_owned()))?;
+        let compile = matches!(work, Work::Compile { .. });
         let limits = if compile { self.limits } else { self.limits.for_reading() };
-        let order =
-            Order { cpu_s: limits.cpu_s, memory_bytes: limits.memory.0, compile, epochs: yields == Yield::Epoch };
+        let order = Order { cpu_s: limits.cpu_s, memory_bytes: limits.memory.0, work };
         let send = async move {
             let mut line = serde_json::to_vec(&order).unwrap_or_default();
             line.push(b'\n');
@@ -224,7 +248,7 @@ pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     let mut everything = Vec::new();
     let mut line = Vec::new();
     let mut byte = [0];
-    while input.read(&mut byte)? == 1 && byte[0] != b'\n' && line.len() < 1024 {
+    while input.read(&mut byte)? == 1 && byte[0] != b'\n' && line.len() < MAX_ORDER {
         line.push(byte[0]);
     }
     let order: Order = serde_json::from_slice(&line)?;
@@ -234,13 +258,18 @@ pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     let mut isolated = wall::raise_early(&[], order.memory_bytes, 0);
     wall::raise(&mut isolated, &[]);
     input.read_to_end(&mut everything)?;
-    let result = if order.compile {
-        let yields = if order.epochs { Yield::Epoch } else { Yield::Fuel(0) };
-        compile(&everything, yields).map_err(|error| Refusal { what: error.reason(), describing: false })
-    } else {
-        describe(&everything).map_err(|error| Refusal { what: error.to_string(), describing: true }).and_then(
-            |interface| serde_json::to_vec(&interface).map_err(|e| Refusal { what: e.to_string(), describing: true }),
-        )
+    let refused = |what| Refusal { what, describing: false };
+    let result = match order.work {
+        Work::Compile { epochs } => {
+            let yields = if epochs { Yield::Epoch } else { Yield::Fuel(0) };
+            compile(&everything, yields).map_err(|error| refused(error.reason()))
+        }
+        Work::Compose(plan) => compose::compose(&plan, &everything).map_err(refused),
+        Work::Describe => describe(&everything)
+            .map_err(|error| Refusal { what: error.to_string(), describing: true })
+            .and_then(|interface| {
+                serde_json::to_vec(&interface).map_err(|e| Refusal { what: e.to_string(), describing: true })
+            }),
     };
     match result {
         Ok(bytes) => {

@@ -28,6 +28,12 @@ pub enum SandboxError {
         /// Why, in words for its author.
         what: String,
     },
+    /// The components do not fit each other.
+    #[error("the component cannot be put together with those that it needs: {what}")]
+    NotComposed {
+        /// Why, in words for its author.
+        what: String,
+    },
     /// Compiling took more than it may.
     #[error("compiling the component took more than {what}")]
     CompileBudget {

@@ -12,6 +12,7 @@ mod background;
 mod call;
 mod chamber;
 mod compiler;
+mod compose;
 mod engine;
 mod error;
 mod limits;
@@ -25,6 +26,7 @@ mod workers;
 
 pub use call::{Call, Finished, Said};
 pub use compiler::{Compiler, CompilerLimits, Isolation, worker as compile_worker};
+pub use compose::Supplier;
 pub use engine::{Config, Yield};
 pub use error::SandboxError;
 pub use fumehood_capabilities::is_offered;

@@ -13,13 +13,14 @@ use crate::{
     background::Background,
     chamber::{Chamber, Code, Ready},
     compiler::Compiler,
+    compose::{self, Supplier},
     engine::{self, Config},
     error::SandboxError,
     workers::{Isolated, Workers},
 };
 
 /// Version of what is kept of a component's description. Raise it when [`Interface`] changes.
-const INTERFACE_VERSION: u32 = 5;
+const INTERFACE_VERSION: u32 = 6;
 
 /// The sandbox. Cloning is cheap.
 #[derive(Clone)]
@@ -106,6 +107,23 @@ impl Sandbox {
         let json = serde_json::to_vec(interface).map_err(|error| SandboxError::Compiler { what: error.to_string() })?;
         let (cache, name) = (self.inner.cache.clone(), interface_name(digest));
         blocking(move || Ok(cache.put(&name, &json)?)).await
+    }
+
+    /// One component of the component `root` and of those that give it what it imports. It is nothing but bytes: whoever wants
+    /// to run it stores it first.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not stored, they do not fit, or putting them together takes too much.
+    pub async fn compose(&self, root: &Digest, suppliers: Vec<Supplier>) -> Result<Vec<u8>, SandboxError> {
+        let mut bytes = self.bytes(root).await?;
+        let mut plan = compose::Plan { root_bytes: bytes.len(), suppliers: Vec::with_capacity(suppliers.len()) };
+        for Supplier { digest, meets } in suppliers {
+            let supplier = self.bytes(&digest).await?;
+            plan.suppliers.push((supplier.len(), meets));
+            bytes.extend_from_slice(&supplier);
+        }
+        self.inner.compiler.compose(plan, bytes).await
     }
 
     /// Compile the component `digest` and link it where it will run, so that its next call starts at once.

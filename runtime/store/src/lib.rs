@@ -20,6 +20,7 @@
 mod backup;
 mod blobs;
 mod cache;
+mod compositions;
 mod confirmations;
 pub mod conformance;
 mod database;

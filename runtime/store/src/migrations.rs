@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -152,6 +152,8 @@ const MIGRATIONS: [&str; 11] = [
     INSERT INTO versions_numbered SELECT module, max(number) FROM versions GROUP BY module;
     ALTER TABLE modules ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0;
     ",
+    // What components were made of.
+    "CREATE TABLE compositions (digest TEXT PRIMARY KEY NOT NULL, made_of TEXT NOT NULL) STRICT;",
 ];
 
 /// Bring the database to the version that this program knows.

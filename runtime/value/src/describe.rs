@@ -36,7 +36,10 @@ const MAX_MEMBERS: usize = 1_000;
 const MAX_MEMBERS_IN_ALL: usize = 50_000;
 
 /// The custom section in which a component carries its `tool.toml`.
-const MANIFEST_SECTION: &str = "fumehood:tool.toml";
+pub const MANIFEST_SECTION: &str = "fumehood:tool.toml";
+
+/// The custom section in which a component carries the documentation of its WIT.
+pub const DOCS_SECTION: &str = "package-docs";
 
 /// Largest `tool.toml` in a component; as beside one.
 const MAX_MANIFEST: usize = 64 << 10;
@@ -119,11 +122,14 @@ pub fn describe(bytes: &[u8]) -> Result<Interface, DescribeError> {
     for (name, _) in &exports {
         builder.name_export(name);
     }
+    let instances = exports.iter().filter(|(_, kind)| *kind == ComponentExternalKind::Instance);
+    let instances = instances.map(|(name, _)| name.clone()).collect();
     for (name, kind) in exports {
         builder.add_export(&name, kind)?;
     }
     let mut interface = builder.finish();
     interface.manifest = manifest;
+    interface.exports = instances;
     let needed = imports.into_iter().filter(|(name, is_type)| !is_type && !holds_only_types(&types, name));
     interface.imports = needed.map(|(name, _)| name).collect();
     Ok(interface)
@@ -195,7 +201,7 @@ impl Outline {
                         bound(import.name.name.len(), MAX_NAME, "characters in the name of an import")?;
                     }
                 }
-                Payload::CustomSection(section) if section.name() == "package-docs" => {
+                Payload::CustomSection(section) if section.name() == DOCS_SECTION => {
                     docs = PackageDocs::parse(section.data());
                 }
                 Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {

@@ -30,17 +30,19 @@ mod mistake;
 mod part;
 mod plan;
 mod schema;
+mod section;
 #[cfg(test)]
 mod tests;
 mod types;
 
 pub use count::{Bound, Counts, Quantity};
 pub use declared::Declared;
-pub use describe::{DescribeError, describe};
+pub use describe::{DOCS_SECTION, DescribeError, MANIFEST_SECTION, describe};
 pub use lift::LiftError;
 pub use lower::{Arguments, Input, MAX_VALUE_BYTES};
 pub use mistake::{InputError, Mistake};
 pub use part::Part;
 pub use plan::Plan;
 pub use schema::{LOCAL, Object, Schema};
+pub use section::Section;
 pub use types::{Case, Definition, Field, Function, Interface, Kind, Rejected, Type};

@@ -15,6 +15,9 @@ pub struct Interface {
     pub rejected: Vec<Rejected>,
     /// Names of the interfaces and functions that the component needs from its host.
     pub imports: Vec<String>,
+    /// Names of the interfaces that it exports: what it can give to other components.
+    #[serde(default)]
+    pub exports: Vec<String>,
     /// The types that functions refer to by position.
     pub types: Vec<Definition>,
     /// The `tool.toml` that the component carries, not looked at.

@@ -1,7 +1,7 @@
 //! `fumehood dev`: the loop of whoever writes a tool.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, IsTerminal, Read},
     net::SocketAddr,
@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     exit::{self, Failure},
     house::{House, runtime},
-    local::COMPILE_CPU_S,
+    local::{COMPILE_CPU_S, beside},
     logging,
     output::{Output, single_line},
     project::{Project, Sources},
@@ -91,7 +91,7 @@ pub(crate) fn run(config: &Config, args: &DevArgs, output: &Output) -> anyhow::R
     runtime(&config.isolation.trusted)?.block_on(async {
         let house = House::open(&config, Access::Own)?;
         // What was built last time is not served before what is there now was built.
-        keep_only(&served, None)?;
+        keep_only(&served, &[])?;
         house.isolate(&config).await?;
         let server = Server::bind(&config, &house).await?;
         let address = server.address;
@@ -128,10 +128,10 @@ fn make(place: &Path, served: &Path) -> Result<(), Failure> {
     made.map_err(|error| Failure::new(Code::Unavailable, format!("{} cannot be made: {error}", place.display())))
 }
 
-/// Remove what is served, but for the component called `name`.
-fn keep_only(served: &Path, name: Option<&OsStr>) -> io::Result<()> {
+/// Remove what is served, but for the components with these `names`.
+fn keep_only(served: &Path, names: &[OsString]) -> io::Result<()> {
     for entry in fs::read_dir(served)?.flatten() {
-        if name != Some(&entry.file_name()) && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+        if !names.contains(&entry.file_name()) && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -191,24 +191,39 @@ impl Loop {
 
     /// Build, and put what came of it in the place of what is served, if it is anything else.
     fn build(&self) -> anyhow::Result<()> {
-        let built = Project::open(&self.folder).map_err(Into::into).and_then(|project| project.build());
-        let built = built.inspect_err(|_| {
+        let project = Project::open(&self.folder).map_err(anyhow::Error::from);
+        let built = project.and_then(|project| Ok((project.build()?, beside(&project.manifest, &self.folder))));
+        let (built, suppliers) = built.inspect_err(|_| {
             if fs::read_dir(&self.served).is_ok_and(|mut served| served.next().is_some()) {
                 self.output.talk("the last one that could be built is still served");
             }
         })?;
-        let served = self.served.join(built.file_name().unwrap_or_default());
-        let bytes = fs::read(&built)?;
-        if fs::read(&served).is_ok_and(|old| old == bytes) {
+        let name = built.file_name().unwrap_or_default().to_owned();
+        let mut names = vec![name.clone()];
+        for (module, path) in suppliers {
+            let name = OsString::from(format!("{module}.wasm"));
+            self.put(&name, &fs::read(path)?)?;
+            names.push(name);
+        }
+        if !self.put(&name, &fs::read(&built)?)? {
             self.output.talk("built: nothing has changed");
             return Ok(());
+        }
+        keep_only(&self.served, &names)?;
+        self.output.talk(&format!("built: {}", built.display()));
+        Ok(())
+    }
+
+    /// Serve a component under this name. Whether it is any other than what was.
+    fn put(&self, name: &OsStr, bytes: &[u8]) -> io::Result<bool> {
+        let served = self.served.join(name);
+        if fs::read(&served).is_ok_and(|old| old == bytes) {
+            return Ok(false);
         }
         let new = self.served.join("_new");
         fs::write(&new, bytes)?;
         fs::rename(new, &served)?;
-        keep_only(&self.served, built.file_name())?;
-        self.output.talk(&format!("built: {}", built.display()));
-        Ok(())
+        Ok(true)
     }
 
     /// Send the last call again, and show what is answered.

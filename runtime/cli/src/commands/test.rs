@@ -52,7 +52,7 @@ pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> 
     let component = project.build()?;
     let limits = Limits::default();
     let ran = runtime(&Trusted::default())?.block_on(async {
-        let file = File::open(&component, &limits).await?;
+        let file = File::open(&component, &limits).await?.whole().await?;
         let mut ran = Vec::with_capacity(cases.len());
         for case in cases {
             ran.push(tried(&file, case, &limits).await?);

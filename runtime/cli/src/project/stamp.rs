@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
+use fumehood_value::{MANIFEST_SECTION, Section};
 use wit_parser::{PackageMetadata, Resolve};
-
-/// The section that holds a `tool.toml`.
-const MANIFEST: &str = "fumehood:tool.toml";
 
 /// What the sections begin with in which bindings of some languages say which world a module has.
 const WORLD: &[u8] = b"component-type";
@@ -18,7 +16,7 @@ const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 pub(super) fn as_module(bytes: &[u8]) -> Option<bool> {
     let mut rest = bytes.strip_prefix(MODULE)?;
     while let Some(section) = Section::first_of(rest) {
-        if section.custom.is_some_and(|name| name.starts_with(WORLD)) {
+        if section.custom.is_some_and(|(name, _)| name.starts_with(WORLD)) {
             return Some(true);
         }
         rest = &rest[section.length..];
@@ -35,8 +33,9 @@ pub(super) fn stamped(component: &[u8], manifest: &str, docs: Option<&[u8]>) -> 
         let (whole, others) = rest.split_at(section.length);
         rest = others;
         let is_replaced = match section.custom {
-            Some(name) => {
-                name == MANIFEST.as_bytes() || docs.is_some() && name == PackageMetadata::SECTION_NAME.as_bytes()
+            Some((name, _)) => {
+                name == MANIFEST_SECTION.as_bytes()
+                    || docs.is_some() && name == PackageMetadata::SECTION_NAME.as_bytes()
             }
             None => false,
         };
@@ -44,47 +43,11 @@ pub(super) fn stamped(component: &[u8], manifest: &str, docs: Option<&[u8]>) -> 
             stamped.extend_from_slice(whole);
         }
     }
-    append(&mut stamped, MANIFEST, manifest.as_bytes());
+    Section::append(&mut stamped, MANIFEST_SECTION, manifest.as_bytes());
     if let Some(docs) = docs {
-        append(&mut stamped, PackageMetadata::SECTION_NAME, docs);
+        Section::append(&mut stamped, PackageMetadata::SECTION_NAME, docs);
     }
     Ok(stamped)
-}
-
-/// A section: how many bytes it has with its head, and its name if it is a custom one.
-struct Section<'a> {
-    length: usize,
-    custom: Option<&'a [u8]>,
-}
-
-impl<'a> Section<'a> {
-    /// The one with which `bytes` begin; none if they are cut off.
-    fn first_of(bytes: &'a [u8]) -> Option<Self> {
-        let (kind, rest) = bytes.split_first()?;
-        let (size, content) = number(rest)?;
-        let content = content.get(..size)?;
-        let length = bytes.len() - number(rest)?.1.len() + size;
-        let custom = match kind {
-            0 => {
-                let (length, name) = number(content)?;
-                Some(name.get(..length)?)
-            }
-            _ => None,
-        };
-        Some(Self { length, custom })
-    }
-}
-
-/// The number with which `bytes` begin, and what comes after it. It may take more bytes than it needs.
-fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0usize;
-    for (position, byte) in bytes.iter().take(5).enumerate() {
-        value |= usize::from(byte & 0x7f) << (7 * position);
-        if byte & 0x80 == 0 {
-            return Some((value, &bytes[position + 1..]));
-        }
-    }
-    None
 }
 
 /// What the WIT in `folder` says of its functions and types, as the section has it.
@@ -92,30 +55,6 @@ pub(super) fn docs(folder: &Path) -> Result<Vec<u8>, String> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(folder).map_err(|error| format!("{error:#}"))?;
     PackageMetadata::extract(&resolve, package).encode().map_err(|error| format!("{error:#}"))
-}
-
-/// Add a custom section.
-fn append(component: &mut Vec<u8>, name: &str, content: &[u8]) {
-    let name_length = leb(name.len());
-    component.push(0);
-    component.extend_from_slice(&leb(name_length.len() + name.len() + content.len()));
-    component.extend_from_slice(&name_length);
-    component.extend_from_slice(name.as_bytes());
-    component.extend_from_slice(content);
-}
-
-/// A number as WebAssembly writes it, in as few bytes as it takes.
-fn leb(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = (number & 0x7f) as u8;
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
 }
 
 #[cfg(test)]
@@ -145,8 +84,8 @@ mod tests {
     #[test]
     fn what_is_stamped_again_replaces_what_was_there_and_nothing_else() {
         let mut other = COMPONENT.to_vec();
-        append(&mut other, "producers", b"kept");
-        other.extend(padded(MANIFEST, b"old"));
+        Section::append(&mut other, "producers", b"kept");
+        other.extend(padded(MANIFEST_SECTION, b"old"));
         let long = "# ".repeat(200);
 
         let once = stamped(&other, &long, Some(b"\x01{}")).unwrap();
@@ -154,8 +93,8 @@ mod tests {
 
         let [kept, docs] = [("producers", &b"kept"[..]), ("package-docs", b"\x01{}")]
             .map(|(name, data)| (name.to_owned(), data.to_vec()));
-        assert_eq!(sections(&once), [kept.clone(), (MANIFEST.to_owned(), long.into_bytes()), docs.clone()]);
-        assert_eq!(sections(&twice), [kept, docs, (MANIFEST.to_owned(), b"name = 'b'".to_vec())]);
+        assert_eq!(sections(&once), [kept.clone(), (MANIFEST_SECTION.to_owned(), long.into_bytes()), docs.clone()]);
+        assert_eq!(sections(&twice), [kept, docs, (MANIFEST_SECTION.to_owned(), b"name = 'b'".to_vec())]);
         assert_eq!(stamped(&twice, "name = 'b'", None).unwrap(), twice);
     }
 
@@ -163,8 +102,8 @@ mod tests {
     fn a_core_module_says_which_world_it_has_or_not() {
         let mut module = MODULE.to_vec();
         assert_eq!(as_module(&module), Some(false));
-        append(&mut module, "producers", b"");
-        append(&mut module, "component-type:tool", b"");
+        Section::append(&mut module, "producers", b"");
+        Section::append(&mut module, "component-type:tool", b"");
         assert_eq!(as_module(&module), Some(true));
         assert_eq!(as_module(COMPONENT), None);
     }

@@ -1,0 +1,47 @@
+use fumehood_model::{Composition, Digest};
+use rusqlite::{OptionalExtension, params};
+
+use crate::{Database, StoreError};
+
+impl Database {
+    /// What a component was made of; none if it is as its author sent it.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn composition(&self, component: &Digest) -> Result<Option<Composition>, StoreError> {
+        let text: Option<String> = self.with(|db| {
+            db.prepare_cached("SELECT made_of FROM compositions WHERE digest = ?1")?
+                .query_row([component.to_string()], |row| row.get(0))
+                .optional()
+        })?;
+        // What cannot be read any more is not known: the component itself is whole.
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Keep in mind what a component was made of.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn put_composition(&self, component: &Digest, composition: &Composition) -> Result<(), StoreError> {
+        let (digest, made_of) = (component.to_string(), serde_json::to_string(composition).unwrap_or_default());
+        self.write(move |db| {
+            db.prepare_cached("INSERT OR REPLACE INTO compositions (digest, made_of) VALUES (?1, ?2)")?
+                .execute(params![digest, made_of])
+                .map(drop)
+        })
+    }
+
+    /// Forget what a component was made of that is not there any more.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn forget_composition(&self, component: &Digest) -> Result<(), StoreError> {
+        let digest = component.to_string();
+        self.write(move |db| {
+            db.prepare_cached("DELETE FROM compositions WHERE digest = ?1")?.execute([digest]).map(drop)
+        })
+    }
+}
