@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Cold(Cold),
     /// Build the same tool in each language, and call it
     Languages(Languages),
+    /// Put versions of a module in the place of each other, by upload and by file, while it is called
+    Swap(Swap),
     /// Starting again with many modules.
     Restart(Restart),
     /// Memory of many calls that are in flight at once.
@@ -152,6 +154,22 @@ pub(crate) struct Languages {
     /// The sources of `go.bytecodealliance.org/pkg`, where Go reaches no proxy.
     #[arg(long, value_name = "DIR")]
     pub(crate) go_package: Option<PathBuf>,
+    /// Write every measurement to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// How to measure swaps.
+#[derive(Debug, Args)]
+pub(crate) struct Swap {
+    #[command(flatten)]
+    pub(crate) product: Product,
+    /// Swaps of each kind.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) swaps: u32,
+    /// Connections that call meanwhile.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) connections: u16,
     /// Write every measurement to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -42,6 +42,13 @@ impl Home {
         fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Put a component in the place of the one that a server reads there, at once.
+    pub(crate) fn put(&self, module: &str, component: &[u8]) -> Result<()> {
+        let (path, new) = (self.apis().join(module).with_extension("wasm"), self.apis().join("_new"));
+        fs::write(&new, component).with_context(|| format!("cannot write {}", new.display()))?;
+        fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// Lay the manifest of a module beside it.
     pub(crate) fn add_manifest(&self, module: &str, manifest: &str) -> Result<()> {
         let path = self.apis().join(format!("{module}.tool.toml"));

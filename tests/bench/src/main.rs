@@ -54,6 +54,7 @@ fn run(command: Command) -> Result<()> {
         Command::Languages(settings) => run_scenario(scenarios::languages::run(&settings)),
         Command::Restart(settings) => run_scenario(scenarios::restart::run(&settings)),
         Command::Inflight(settings) => run_scenario(scenarios::inflight::run(&settings)),
+        Command::Swap(settings) => run_scenario(scenarios::swap::run(&settings)),
         Command::Soak(settings) => run_scenario(scenarios::soak::run(&settings)),
         Command::Chaos(settings) => run_scenario(scenarios::chaos::run(&settings)),
         Command::Listing(settings) => run_scenario(scenarios::listing::run(&settings)),

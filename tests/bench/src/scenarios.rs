@@ -10,3 +10,4 @@ pub(crate) mod languages;
 pub(crate) mod listing;
 pub(crate) mod restart;
 pub(crate) mod soak;
+pub(crate) mod swap;
