@@ -46,7 +46,8 @@ pub use fumehood_capabilities::Told as Said;
 pub use fumehood_capabilities::{Listener, logging::Level};
 pub use fumehood_registry::Mode;
 pub use fumehood_registry::{
-    Bindings, Build, Catalogue, Deprecated, Example, Expected, Manifest, Module, Origin, Problem, Tool, Wish, rich,
+    Bindings, Build, Catalogue, Deprecated, Example, Expected, Manifest, Module, Origin, Problem, Tool, Wish, Words,
+    rich,
 };
 pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_store::{

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use fumehood_dispatch::{Catalogue, Tool as OurTool};
+use fumehood_dispatch::{Catalogue, Tool as OurTool, Words};
 use rmcp::{
     ErrorData,
     model::{CallToolResult, ContentBlock, JsonObject, Tool},
@@ -157,7 +157,7 @@ impl Act {
             Self::Find => json!({
                 "type": "object",
                 "properties": {
-                    "query": { "type": "string", "description": "Words, all of which must be found." },
+                    "query": { "type": "string", "description": "What the tool should do, in a few words." },
                     "category": { "type": "string" },
                     "limit": { "type": "integer", "minimum": 1, "maximum": MOST_FOUND },
                 },
@@ -207,19 +207,15 @@ impl Act {
 
 fn find(profile: &Profile, catalogue: &Catalogue, arguments: &JsonObject) -> Result<CallToolResult, ErrorData> {
     let optional = |name| if arguments.contains_key(name) { text(arguments, name).map(Some) } else { Ok(None) };
-    let words: Vec<_> =
-        optional("query")?.unwrap_or_default().split_whitespace().take(16).map(str::to_lowercase).collect();
+    let query = Words::of(optional("query")?.unwrap_or_default());
     let category = optional("category")?;
     let limit = arguments
         .get("limit")
         .and_then(Value::as_u64)
         .map_or(MOST_FOUND, |limit| usize::try_from(limit).unwrap_or(MOST_FOUND).clamp(1, MOST_FOUND));
-    let fits = |name: &str, tool: &OurTool| {
-        let text = format!("{name} {}", profile.description(tool)).to_lowercase();
-        category.is_none_or(|category| category == tool.module.as_str()) && words.iter().all(|word| text.contains(word))
-    };
-    let tools = profile.tools_after(catalogue, "");
-    let found: Vec<_> = tools.iter().filter(|(name, tool)| fits(name, tool)).collect();
+    let of_category = |tool: &OurTool| category.is_none_or(|category| category == tool.module.as_str());
+    let tools = profile.tools_after(catalogue, "").into_iter().filter(|(_, tool)| of_category(tool));
+    let found = query.best(tools, |(name, tool)| (name.to_string(), profile.description(tool).to_string()));
     let shown = found.iter().take(limit).map(|(name, tool)| {
         let sentence = profile.description(tool).lines().next().unwrap_or_default();
         json!({ "name": name, "description": sentence.chars().take(200).collect::<String>() })

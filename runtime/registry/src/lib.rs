@@ -14,6 +14,7 @@ mod module;
 mod near;
 pub mod rich;
 mod scan;
+mod search;
 
 pub use catalogue::{Catalogue, Registry};
 pub use error::AdmitError;
@@ -24,3 +25,4 @@ pub use manifest::{
 };
 pub use module::{Deprecated, Module, Origin, Told, Tool, Turns};
 pub use scan::{Found, Problem, scan};
+pub use search::Words;

@@ -5,7 +5,7 @@ use axum::{
     extract::State as Shared,
     response::{IntoResponse, Response},
 };
-use fumehood_dispatch::{Answer, Arguments, Catalogue, Dispatcher, Mode, Terms, Tool, Via, rich::Aside};
+use fumehood_dispatch::{Answer, Arguments, Dispatcher, Mode, Terms, Tool, Via, Words, rich::Aside};
 use fumehood_http::{Caller, Json as Sent, Path, Problem, Query};
 use fumehood_model::{Code, Digest, Lowered, Outcome, Principal, Usage};
 use fumehood_value::Object;
@@ -174,10 +174,10 @@ pub(crate) async fn list(
         return Err(Problem::new(Code::Malformed, message));
     }
     let catalogue = door.catalogue(&principal)?;
-    let words = words(selection.search.as_deref().unwrap_or_default());
-    let chosen: Vec<_> = matching(&catalogue, &words)
-        .filter(|tool| selection.module.as_deref().is_none_or(|module| tool.module.as_str() == module))
-        .collect();
+    let of_module = |tool: &&Arc<Tool>| selection.module.as_deref().is_none_or(|module| tool.module.as_str() == module);
+    let told = |tool: &&Arc<Tool>| (tool.name.to_string(), format!("{} {}", tool.description, tool.signature));
+    let search = Words::of(selection.search.as_deref().unwrap_or_default());
+    let chosen = search.best(catalogue.tools().filter(of_module), told);
     let total = chosen.len();
     let first = (page - 1).saturating_mul(limit);
     let tools = chosen.into_iter().skip(first).take(limit).map(|tool| entry(tool)).collect();
@@ -279,21 +279,6 @@ async fn execute_tool(
     };
     used(response.headers_mut(), usage, &tool.digest_text);
     Ok(response)
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().take(16).map(str::to_lowercase).collect()
-}
-
-fn matching<'a>(catalogue: &'a Catalogue, words: &'a [String]) -> impl Iterator<Item = &'a Arc<Tool>> {
-    catalogue.tools().filter(|tool| {
-        let holds = |word: &String| {
-            [tool.name.as_str(), &tool.description, &tool.signature]
-                .iter()
-                .any(|text| text.to_lowercase().contains(word))
-        };
-        words.iter().all(holds)
-    })
 }
 
 fn entry(tool: &Tool) -> ToolEntry {
