@@ -98,7 +98,10 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 impl<X: Send> call::Host for Guest<X> {
     fn remaining_ms(&mut self) -> u64 {
-        let remaining = self.deadline.saturating_duration_since(Instant::now());
+        let remaining = match &self.still {
+            None => self.deadline.saturating_duration_since(Instant::now()),
+            Some(still) => still.left(),
+        };
         u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX)
     }
 

@@ -1,8 +1,18 @@
-//! Clocks of guests: right, but coarse.
+//! Clocks of guests: right, but coarse; or, where a call is given a time, standing still.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::{
+    HostMonotonicClock, HostWallClock,
+    clocks::WasiClocksCtxView,
+    p2::{DynPollable, bindings::clocks::monotonic_clock, subscribe},
+};
+
+use crate::{Guest, still::Still};
 
 /// The step of both clocks.
 ///
@@ -10,7 +20,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 /// that moves once in a millisecond makes each bit that they steal cost thousands of repetitions, while no honest tool
 /// measures anything finer. Cloudflare's Workers go further and stop the clock during a call, which breaks timeouts of
 /// ordinary libraries.
-const STEP: Duration = Duration::from_millis(1);
+pub(crate) const STEP: Duration = Duration::from_millis(1);
 
 /// Time since 1970.
 pub(crate) struct Wall;
@@ -40,13 +50,56 @@ impl HostMonotonicClock for Monotonic {
     }
 }
 
+/// The clocks of a call, of which those that stand still know what it means to sleep.
+pub(crate) struct Clocks<'a> {
+    pub(crate) wasi: WasiClocksCtxView<'a>,
+    pub(crate) still: Option<&'a Arc<Still>>,
+}
+
+struct HasClocks;
+
+impl HasData for HasClocks {
+    type Data<'a> = Clocks<'a>;
+}
+
+/// Put our sleeps in the place of WASI's own.
+pub(crate) fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Result<()> {
+    monotonic_clock::add_to_linker::<_, HasClocks>(linker, Guest::clocks)
+}
+
+impl monotonic_clock::Host for Clocks<'_> {
+    fn now(&mut self) -> wasmtime::Result<monotonic_clock::Instant> {
+        monotonic_clock::Host::now(&mut self.wasi)
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<monotonic_clock::Duration> {
+        monotonic_clock::Host::resolution(&mut self.wasi)
+    }
+
+    fn subscribe_instant(&mut self, when: monotonic_clock::Instant) -> wasmtime::Result<Resource<DynPollable>> {
+        if self.still.is_none() {
+            return monotonic_clock::Host::subscribe_instant(&mut self.wasi, when);
+        }
+        let now = self.now()?;
+        self.subscribe_duration(when.saturating_sub(now))
+    }
+
+    fn subscribe_duration(&mut self, duration: monotonic_clock::Duration) -> wasmtime::Result<Resource<DynPollable>> {
+        let Some(still) = self.still else {
+            return monotonic_clock::Host::subscribe_duration(&mut self.wasi, duration);
+        };
+        let sleep = self.wasi.table.push(still.sleep(duration))?;
+        subscribe(self.wasi.table, sleep)
+    }
+}
+
 /// The last step that has passed, in nanoseconds.
 fn coarse(time: Duration) -> u64 {
     let (time, step) = (nanos(time), nanos(STEP));
     time - time % step
 }
 
-fn nanos(time: Duration) -> u64 {
+pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

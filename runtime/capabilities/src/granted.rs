@@ -1,6 +1,9 @@
 //! What a call is granted, as far as its guest side must know.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use fumehood_policy::{FileAccess, Grant};
 use serde::{Deserialize, Serialize};
@@ -14,6 +17,26 @@ pub struct Granted {
     pub config: Vec<(String, String)>,
     /// Folders.
     pub folders: Vec<Folder>,
+    /// What is fixed, which by default nothing is.
+    pub fixed: Fixed,
+}
+
+/// What of a call's surroundings is fixed, so that it answers the same whenever it is made: for tests of tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fixed {
+    /// The time, which moves only by what the guest sleeps. Sleeps are over at once.
+    pub time: Option<Time>,
+    /// What random bytes are made of. They are anything but random then.
+    pub seed: Option<u64>,
+}
+
+/// A time that stands still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Time {
+    /// What it is when the call begins, since 1970.
+    pub now: Duration,
+    /// What the guest is told is left to it then. Its deadline is by the clock of the machine all the same.
+    pub left: Duration,
 }
 
 /// A folder that the guest sees.

@@ -9,7 +9,7 @@ use std::{
 use fumehood_model::{ByteSize, Captured};
 use fumehood_policy::Limits;
 use wasmtime::component::{Linker, ResourceTable};
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView, clocks::WasiClocksCtxView};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use crate::{
@@ -21,7 +21,9 @@ use crate::{
     listener::{Heard, Stream},
     logging::{self, Log, Logged},
     output::Output,
-    random, secrets, streams,
+    random, secrets,
+    still::{self, Still},
+    streams,
     told::{Teller, Telling},
 };
 
@@ -34,6 +36,8 @@ pub struct Guest<X> {
     files: files::Files,
     pub(crate) handed: Handed,
     random: random::Budget,
+    /// The time that it is given, where its clocks stand still.
+    pub(crate) still: Option<Arc<Still>>,
     pub(crate) config: WasiConfigVariables,
     pub(crate) keyvalue: keyvalue::State,
     pub(crate) log: Log,
@@ -125,14 +129,22 @@ impl<X> Guest<X> {
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
-            .max_random_size(bounds.random.0)
-            .wall_clock(clocks::Wall)
-            .monotonic_clock(clocks::Monotonic(Instant::now()));
+            .max_random_size(bounds.random.0);
+        let still = granted.fixed.time.as_ref().map(|time| Arc::new(Still::new(time)));
+        match &still {
+            None => wasi.wall_clock(clocks::Wall).monotonic_clock(clocks::Monotonic(Instant::now())),
+            Some(still) => {
+                wasi.wall_clock(still::Wall(Arc::clone(still))).monotonic_clock(still::Monotonic(Arc::clone(still)))
+            }
+        };
+        if let Some(seed) = granted.fixed.seed {
+            wasi.insecure_random_seed(random::Seeded(seed).next().into());
+        }
         for (name, value) in &granted.environment {
             wasi.env(name, value);
         }
         let files = files::Files::open(&mut wasi, granted.folders);
-        let random = random::Budget::new(bounds.random);
+        let random = random::Budget::new(bounds.random, granted.fixed.seed);
         Self {
             wasi: wasi.build(),
             table,
@@ -146,7 +158,8 @@ impl<X> Guest<X> {
             log: Log::new(bounds.log, teller.clone()),
             progress: call::Reporter::new(Arc::clone(&host)),
             telling: Telling(teller),
-            http: http::Outgoing::new(Arc::clone(&host), deadline, bounds.http),
+            http: http::Outgoing::new(Arc::clone(&host), deadline, bounds.http, still.clone()),
+            still,
             host,
             deadline,
             cancelled,
@@ -194,6 +207,11 @@ impl<X> Guest<X> {
         }
     }
 
+    pub(crate) fn clocks(&mut self) -> clocks::Clocks<'_> {
+        let wasi = WasiClocksCtxView { ctx: self.wasi.clocks(), table: &mut self.table };
+        clocks::Clocks { wasi, still: self.still.as_ref() }
+    }
+
     pub(crate) fn random(&mut self) -> random::Counted<'_> {
         random::Counted { source: self.wasi.random(), budget: &mut self.random }
     }
@@ -214,6 +232,7 @@ pub fn link<X: Send + 'static>(linker: &mut Linker<Guest<X>>) -> wasmtime::Resul
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     // Where ours stand in the place of theirs.
     linker.allow_shadowing(true);
+    clocks::link(linker)?;
     streams::link(linker)?;
     files::link(linker)?;
     random::link(linker)?;

@@ -30,12 +30,13 @@ mod output;
 mod pace;
 mod random;
 pub mod secrets;
+mod still;
 mod streams;
 pub mod told;
 
 pub use desk::{About, Desk, Invoke, Together, Visit, Witness};
 pub use exhausted::{Exhausted, exhausted};
-pub use granted::{Folder, Granted};
+pub use granted::{Fixed, Folder, Granted, Time};
 pub use guest::{Bounds, Cancelled, Guest, Setup, exit_code, link};
 pub use host::{Ask, Host, Nothing, Reply};
 pub use listener::{Heard, Listener, Stream, Told};

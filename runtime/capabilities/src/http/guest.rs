@@ -31,6 +31,7 @@ use super::{
 use crate::{
     Guest,
     host::{Ask, Host, Reply},
+    still::Still,
 };
 
 /// Requests of one call that are under way at a time; more wait. What browsers allow for one host.
@@ -78,10 +79,12 @@ struct Sender {
     most: usize,
     deadline: Moment,
     forbidden: ForbiddenHeaderFilter,
+    /// The clock that waits for answers, where it stands still.
+    still: Option<Arc<Still>>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(host: Arc<dyn Host>, deadline: Instant, bounds: Bounds) -> Self {
+    pub(crate) fn new(host: Arc<dyn Host>, deadline: Instant, bounds: Bounds, still: Option<Arc<Still>>) -> Self {
         let memory = bounds.host_memory.as_usize();
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MAX_HEADER_BYTES);
@@ -92,6 +95,7 @@ impl Outgoing {
             most: bounds.http_body.as_usize(),
             deadline: deadline.into(),
             forbidden: Arc::new(is_forbidden),
+            still,
         };
         Self { context, sender, fields: Fields::up_to(memory / 4) }
     }
@@ -133,6 +137,10 @@ impl WasiHttpHooks for Sender {
         let waiting = self.held.take(weight(&parts.headers) + 2 * CHUNK);
         let (host, held, turns) = (Arc::clone(&self.host), self.held.clone(), Arc::clone(&self.turns));
         let (most, deadline) = (self.most, self.deadline);
+        let still = self.still.clone();
+        if let Some(still) = &still {
+            still.asked();
+        }
         let answer = async move {
             let mut share = waiting.ok_or(Error::ConnectionLimitReached)?;
             let body = match collect(body, most, &mut share).await {
@@ -143,6 +151,8 @@ impl WasiHttpHooks for Sender {
                 }
                 body => body?,
             };
+            // Until here it may be the guest that is waited for.
+            let _under_way = still.as_ref().map(Still::under_way);
             let request = request_of(&parts, body, options.unwrap_or_default());
             let turn = turns.acquire().await;
             let reply = host.ask(Ask::Http(request)).await;
