@@ -14,6 +14,7 @@ mod guest;
 mod headers;
 mod held;
 mod link;
+mod playback;
 mod resolve;
 mod shares;
 mod target;
@@ -28,6 +29,7 @@ pub use fields::TooMuchHeld;
 pub use guest::Bounds;
 pub(crate) use guest::Outgoing;
 pub(crate) use link::link;
+pub use playback::{Header, Playback, Record, RecordError, header};
 
 /// What is linked for it.
 pub(crate) const IMPORTS: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];

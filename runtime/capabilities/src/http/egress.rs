@@ -18,6 +18,7 @@ use super::{
     exchange::{Exchange, Patience},
     headers,
     held::Held,
+    playback::Playback,
     resolve::{Lookups, Prohibited, Resolve, System},
     shares::Shares,
     target::Target,
@@ -86,7 +87,18 @@ pub enum SetupError {
 
 /// The way out: decides which requests may leave, and sends them. Cloning is cheap.
 #[derive(Clone)]
-pub struct Egress {
+pub struct Egress(Way);
+
+/// Where answers come from.
+#[derive(Clone)]
+enum Way {
+    Network(Network),
+    Playback(Playback),
+}
+
+/// The way to the outside.
+#[derive(Clone)]
+struct Network {
     lookups: Lookups,
     tls: TlsConnector,
     connections: Shares,
@@ -96,7 +108,7 @@ pub struct Egress {
 pub(crate) struct Admitted<'a> {
     pub(crate) target: Target,
     headers: HeaderMap,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     connect: Option<Duration>,
     patience: Patience,
     /// The grants that cover it; at least one.
@@ -115,11 +127,17 @@ impl Egress {
 
     /// The way out with a resolver of one's own.
     pub(crate) fn resolving(config: &Config, resolver: Arc<dyn Resolve>) -> Result<Self, SetupError> {
-        Ok(Self {
+        Ok(Self(Way::Network(Network {
             lookups: Lookups::new(resolver, config.concurrent_lookups),
             tls: dial::tls(&config.extra_roots)?,
             connections: Shares::of(config.connections),
-        })
+        })))
+    }
+
+    /// No way out: what may leave is answered from records.
+    #[must_use]
+    pub fn played(playback: Playback) -> Self {
+        Self(Way::Playback(playback))
     }
 
     /// Send `request` for a call, if it may leave.
@@ -130,6 +148,8 @@ impl Egress {
         let span = tracing::debug_span!("capability.http", http.request.method = method, server.address = host);
         let answer = async {
             let secret = match admitted.credential() {
+                // Who is sent nothing needs no secret.
+                Some(_) if matches!(self.0, Way::Playback(_)) => None,
                 Some(credential) => Some(secrets.value(&credential.secret).await.map_err(|refused| {
                     if refused == safe::Refused::NotSet {
                         visit.secret_not_set(&credential.secret);
@@ -154,6 +174,23 @@ impl Egress {
 
     /// Send what may leave, with the secret that belongs to its credential.
     pub(crate) async fn deliver(
+        &self,
+        visit: &Visit,
+        admitted: Admitted<'_>,
+        secret: Option<String>,
+    ) -> Result<Response, Refused> {
+        match &self.0 {
+            Way::Network(network) => network.deliver(visit, admitted, secret).await,
+            Way::Playback(playback) => {
+                visit.note(&narrowest(&admitted.target, None), true);
+                playback.answer(&admitted, visit.about().limits.http_body.as_usize())
+            }
+        }
+    }
+}
+
+impl Network {
+    async fn deliver(
         &self,
         visit: &Visit,
         mut admitted: Admitted<'_>,

@@ -18,12 +18,21 @@ pub(crate) fn is_ours(name: &HeaderName) -> bool {
 pub(crate) fn outgoing(headers: &[(String, ByteBuf)]) -> Result<HeaderMap, Refused> {
     let bytes = headers.iter().map(|(name, value)| cost(name.len(), value.len())).sum();
     bounded(headers.len(), bytes).then_some(()).ok_or(Refused::HeadersTooLarge)?;
+    mapped(headers, |name| !is_ours(name))
+}
+
+/// The headers of an answer as a map.
+pub(crate) fn map(headers: &[(String, ByteBuf)]) -> Result<HeaderMap, Refused> {
+    mapped(headers, |_| true)
+}
+
+fn mapped(headers: &[(String, ByteBuf)], passes: impl Fn(&HeaderName) -> bool) -> Result<HeaderMap, Refused> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refused::BadHeader)?;
         // Refuses CR, LF and NUL, so that no value can end its line.
         let value = HeaderValue::from_bytes(value).map_err(|_| Refused::BadHeader)?;
-        if !is_ours(&name) {
+        if passes(&name) {
             map.append(name, value);
         }
     }
