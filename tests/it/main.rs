@@ -36,6 +36,7 @@ mod rich;
 mod sandbox;
 mod schedules;
 mod secrets;
+mod testing;
 mod types;
 mod uploads;
 mod versions;

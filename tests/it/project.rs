@@ -18,10 +18,10 @@ const INVALID: i32 = 6;
 const NOT_FOUND: i32 = 3;
 
 /// A project whose build only copies a component.
-struct Project(TempDir);
+pub(crate) struct Project(TempDir);
 
 impl Project {
-    fn new(component: &[u8], manifest: &str, tests: &str) -> Self {
+    pub(crate) fn new(component: &[u8], manifest: &str, tests: &str) -> Self {
         let project = Self(tempfile::tempdir().unwrap());
         project.write("source.wasm", component);
         let build = "[build]\ncommand = \"cp source.wasm built_tool.wasm\"\ncomponent = \"built_tool.wasm\"\n";
@@ -31,19 +31,19 @@ impl Project {
         project
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn write(&self, place: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, place: &str, bytes: &[u8]) {
         fs::write(self.path().join(place), bytes).unwrap();
     }
 
-    fn read(&self, place: &str) -> String {
+    pub(crate) fn read(&self, place: &str) -> String {
         fs::read_to_string(self.path().join(place)).unwrap()
     }
 
-    fn run(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         Finished::of(command().args(arguments).current_dir(self.path()))
     }
 }

@@ -2,16 +2,24 @@
 
 use std::{
     fs,
+    future::ready,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use fumehood_capabilities::{Granted, Heard, Nothing};
+use fumehood_capabilities::{
+    About, Desk, Fixed, Granted, Heard, Host, Invoke, Nothing, Together, Visit, Witness,
+    http::{Egress, Playback},
+    invoke,
+    keyvalue::Buckets,
+    secrets::Safe,
+};
 use fumehood_dispatch::{Compatibility, Fit, Fitting, Manifest, Module, Origin, Tool};
-use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Usage};
-use fumehood_policy::{Limits, Trusted};
+use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Reached, Usage};
+use fumehood_policy::{Grant, Limits, Trusted};
 use fumehood_sandbox::{Call, Said, Sandbox, SandboxError};
 use fumehood_store::{Access, Blobs, DataDirectory};
 use fumehood_value::{Arguments, InputError};
@@ -44,6 +52,25 @@ pub(crate) struct LocalAnswer {
     pub(crate) stderr: Captured,
     /// Where the guest was when it crashed: whoever runs a file is its operator.
     pub(crate) trace: Option<String>,
+    /// What it was refused, where it is given anything at all.
+    pub(crate) denied: Vec<Grant>,
+}
+
+/// What a call of a file is given beside its arguments. By default nothing.
+#[derive(Default)]
+pub(crate) struct Given {
+    /// What of its surroundings is fixed.
+    pub(crate) fixed: Fixed,
+    /// What it has in place of the outside.
+    pub(crate) outside: Option<Outside>,
+}
+
+/// Answers in place of the outside, for the requests that are granted.
+pub(crate) struct Outside {
+    /// What is granted.
+    pub(crate) grants: Vec<Grant>,
+    /// The answers.
+    pub(crate) playback: Playback,
 }
 
 /// Seconds of processor time for compiling a file: more than a server gives to strangers, as an author's machine may be slow.
@@ -55,6 +82,7 @@ pub(crate) struct File {
     pub(crate) module: Module,
     sandbox: Sandbox,
     blobs: Blobs,
+    directory: DataDirectory,
     _place: tempfile::TempDir,
 }
 
@@ -84,28 +112,41 @@ impl File {
         let manifest = held.transpose().map_err(|error| invalid(error.to_string()))?.unwrap_or_default();
         let module = Module::new(name_of(path), digest, size, origin, interface, manifest)
             .map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { module, sandbox, blobs, _place: place })
+        Ok(Self { module, sandbox, blobs, directory, _place: place })
     }
 
-    /// Call `tool` of it with the arguments in `json`, within `limits`.
+    /// Call `tool` of it with the arguments in `json`, within `limits`, and with what it is `given`.
     ///
     /// # Errors
     ///
     /// With a [`Failure`] when the arguments do not fit; with any other error when we failed.
-    pub(crate) async fn call(&self, tool: &Tool, json: &str, limits: &Limits) -> anyhow::Result<LocalAnswer> {
+    pub(crate) async fn call(
+        &self,
+        tool: &Tool,
+        json: &str,
+        limits: &Limits,
+        given: Given,
+    ) -> anyhow::Result<LocalAnswer> {
         let Self { module, sandbox, .. } = self;
         let limits = &limits.lowered_by(&tool.limits);
         let refused = |error| refused(&self.path(), error);
         // Compiling has bounds of its own, and is not counted against a call that is made once.
         sandbox.load(&module.digest).await.map_err(refused)?;
+        let deadline = Instant::now() + Duration::from_millis(limits.deadline_ms);
+        let Given { fixed, outside } = given;
+        let visit = outside.map(|outside| self.visit(outside, limits, deadline)).transpose()?;
+        let host: Arc<dyn Host> = match &visit {
+            Some(visit) => visit.clone(),
+            None => Arc::new(Nothing),
+        };
         let call = Call {
             digest: module.digest,
             function: tool.position,
             arguments: Arguments::Text(json.to_owned().into()),
             limits: *limits,
-            deadline: Instant::now() + Duration::from_millis(limits.deadline_ms),
-            granted: Granted::default(),
-            host: Arc::new(Nothing),
+            deadline,
+            granted: Granted { fixed, ..Granted::default() },
+            host,
             heard: Heard::default(),
             trusted: false,
         };
@@ -118,7 +159,28 @@ impl File {
         };
         let (usage, said) = (finished.usage, finished.said);
         let Said { stdout, stderr, trace, .. } = said;
-        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr, trace })
+        let denied = visit.map(|visit| visit.denied()).unwrap_or_default();
+        Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr, trace, denied })
+    }
+
+    /// The host side of a call, as a server has it, that is granted this and reaches nothing but records.
+    fn visit(&self, outside: Outside, limits: &Limits, deadline: Instant) -> anyhow::Result<Arc<Visit>> {
+        let database = self.directory.database()?;
+        let desk = Desk {
+            http: Egress::played(outside.playback),
+            keyvalue: Buckets::new(database.clone()),
+            secrets: Safe::new(self.directory.secrets(&database)),
+        };
+        Ok(desk.visit(About {
+            module: self.module.name.clone(),
+            grants: outside.grants.into(),
+            limits: *limits,
+            deadline,
+            together: Together::default(),
+            witness: Arc::new(Nobody),
+            invoke: Arc::new(Nobody),
+            listener: None,
+        }))
     }
 
     fn path(&self) -> PathBuf {
@@ -138,6 +200,26 @@ fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(Failure::new(Code::TooLarge, message));
     }
     fs::read(path).map_err(cannot)
+}
+
+/// Who wants to know what a call of a file does, and which tools are beside it.
+struct Nobody;
+
+impl Witness for Nobody {
+    fn note(&self, _: &ModuleName, _: &Grant, _: bool) {}
+
+    fn secret_not_set(&self, _: &ModuleName, _: &str) {}
+
+    fn reached(&self, _: &ModuleName, _: &Reached, _: &str) {}
+}
+
+impl Invoke for Nobody {
+    fn invoke(
+        &self,
+        _: invoke::Permitted,
+    ) -> Pin<Box<dyn Future<Output = Result<invoke::Response, invoke::Refused>> + Send + '_>> {
+        Box::pin(ready(Err(invoke::Refused::Denied)))
+    }
 }
 
 /// The name that the file would get; only for showing.
@@ -160,7 +242,7 @@ pub(crate) fn call(path: &Path, function: &str, json: &str, limits: &Limits) -> 
             let message = format!("{} has no function `{}`", path.display(), function.escape_debug());
             return Err(Failure::new(Code::NotFound, message).hint(format!("it has {}", known.join(", "))).into());
         };
-        file.call(tool, json, limits).await
+        file.call(tool, json, limits, Given::default()).await
     })
 }
 

@@ -21,7 +21,7 @@ mod sources;
 mod stamp;
 pub(crate) mod toolchains;
 
-pub(crate) use cases::{ANSWER, Case, Wanted};
+pub(crate) use cases::{ANSWER, Around, Case, Recorded, Wanted};
 pub(crate) use sources::Sources;
 
 /// The name of a manifest.

@@ -2,6 +2,7 @@
 
 use std::{fs, process::ExitCode};
 
+use fumehood_capabilities::http::Playback;
 use fumehood_model::{Code, Outcome};
 use fumehood_policy::{Limits, Trusted};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use crate::{
     project::{ANSWER, Case, Project, Wanted},
 };
 
+mod around;
+
 /// How a test ended.
 struct Ran<'a> {
     case: &'a Case,
@@ -26,6 +29,8 @@ struct Ran<'a> {
     came: Option<Came>,
     /// Whether nothing else is wrong.
     is_all: bool,
+    /// How many requests each record of its file has answered.
+    shared: Vec<u32>,
 }
 
 /// What came of a call.
@@ -34,12 +39,12 @@ enum Came {
     Error(Value),
 }
 
-/// Build a project and run its examples and tests in the sandbox, where nothing is granted.
+/// Build a project and run its examples and tests in the sandbox, where nothing is granted but what is recorded.
 pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.project)?;
-    let cases = project.cases()?;
+    let all = project.cases()?;
     let holds = |text: &str| args.filter.as_ref().is_none_or(|filter| text.contains(filter.as_str()));
-    let cases: Vec<_> = cases.iter().filter(|case| holds(&case.name) || holds(&case.function)).collect();
+    let cases: Vec<_> = all.iter().filter(|case| holds(&case.name) || holds(&case.function)).collect();
     if let (true, Some(filter)) = (cases.is_empty(), &args.filter) {
         return Err(Failure::new(Code::NotFound, format!("no test and no function is called like `{filter}`")).into());
     }
@@ -55,8 +60,9 @@ pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> 
         let file = File::open(&component, &limits).await?.whole().await?;
         let mut ran = Vec::with_capacity(cases.len());
         for case in cases {
-            ran.push(tried(&file, case, &limits).await?);
+            ran.push(tried(&file, &project, case, &limits).await?);
         }
+        around::mind_unused(&mut ran, &all);
         anyhow::Ok(ran)
     })?;
     let (updated, mended) = if args.update { update(&ran)? } else { (0, 0) };
@@ -70,14 +76,23 @@ pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> 
     Ok(if failed > mended { Exit::ToolError.into() } else { ExitCode::SUCCESS })
 }
 
-async fn tried<'a>(file: &File, case: &'a Case, limits: &Limits) -> anyhow::Result<Ran<'a>> {
-    let none =
-        |wrong: String| Ran { case, wrong: vec![wrong], fuel_units: 0, memory_bytes: 0, came: None, is_all: false };
+async fn tried<'a>(file: &File, project: &Project, case: &'a Case, limits: &Limits) -> anyhow::Result<Ran<'a>> {
+    let none = |wrong: String| Ran {
+        case,
+        wrong: vec![wrong],
+        fuel_units: 0,
+        memory_bytes: 0,
+        came: None,
+        is_all: false,
+        shared: Vec::new(),
+    };
     let Some(tool) = file.module.tool(&case.function) else {
         let known: Vec<_> = file.module.tools.iter().map(|tool| tool.function.as_str()).collect();
         return Ok(none(format!("there is no function `{}`: there are {}", case.function, known.join(", "))));
     };
-    let LocalAnswer { outcome, usage, trace, .. } = match file.call(tool, &case.arguments.to_string(), limits).await {
+    let (given, playback) = around::given(&case.around, project, &limits.lowered_by(&tool.limits));
+    let called = file.call(tool, &case.arguments.to_string(), limits, given).await;
+    let LocalAnswer { outcome, usage, trace, denied, .. } = match called {
         Ok(answer) => answer,
         Err(error) => match error.downcast::<Failure>() {
             // Arguments that do not fit are the test's mistake, and told with all of them.
@@ -107,8 +122,14 @@ async fn tried<'a>(file: &File, case: &'a Case, limits: &Limits) -> anyhow::Resu
     if let Some(most) = case.max_memory.filter(|most| usage.memory_bytes > most.0) {
         wrong.push(over("memory", size(usage.memory_bytes), size(most.0)));
     }
+    let used = playback.as_ref().map(Playback::used).unwrap_or_default();
+    let (own, shared) = used.split_at(used.len().min(case.around.own.len()));
+    if let Some(playback) = &playback {
+        wrong.extend(around::wrong(&case.around, &playback.missed(), own, &denied));
+    }
     let is_all = wrong.len() == of_value;
-    Ok(Ran { case, wrong, fuel_units: usage.fuel_units, memory_bytes: usage.memory_bytes, came, is_all })
+    let (fuel_units, memory_bytes) = (usage.fuel_units, usage.memory_bytes);
+    Ok(Ran { case, wrong, fuel_units, memory_bytes, came, is_all, shared: shared.to_vec() })
 }
 
 /// In what an answer is not what is wanted.

@@ -1,6 +1,11 @@
 //! The tests of a project: the examples of its `tool.toml`, and the tests in the `.toml` files of its folder `tests`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use fumehood_dispatch::{Example, Expected};
 use fumehood_model::{ByteSize, Code};
@@ -10,6 +15,10 @@ use serde_json::{Map, Value, json};
 
 use super::{MANIFEST, Project};
 use crate::exit::Failure;
+
+mod records;
+
+pub(crate) use records::Recorded;
 
 /// Where tests are.
 const TESTS: &str = "tests";
@@ -34,6 +43,21 @@ pub(crate) struct Case {
     pub(crate) max_fuel: Option<u64>,
     /// Most memory that it may hold.
     pub(crate) max_memory: Option<ByteSize>,
+    /// What surrounds the call.
+    pub(crate) around: Around,
+}
+
+/// What surrounds a call, in place of what is there otherwise.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Around {
+    /// The time at which its clocks stand still, since 1970.
+    pub(crate) now: Option<Duration>,
+    /// What its random bytes are made of.
+    pub(crate) seed: Option<u64>,
+    /// Answers to its requests.
+    pub(crate) own: Vec<Recorded>,
+    /// Answers to the requests of any test in its file.
+    pub(crate) shared: Arc<Vec<Recorded>>,
 }
 
 /// What should come of a call.
@@ -54,6 +78,10 @@ pub(crate) enum Wanted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    now: Option<toml::Value>,
+    seed: Option<u64>,
+    #[serde(default)]
+    http: Vec<records::Entry>,
     #[serde(default, rename = "test")]
     tests: Vec<Test>,
 }
@@ -71,6 +99,10 @@ struct Test {
     expect_error: Option<Value>,
     max_fuel: Option<u64>,
     max_memory: Option<ByteSize>,
+    now: Option<toml::Value>,
+    seed: Option<u64>,
+    #[serde(default)]
+    http: Vec<records::Entry>,
 }
 
 impl Project {
@@ -84,6 +116,7 @@ impl Project {
         let examples = self.manifest.examples.iter().enumerate();
         let mut cases: Vec<_> =
             examples.map(|(position, example)| of_example(example, (manifest.clone(), position))).collect();
+        let folder = self.folder.join(TESTS);
         for path in self.test_files()? {
             let wrong = |what: String| Failure::new(Code::InvalidInput, format!("{}: {what}", path.display()));
             let about = fs::metadata(&path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
@@ -95,9 +128,15 @@ impl Project {
                 let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
                 Failure::new(Code::InvalidInput, format!("{}:{line}: {}", path.display(), error.message()))
             })?;
+            let around = Around {
+                now: file.now.map(moment).transpose().map_err(&wrong)?,
+                seed: file.seed,
+                own: Vec::new(),
+                shared: Arc::new(records::of(file.http, &folder).map_err(&wrong)?),
+            };
             for (position, test) in file.tests.into_iter().enumerate() {
                 let named = test.name.clone();
-                let case = of_test(test, (path.clone(), position)).map_err(|what| {
+                let case = of_test(test, (path.clone(), position), &around).map_err(|what| {
                     let which = named.unwrap_or_else(|| format!("test {}", position + 1));
                     wrong(format!("{which}: {what}"))
                 })?;
@@ -136,11 +175,21 @@ fn of_example(example: &Example, place: (PathBuf, usize)) -> Case {
         expected,
         max_fuel: None,
         max_memory: None,
+        around: Around::default(),
     }
 }
 
-fn of_test(test: Test, place: (PathBuf, usize)) -> Result<Case, String> {
-    let Test { name, function, args, expect, expect_part, expect_schema, expect_error, max_fuel, max_memory } = test;
+/// The case that `test` is, with what surrounds all tests of its file.
+fn of_test(test: Test, place: (PathBuf, usize), around: &Around) -> Result<Case, String> {
+    let Test { name, function, args, expect, expect_part, expect_schema, expect_error, .. } = test;
+    let folder = place.0.parent().unwrap_or(Path::new(""));
+    let around = Around {
+        now: test.now.map(moment).transpose()?.or(around.now),
+        seed: test.seed.or(around.seed),
+        own: records::of(test.http, folder)?,
+        shared: Arc::clone(&around.shared),
+    };
+    let (max_fuel, max_memory) = (test.max_fuel, test.max_memory);
     let schema = |value: Value| {
         let schema = Declared::parse(&of_answer(json("expect_schema", value)?).to_string());
         schema.map(Box::new).map_err(|why| format!("`expect_schema` cannot be used: {why}"))
@@ -161,7 +210,22 @@ fn of_test(test: Test, place: (PathBuf, usize)) -> Result<Case, String> {
         args => json("args", args)?,
     };
     let name = name.unwrap_or_else(|| format!("test {} of {function}", place.1 + 1));
-    Ok(Case { name, place, function, arguments, expected, max_fuel, max_memory })
+    Ok(Case { name, place, function, arguments, expected, max_fuel, max_memory, around })
+}
+
+/// The moment that `now` is, since 1970: a time of TOML, or one in a text.
+fn moment(now: toml::Value) -> Result<Duration, String> {
+    let text = match now {
+        toml::Value::String(text) => text,
+        toml::Value::Datetime(time) => time.to_string(),
+        other => other.to_string(),
+    };
+    let wrong = || format!("`now` is `{}`, and no time like 2026-01-02T03:04:05Z", text.escape_debug());
+    let time = chrono::DateTime::parse_from_rfc3339(&text).map_err(|_| wrong())?;
+    let seconds = u64::try_from(time.timestamp());
+    let seconds = seconds.map_err(|_| format!("`now` is {text}, and clocks of guests begin with 1970"))?;
+    // A leap second is the end of the second before it.
+    Ok(Duration::new(seconds, time.timestamp_subsec_nanos().min(999_999_999)))
 }
 
 /// A value as TOML, or as JSON in a text: as in the examples of a manifest.

@@ -3,11 +3,13 @@
 wit_bindgen::generate!({ path: "wit", world: "fetch" });
 
 use exports::test::fetch::outside::{Guest, Response};
+use wasip2::clocks::monotonic_clock;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions,
     Scheme,
 };
+use wasip2::io::poll::poll;
 use wasip2::io::streams::StreamError;
 
 /// The most that one write of a body takes.
@@ -35,6 +37,14 @@ impl Guest for Fetch {
         let request = request("GET", &url, Fields::new())?;
         let sent = send(request, &[], Some(options))?;
         read(answer(&sent)?)
+    }
+
+    fn fetch_or_sleep(url: String, nanoseconds: u64) -> Result<Option<u16>, String> {
+        let sent = send(request("GET", &url, Fields::new())?, &[], None)?;
+        let (came, passed) = (sent.subscribe(), monotonic_clock::subscribe_duration(nanoseconds));
+        // The sleep stands first: it must not be over before the answer is looked at.
+        let ready = poll(&[&passed, &came]);
+        if ready.contains(&1) { Ok(Some(answer(&sent)?.status())) } else { Ok(None) }
     }
 
     fn follow(url: String, most: u32) -> Result<Vec<(String, u16)>, String> {
