@@ -20,6 +20,7 @@ mod isolation;
 mod jobs;
 mod keys;
 mod languages;
+mod large;
 mod limits;
 mod loading;
 mod mcp;

@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Instant,
 };
 
 use fumehood_capabilities::is_offered;
@@ -212,6 +213,7 @@ impl Sandbox {
             return Err(SandboxError::UnknownImport { import: import.clone() });
         }
         if let Some(code) = self.cached(digest).await? {
+            tracing::debug!(component = %digest, "Compiled code of component {digest} comes from the cache");
             return Ok((interface, code));
         }
         // However many calls wait for the same component, one of them compiles it. It does so on a task of its own, which
@@ -231,8 +233,11 @@ impl Sandbox {
     }
 
     async fn compile(&self, digest: &Digest) -> Result<Sealed, SandboxError> {
-        let bytes = self.bytes(digest).await?;
+        let (bytes, started) = (self.bytes(digest).await?, Instant::now());
+        tracing::debug!(component = %digest, size_bytes = bytes.len(), "Component {digest} is being compiled");
         let code = self.inner.compiler.compile(bytes, self.inner.config.yields).await?;
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(component = %digest, duration_ms, "Component {digest} was compiled in {duration_ms} ms");
         let (cache, name) = (self.inner.cache.clone(), self.code_name(digest));
         blocking(move || Ok(cache.put(&name, &code)?)).await?;
         self.cached(digest)
