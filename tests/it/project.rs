@@ -377,6 +377,37 @@ fn dev_builds_what_is_saved_serves_the_last_that_could_be_built_and_calls_again(
     assert!(dev.child.wait().unwrap().success(), "{}", dev.said());
 }
 
+#[test]
+fn keys_are_heard_while_it_is_built() {
+    let example = "[[example]]\nfunction = \"add\"\nargs = { a = 20, b = 22 }\n";
+    let project = Project::new(&wat("add"), example, "");
+    let mut dev = Dev::start(project.path());
+    dev.hear("is served now", 1);
+
+    // A build that goes on for as long as the test wants it.
+    let manifest = project.read("tool.toml");
+    let waits = "command = \"echo begun && while [ ! -e .on ]; do sleep 0.05; done && cp source.wasm";
+    project.write("tool.toml", manifest.replace("command = \"cp source.wasm", waits).as_bytes());
+    dev.hear("begun\n", 1);
+    dev.press(b'r');
+    dev.hear("\n42\n", 1);
+    dev.press(b'b');
+    dev.hear("once more after this build", 1);
+    project.write(".on", b"");
+    dev.hear("begun\n", 2);
+    dev.hear("built: nothing has changed", 1);
+    fs::remove_file(project.path().join(".on")).unwrap();
+    dev.press(b'b');
+    dev.hear("begun\n", 3);
+    dev.press(b'q');
+    dev.hear("this ends when the build has ended", 1);
+    assert!(dev.child.try_wait().unwrap().is_none());
+    project.write(".on", b"");
+
+    eventually("dev ends", || dev.child.try_wait().unwrap().is_some());
+    assert!(dev.child.wait().unwrap().success(), "{}", dev.said());
+}
+
 /// What a POST of this body is answered.
 fn exchange(port: u16, path: &str, key: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

@@ -3,13 +3,12 @@
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    io::{self, IsTerminal, Read},
+    io::{self, Read},
     net::SocketAddr,
-    os::{fd::AsFd, unix::fs::DirBuilderExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
-    thread,
     time::Duration,
 };
 
@@ -26,9 +25,8 @@ use bytes::Bytes;
 use fumehood_model::{ByteSize, Code};
 use fumehood_policy::{OnChangedDefinitions, OnNewPermissions};
 use fumehood_store::Access;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     args::DevArgs,
@@ -41,6 +39,10 @@ use crate::{
     output::{Output, single_line},
     project::{Project, Sources},
 };
+
+mod keys;
+
+use keys::{Keys, Terminal};
 
 /// How often the sources are looked at. Two looks must see the same: editors write in several steps.
 const LOOK: Duration = Duration::from_millis(150);
@@ -138,6 +140,13 @@ fn keep_only(served: &Path, names: &[OsString]) -> io::Result<()> {
     Ok(())
 }
 
+/// What keys asked for while it was built.
+#[derive(Default)]
+struct Asked {
+    to_build: bool,
+    to_end: bool,
+}
+
 /// What goes on beside the server.
 #[derive(Clone)]
 struct Loop {
@@ -153,30 +162,60 @@ struct Loop {
 impl Loop {
     /// Build whenever the sources have changed, and do what keys say, until one says to end.
     async fn run(self) {
-        let (mut keys, _terminal) = keys();
+        let mut keys = Keys::pressed();
+        let _terminal = Terminal::without_lines();
         self.output.talk(KEYS);
         let (mut built, mut seen) = (None, Sources::default());
         let mut written = Vec::new();
         loop {
             let now = Sources::of(&self.folder);
             if now == seen && built.as_ref() != Some(&now) {
-                self.blocking(Self::build).await;
+                let asked = self.building(&mut keys).await;
+                if asked.to_end {
+                    return;
+                }
                 let after = Sources::of(&self.folder);
                 let changed = after.changed_since(&now);
                 // What every build writes is no reason to build again; what was saved meanwhile is.
                 built = Some(if changed == written { after } else { now });
                 written = changed;
+                if asked.to_build {
+                    built = None;
+                }
                 continue;
             }
             seen = now;
-            let key = tokio::time::timeout(LOOK, keys.recv()).await;
+            match tokio::time::timeout(LOOK, keys.next()).await {
+                Ok(b'r') => self.blocking(Self::call_again).await,
+                Ok(b'b') => built = None,
+                Ok(b'q') => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Build, and hear meanwhile what keys say: a build may take minutes.
+    async fn building(&self, keys: &mut Keys) -> Asked {
+        let mut asked = Asked::default();
+        let build = self.blocking(Self::build);
+        tokio::pin!(build);
+        loop {
+            let key = tokio::select! {
+                () = &mut build => return asked,
+                key = keys.next() => key,
+            };
             match key {
-                Ok(Some(b'r')) => self.blocking(Self::call_again).await,
-                Ok(Some(b'b')) => built = None,
-                Ok(Some(b'q')) => return,
-                Ok(Some(_)) | Err(_) => {}
-                // Nobody is there to press any; the sources change all the same.
-                Ok(None) => tokio::time::sleep(LOOK).await,
+                // What is served is called: the last one that could be built.
+                b'r' => self.blocking(Self::call_again).await,
+                b'b' if !asked.to_build => {
+                    asked.to_build = true;
+                    self.output.talk("once more after this build");
+                }
+                b'q' if !asked.to_end => {
+                    asked.to_end = true;
+                    self.output.talk("this ends when the build has ended; Ctrl-C ends both at once");
+                }
+                _ => {}
             }
         }
     }
@@ -338,41 +377,4 @@ impl Way {
 /// Whether a message of MCP calls a tool.
 fn calls_a_tool(message: &[u8]) -> bool {
     serde_json::from_slice::<Value>(message).is_ok_and(|message| message["method"] == "tools/call")
-}
-
-/// The keys that are pressed, one by one, and what puts the terminal back.
-fn keys() -> (mpsc::Receiver<u8>, Option<Terminal>) {
-    let (sender, keys) = mpsc::channel(8);
-    let terminal = Terminal::without_lines();
-    // Reading cannot be given up: the thread ends with the process.
-    thread::spawn(move || {
-        for key in io::stdin().lock().bytes().map_while(Result::ok) {
-            if sender.blocking_send(key).is_err() {
-                return;
-            }
-        }
-    });
-    (keys, terminal)
-}
-
-/// A terminal that tells of each key at once; as it was when this is dropped.
-struct Terminal(Termios);
-
-impl Terminal {
-    fn without_lines() -> Option<Self> {
-        if !io::stdin().is_terminal() {
-            return None;
-        }
-        let before = tcgetattr(io::stdin().as_fd()).ok()?;
-        let mut now = before.clone();
-        now.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
-        tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &now).ok()?;
-        Some(Self(before))
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.0);
-    }
 }
