@@ -43,13 +43,13 @@ fn told(answer: &Answer) -> String {
 }
 
 /// A web server that answers everything with `answer` and keeps what it heard.
-struct Web {
+pub(crate) struct Web {
     port: u16,
     heard: Arc<Mutex<Vec<String>>>,
 }
 
 impl Web {
-    fn saying(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
+    pub(crate) fn saying(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -66,7 +66,7 @@ impl Web {
         Self { port, heard }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
@@ -74,7 +74,7 @@ impl Web {
         format!("http:GET {}", self.url("/"))
     }
 
-    fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 }

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fumehood_tests::{Finished, guest};
+use fumehood_tests::{Finished, command, guest};
 use serde_json::{Value, json};
 
-use crate::project::Project;
+use crate::{egress::Web, project::Project};
 
 const INVALID: i32 = 6;
+const NOT_FOUND: i32 = 3;
 
 /// Asks for one place, and only for reading.
 const ASKS: &str = "[[permissions]]\nallow = \"http:GET https://api.example.com/v1\"\nreason = \"Rates.\"\n";
@@ -286,4 +287,59 @@ fn an_answer_comes_before_a_sleep_is_over() {
     let Some(project) = project("fetch", ASKS, &test.replace("URL", url).repeat(10)) else { return };
 
     assert_eq!(wrong(&project.run(&["test", "-o", "json"])), [""; 0]);
+}
+
+#[test]
+fn what_real_servers_answer_is_written_down_without_secrets_and_then_nobody_is_asked() {
+    let web = Web::saying(|request| {
+        let body = match request.starts_with("GET /long") {
+            true => "x".repeat(20 << 10),
+            false => "you said s3cr3t".to_owned(),
+        };
+        let length = body.len();
+        format!(
+            "HTTP/1.1 203 Fine\r\nconnection: close\r\nset-cookie: s=1\r\nx-a: 1\r\nx-a: s3cr3t\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+    });
+    let asks = format!(
+        "[[permissions]]\nallow = \"http:GET {},bearer=API_TOKEN\"\nreason = \"x\"\n",
+        web.url("").trim_end_matches('/')
+    );
+    let one = fetch(&web.url("/one?x=1"));
+    let tests = "# Mine.\n".to_owned() + &one + "expect = 1 # what?\n" + &fetch(&web.url("/long"));
+    let Some(project) = project("fetch", &asks, &tests) else { return };
+    let record = |token: &str| {
+        let mut record = command();
+        record.args(["test", "--record", "--update"]).current_dir(project.path());
+        Finished::of(record.env("API_TOKEN", token))
+    };
+
+    let unset = record("");
+    assert!(unset.failed(NOT_FOUND).contains("recording needs the secret `API_TOKEN`"), "{}", unset.stderr);
+    assert!(web.heard().is_empty() && project.read("tests/first.toml") == tests);
+    let recorded = record("s3cr3t");
+
+    assert_eq!(recorded.code, 0, "{}{}", recorded.stdout, recorded.stderr);
+    assert!(recorded.stderr.contains("2 answers were written down"), "{}", recorded.stderr);
+    assert_eq!(web.heard().len(), 2);
+    assert!(web.heard().iter().all(|request| request.contains("authorization: Bearer s3cr3t")), "{:?}", web.heard());
+    let written = project.read("tests/first.toml");
+    for kept in [
+        "# Mine.",
+        "expect = ",
+        "# what?",
+        "you said [API_TOKEN]",
+        "status = 203",
+        "x-a = [\"1\", \"[API_TOKEN]\"]",
+        "/one?x=1",
+    ] {
+        assert!(written.contains(kept), "{kept}: {written}");
+    }
+    assert!(!written.contains("s3cr3t") && !written.contains("set-cookie"), "{written}");
+    assert_eq!(project.read("tests/recorded/first-2-1").len(), 20 << 10);
+
+    let played = project.run(&["test"]);
+    assert_eq!(played.code, 0, "{}{}", played.stdout, played.stderr);
+    assert_eq!(record("s3cr3t").code, 0, "what has records is not asked again");
+    assert_eq!((web.heard().len(), project.read("tests/first.toml")), (2, written));
 }

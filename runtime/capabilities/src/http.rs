@@ -15,6 +15,7 @@ mod headers;
 mod held;
 mod link;
 mod playback;
+mod recorder;
 mod resolve;
 mod shares;
 mod target;
@@ -29,7 +30,8 @@ pub use fields::TooMuchHeld;
 pub use guest::Bounds;
 pub(crate) use guest::Outgoing;
 pub(crate) use link::link;
-pub use playback::{Header, Playback, Record, RecordError, header};
+pub use playback::{Fits, Header, Playback, Record, RecordError, header};
+pub use recorder::{Exchanged, Recorder};
 
 /// What is linked for it.
 pub(crate) const IMPORTS: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];

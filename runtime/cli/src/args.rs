@@ -325,6 +325,9 @@ pub(crate) struct TestArgs {
     /// Write what comes of a test into it, where it expects another value or error
     #[arg(long)]
     pub(crate) update: bool,
+    /// Let the tests that have no records ask real servers, and write what was answered into them
+    #[arg(long)]
+    pub(crate) record: bool,
 }
 
 /// `push`.

@@ -11,11 +11,8 @@ use std::{
 };
 
 use fumehood_capabilities::{
-    About, Desk, Fixed, Granted, Heard, Host, Invoke, Nothing, Together, Visit, Witness,
-    http::{Egress, Playback},
-    invoke,
-    keyvalue::Buckets,
-    secrets::Safe,
+    About, Desk, Fixed, Granted, Heard, Host, Invoke, Nothing, Together, Visit, Witness, http::Egress, invoke,
+    keyvalue::Buckets, secrets::Safe,
 };
 use fumehood_dispatch::{Compatibility, Fit, Fitting, Manifest, Module, Origin, Tool};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Reached, Usage};
@@ -61,16 +58,18 @@ pub(crate) struct LocalAnswer {
 pub(crate) struct Given {
     /// What of its surroundings is fixed.
     pub(crate) fixed: Fixed,
-    /// What it has in place of the outside.
+    /// What it reaches of the outside.
     pub(crate) outside: Option<Outside>,
 }
 
-/// Answers in place of the outside, for the requests that are granted.
+/// What a call reaches of the outside.
 pub(crate) struct Outside {
     /// What is granted.
     pub(crate) grants: Vec<Grant>,
-    /// The answers.
-    pub(crate) playback: Playback,
+    /// Where its requests go.
+    pub(crate) egress: Egress,
+    /// Secrets that belong to its grants, by name. No guest sees them.
+    pub(crate) secrets: Vec<(String, String)>,
 }
 
 /// Seconds of processor time for compiling a file: more than a server gives to strangers, as an author's machine may be slow.
@@ -163,14 +162,14 @@ impl File {
         Ok(LocalAnswer { outcome, usage, digest: module.digest, stdout, stderr, trace, denied })
     }
 
-    /// The host side of a call, as a server has it, that is granted this and reaches nothing but records.
+    /// The host side of a call, as a server has it, that is granted this and nothing else.
     fn visit(&self, outside: Outside, limits: &Limits, deadline: Instant) -> anyhow::Result<Arc<Visit>> {
         let database = self.directory.database()?;
-        let desk = Desk {
-            http: Egress::played(outside.playback),
-            keyvalue: Buckets::new(database.clone()),
-            secrets: Safe::new(self.directory.secrets(&database)),
-        };
+        let secrets = self.directory.secrets(&database);
+        for (name, value) in &outside.secrets {
+            secrets.set(name, value, "the environment")?;
+        }
+        let desk = Desk { http: outside.egress, keyvalue: Buckets::new(database), secrets: Safe::new(secrets) };
         Ok(desk.visit(About {
             module: self.module.name.clone(),
             grants: outside.grants.into(),

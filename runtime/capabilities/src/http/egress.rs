@@ -19,6 +19,7 @@ use super::{
     headers,
     held::Held,
     playback::Playback,
+    recorder::Recorder,
     resolve::{Lookups, Prohibited, Resolve, System},
     shares::Shares,
     target::Target,
@@ -93,6 +94,7 @@ pub struct Egress(Way);
 #[derive(Clone)]
 enum Way {
     Network(Network),
+    Recorded(Network, Recorder),
     Playback(Playback),
 }
 
@@ -132,6 +134,15 @@ impl Egress {
             tls: dial::tls(&config.extra_roots)?,
             connections: Shares::of(config.connections),
         })))
+    }
+
+    /// This way out, of which all that leaves is kept with what comes back.
+    #[must_use]
+    pub fn recorded(self, recorder: Recorder) -> Self {
+        match self.0 {
+            Way::Network(network) | Way::Recorded(network, _) => Self(Way::Recorded(network, recorder)),
+            Way::Playback(playback) => Self(Way::Playback(playback)),
+        }
     }
 
     /// No way out: what may leave is answered from records.
@@ -181,6 +192,12 @@ impl Egress {
     ) -> Result<Response, Refused> {
         match &self.0 {
             Way::Network(network) => network.deliver(visit, admitted, secret).await,
+            Way::Recorded(network, recorder) => {
+                let keep = recorder.leaving(&admitted);
+                let answer = network.deliver(visit, admitted, secret).await;
+                keep(&answer);
+                answer
+            }
             Way::Playback(playback) => {
                 visit.note(&narrowest(&admitted.target, None), true);
                 playback.answer(&admitted, visit.about().limits.http_body.as_usize())

@@ -1,9 +1,6 @@
 //! Answers that were written down, in place of the outside: for tests of tools. Nothing here opens a connection.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use serde_bytes::ByteBuf;
@@ -13,6 +10,9 @@ use super::{Refused, Request, Response, egress::Admitted, headers, target::Targe
 /// Most requests without a record that are remembered.
 const MAX_MISSED: usize = 16;
 
+/// Whether a body is the one that is meant.
+pub type Fits = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// An answer that was written down, and to what.
 pub struct Record {
     /// The method of the request.
@@ -20,7 +20,7 @@ pub struct Record {
     /// Where it goes. Scheme, host and port count as they are meant, path and query as they are written.
     pub url: String,
     /// Whether this is its body, if that matters.
-    pub fits: Option<Box<dyn Fn(&[u8]) -> bool + Send + Sync>>,
+    pub fits: Option<Fits>,
     /// How many requests it answers.
     pub times: u32,
     /// The answer, or why there is none.
@@ -100,7 +100,7 @@ impl Playback {
         });
         let Some(((_, record), used)) = found else {
             if seen.missed.len() < MAX_MISSED {
-                seen.missed.push(admitted.target.to_string());
+                seen.missed.push(format!("{} {}", admitted.target.method, admitted.target.url()));
             }
             return Err(Refused::NotReached);
         };
@@ -152,13 +152,6 @@ fn target(record: &Record) -> Result<Target, RecordError> {
         headers::incoming(&headers).map_err(|_| RecordError::Headers)?;
     }
     Ok(target)
-}
-
-/// The request as it is told of: method and URL.
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}://{}{}", self.method, self.scheme, self.host_header(), self.path_and_query)
-    }
 }
 
 /// A header, as answers have them: its name, and its value, which need not be text.

@@ -63,6 +63,11 @@ impl Target {
         }
     }
 
+    /// Where it goes, as it is told of.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}{}", self.scheme, self.host_header(), self.path_and_query)
+    }
+
     /// The request as grants see it; `host` is this target's host as text.
     pub(crate) fn used<'a>(&'a self, host: &'a str) -> HttpUse<'a> {
         HttpUse { method: self.method, scheme: self.scheme, host, port: self.port, path: self.path() }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::ExitCode};
 
-use fumehood_capabilities::http::Playback;
+use fumehood_capabilities::http::Exchanged;
 use fumehood_model::{Code, Outcome};
 use fumehood_policy::{Limits, Trusted};
 use serde_json::{Value, json};
@@ -17,6 +17,10 @@ use crate::{
 };
 
 mod around;
+mod record;
+
+use around::Answers;
+use record::Recording;
 
 /// How a test ended.
 struct Ran<'a> {
@@ -31,6 +35,8 @@ struct Ran<'a> {
     is_all: bool,
     /// How many requests each record of its file has answered.
     shared: Vec<u32>,
+    /// What real servers have answered.
+    recorded: Vec<Exchanged>,
 }
 
 /// What came of a call.
@@ -43,40 +49,71 @@ enum Came {
 pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.project)?;
     let all = project.cases()?;
-    let holds = |text: &str| args.filter.as_ref().is_none_or(|filter| text.contains(filter.as_str()));
-    let cases: Vec<_> = all.iter().filter(|case| holds(&case.name) || holds(&case.function)).collect();
-    if let (true, Some(filter)) = (cases.is_empty(), &args.filter) {
-        return Err(Failure::new(Code::NotFound, format!("no test and no function is called like `{filter}`")).into());
-    }
-    if cases.is_empty() {
-        let failure = Failure::new(Code::NotFound, "there is no test to run");
-        return Err(failure
-            .hint("write `[[example]]` into tool.toml, or `[[test]]` into a file like tests/first.toml")
-            .into());
-    }
+    let cases = chosen(&all, args)?;
+    let recording = args.record.then(|| Recording::of(&project)).transpose()?;
     let component = project.build()?;
-    let limits = Limits::default();
-    let ran = runtime(&Trusted::default())?.block_on(async {
-        let file = File::open(&component, &limits).await?.whole().await?;
-        let mut ran = Vec::with_capacity(cases.len());
-        for case in cases {
-            ran.push(tried(&file, &project, case, &limits).await?);
-        }
-        around::mind_unused(&mut ran, &all);
-        anyhow::Ok(ran)
-    })?;
+    let runtime = runtime(&Trusted::default())?;
+    let file = runtime.block_on(async { File::open(&component, &Limits::default()).await?.whole().await })?;
+    let with_records;
+    let mut ran = runtime.block_on(all_tried(&file, &project, &cases, &all, recording.as_ref()))?;
+    let recorded = recording.map(|recording| recording.write(&ran, output)).transpose()?.unwrap_or_default();
+    if recorded > 0 {
+        // What counts is what comes of what was written down.
+        with_records = project.cases()?;
+        let cases = chosen(&with_records, args)?;
+        ran = runtime.block_on(all_tried(&file, &project, &cases, &with_records, None))?;
+    }
     let (updated, mended) = if args.update { update(&ran)? } else { (0, 0) };
     let failed = ran.iter().filter(|ran| !ran.wrong.is_empty()).count();
     output.data(&document(&ran), || text(&ran))?;
     if updated > 0 {
         output.talk(&format!("{updated} of them expect now what came: look at the difference before you keep it"));
     }
+    if recorded > 0 {
+        output.talk(&format!("{recorded} answers were written down: look at what is in them before you keep them"));
+    }
     let passed = ran.len() - failed;
     output.talk(&format!("{passed} passed, {failed} failed"));
     Ok(if failed > mended { Exit::ToolError.into() } else { ExitCode::SUCCESS })
 }
 
-async fn tried<'a>(file: &File, project: &Project, case: &'a Case, limits: &Limits) -> anyhow::Result<Ran<'a>> {
+/// Those of `all` that are asked for.
+fn chosen<'a>(all: &'a [Case], args: &TestArgs) -> Result<Vec<&'a Case>, Failure> {
+    let holds = |text: &str| args.filter.as_ref().is_none_or(|filter| text.contains(filter.as_str()));
+    let cases: Vec<_> = all.iter().filter(|case| holds(&case.name) || holds(&case.function)).collect();
+    if let (true, Some(filter)) = (cases.is_empty(), &args.filter) {
+        return Err(Failure::new(Code::NotFound, format!("no test and no function is called like `{filter}`")));
+    }
+    if cases.is_empty() {
+        let failure = Failure::new(Code::NotFound, "there is no test to run");
+        return Err(failure.hint("write `[[example]]` into tool.toml, or `[[test]]` into a file like tests/first.toml"));
+    }
+    Ok(cases)
+}
+
+/// What comes of `cases`, some of `all`, one after the other.
+async fn all_tried<'a>(
+    file: &File,
+    project: &Project,
+    cases: &[&'a Case],
+    all: &[Case],
+    recording: Option<&Recording>,
+) -> anyhow::Result<Vec<Ran<'a>>> {
+    let mut ran = Vec::with_capacity(cases.len());
+    for case in cases {
+        ran.push(tried(file, project, case, &Limits::default(), recording).await?);
+    }
+    around::mind_unused(&mut ran, all);
+    Ok(ran)
+}
+
+async fn tried<'a>(
+    file: &File,
+    project: &Project,
+    case: &'a Case,
+    limits: &Limits,
+    recording: Option<&Recording>,
+) -> anyhow::Result<Ran<'a>> {
     let none = |wrong: String| Ran {
         case,
         wrong: vec![wrong],
@@ -85,12 +122,13 @@ async fn tried<'a>(file: &File, project: &Project, case: &'a Case, limits: &Limi
         came: None,
         is_all: false,
         shared: Vec::new(),
+        recorded: Vec::new(),
     };
     let Some(tool) = file.module.tool(&case.function) else {
         let known: Vec<_> = file.module.tools.iter().map(|tool| tool.function.as_str()).collect();
         return Ok(none(format!("there is no function `{}`: there are {}", case.function, known.join(", "))));
     };
-    let (given, playback) = around::given(&case.around, project, &limits.lowered_by(&tool.limits));
+    let (given, answers) = around::given(case, project, &limits.lowered_by(&tool.limits), recording);
     let called = file.call(tool, &case.arguments.to_string(), limits, given).await;
     let LocalAnswer { outcome, usage, trace, denied, .. } = match called {
         Ok(answer) => answer,
@@ -122,14 +160,23 @@ async fn tried<'a>(file: &File, project: &Project, case: &'a Case, limits: &Limi
     if let Some(most) = case.max_memory.filter(|most| usage.memory_bytes > most.0) {
         wrong.push(over("memory", size(usage.memory_bytes), size(most.0)));
     }
-    let used = playback.as_ref().map(Playback::used).unwrap_or_default();
-    let (own, shared) = used.split_at(used.len().min(case.around.own.len()));
-    if let Some(playback) = &playback {
-        wrong.extend(around::wrong(&case.around, &playback.missed(), own, &denied));
+    let (mut shared, mut recorded) = (Vec::new(), Vec::new());
+    match answers {
+        Answers::Nothing => {}
+        Answers::Played(playback) => {
+            let used = playback.used();
+            let (own, of_file) = used.split_at(used.len().min(case.around.own.len()));
+            wrong.extend(around::wrong(&case.around, &playback.missed(), own, &denied));
+            shared = of_file.to_vec();
+        }
+        Answers::Live(recorder) => {
+            wrong.extend(around::wrong(&case.around, &[], &[], &denied));
+            recorded = recorder.take();
+        }
     }
     let is_all = wrong.len() == of_value;
     let (fuel_units, memory_bytes) = (usage.fuel_units, usage.memory_bytes);
-    Ok(Ran { case, wrong, fuel_units, memory_bytes, came, is_all, shared: shared.to_vec() })
+    Ok(Ran { case, wrong, fuel_units, memory_bytes, came, is_all, shared, recorded })
 }
 
 /// In what an answer is not what is wanted.
@@ -210,7 +257,13 @@ fn update(ran: &[Ran<'_>]) -> anyhow::Result<(usize, usize)> {
         let tables = ["test", "example", "examples"].into_iter().find(|key| document.contains_key(key));
         let entry = tables.and_then(|tables| document[tables].as_array_of_tables_mut()?.get_mut(*position));
         let Some(entry) = entry else { continue };
-        entry[key] = toml_edit::value(value.to_string());
+        let text = value.to_string();
+        let mut value = toml_edit::Value::from(text);
+        if let Some(old) = entry.get(key).and_then(toml_edit::Item::as_value) {
+            // A comment behind it, for one.
+            *value.decor_mut() = old.decor().clone();
+        }
+        entry[key] = value.into();
         fs::write(path, document.to_string())?;
         count += 1;
         mended += usize::from(*is_all);

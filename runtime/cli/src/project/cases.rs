@@ -33,6 +33,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// Where it stands: the file, and which of its tests or examples it is, from 0.
     pub(crate) place: (PathBuf, usize),
+    /// Whether it is an example of the manifest.
+    pub(crate) is_example: bool,
     /// The function.
     pub(crate) function: String,
     /// Its arguments.
@@ -170,6 +172,7 @@ fn of_example(example: &Example, place: (PathBuf, usize)) -> Case {
     Case {
         name: format!("example {} of {}", place.1 + 1, example.function),
         place,
+        is_example: true,
         function: example.function.clone(),
         arguments: example.args.clone(),
         expected,
@@ -210,7 +213,7 @@ fn of_test(test: Test, place: (PathBuf, usize), around: &Around) -> Result<Case,
         args => json("args", args)?,
     };
     let name = name.unwrap_or_else(|| format!("test {} of {function}", place.1 + 1));
-    Ok(Case { name, place, function, arguments, expected, max_fuel, max_memory, around })
+    Ok(Case { name, place, is_example: false, function, arguments, expected, max_fuel, max_memory, around })
 }
 
 /// The moment that `now` is, since 1970: a time of TOML, or one in a text.

@@ -2,10 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
-use fumehood_capabilities::{Fixed, Time, http::Playback};
+use fumehood_capabilities::{
+    Fixed, Time,
+    http::{Egress, Playback, Recorder},
+};
 use fumehood_policy::{Grant, Limits};
 
-use super::Ran;
+use super::{Ran, record::Recording};
 use crate::{
     local::{Given, Outside},
     project::{Around, Case, Project, Recorded},
@@ -14,20 +17,45 @@ use crate::{
 /// Most records that are named to whoever missed one.
 const MAX_NAMED: usize = 10;
 
-/// What a call within `limits` is given, and what answers its requests, if anything does.
-pub(super) fn given(around: &Around, project: &Project, limits: &Limits) -> (Given, Option<Playback>) {
+/// What answers the requests of a call.
+pub(super) enum Answers {
+    /// Nothing: they are refused.
+    Nothing,
+    /// Records.
+    Played(Playback),
+    /// Real servers, and this keeps what they say.
+    Live(Recorder),
+}
+
+/// What a call within `limits` is given, and what answers its requests. Where `recording` is, real servers answer what has no
+/// records.
+pub(super) fn given(
+    case: &Case,
+    project: &Project,
+    limits: &Limits,
+    recording: Option<&Recording>,
+) -> (Given, Answers) {
+    let around = &case.around;
     let left = Duration::from_millis(limits.deadline_ms);
     let fixed = Fixed { time: around.now.map(|now| Time { now, left }), seed: around.seed };
     let records: Vec<_> = records(around).map(Recorded::record).collect();
-    if records.is_empty() {
-        return (Given { fixed, outside: None }, None);
+    if let (true, Some(recording)) = (records.is_empty(), recording.filter(|_| !case.is_example)) {
+        let (outside, recorder) = recording.outside(project);
+        return (Given { fixed, outside: Some(outside) }, Answers::Live(recorder));
     }
-    // Where answers are written down, what they answer is as good as granted, if it is asked for: an operator could grant
-    // nothing else.
-    let wishes = project.manifest.permissions.iter().map(|wish| wish.grant.clone());
-    let grants = wishes.filter(|grant| matches!(grant, Grant::Http(_))).collect();
+    if records.is_empty() {
+        return (Given { fixed, outside: None }, Answers::Nothing);
+    }
     let playback = Playback::new(records).expect("they were checked when they were read");
-    (Given { fixed, outside: Some(Outside { grants, playback: playback.clone() }) }, Some(playback))
+    let egress = Egress::played(playback.clone());
+    let outside = Outside { grants: grants(project), egress, secrets: Vec::new() };
+    (Given { fixed, outside: Some(outside) }, Answers::Played(playback))
+}
+
+/// Where answers are written down or fetched, what is asked for is as good as granted: an operator could grant nothing else.
+pub(super) fn grants(project: &Project) -> Vec<Grant> {
+    let wishes = project.manifest.permissions.iter().map(|wish| wish.grant.clone());
+    wishes.filter(|grant| matches!(grant, Grant::Http(_))).collect()
 }
 
 fn records(around: &Around) -> impl Iterator<Item = &Recorded> {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fumehood_capabilities::http::{Header, Playback, Record, Refused, Response, header};
+use fumehood_capabilities::http::{Fits, Header, Playback, Record, Refused, Response, header};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -71,7 +71,7 @@ impl Recorded {
     /// The same, for those who answer.
     pub(crate) fn record(&self) -> Record {
         let Self { method, url, sent, times, answer } = self.clone();
-        let fits = sent.map(|sent| -> Box<dyn Fn(&[u8]) -> bool + Send + Sync> {
+        let fits = sent.map(|sent| -> Fits {
             match sent {
                 Sent::Text(text) => Box::new(move |body| body == text.as_bytes()),
                 Sent::Json(json) => {
