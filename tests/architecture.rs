@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// The floor of each crate of the runtime, from below. A crate uses only crates of floors below its own.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("fumehood-model", 1),
     ("fumehood-store", 2),
     ("fumehood-value", 2),
     ("fumehood-policy", 2),
     ("fumehood-shape", 2),
     ("fumehood-registry", 3),
+    ("fumehood-sources", 2),
     ("fumehood-capabilities", 3),
     ("fumehood-sandbox", 4),
     ("fumehood-scheduler", 5),
@@ -38,7 +39,7 @@ const KEEPERS: [(&str, &[&str]); 15] = [
     ("http", &["fumehood-http", "fumehood-rest", "fumehood-mcp", "fumehood-capabilities"]),
     ("utoipa", &["fumehood-rest"]),
     ("rmcp", &["fumehood-mcp"]),
-    ("ureq", &["fumehood"]),
+    ("ureq", &["fumehood", "fumehood-sources"]),
     ("clap", &["fumehood"]),
     ("anyhow", &["fumehood"]),
 ];

@@ -97,11 +97,14 @@ pub(crate) enum Command {
     /// Show what a component file offers and needs, without running it
     #[command(after_help = "Example: fumehood inspect ./calculator.wasm")]
     Inspect(InspectArgs),
-    /// Upload a component to the server as a module
-    #[command(
-        after_help = "Example: fumehood push ./text_stats.wasm --name text-stats\nExample: fumehood push ./weather.wasm --manifest ./tool.toml"
-    )]
+    /// Upload a component to the server as a module, or publish it in a registry
+    #[command(after_help = PUSH_EXAMPLES)]
     Push(PushArgs),
+    /// Fetch a component into a file
+    #[command(
+        after_help = "Example: fumehood pull oci://ghcr.io/acme/weather:1.2\nExample: fumehood pull https://example.com/weather.wasm --out ./weather.wasm"
+    )]
+    Pull(PullArgs),
     /// List, show and remove modules, and choose their versions
     #[command(subcommand, after_help = "Example: fumehood modules show calculator")]
     Modules(ModulesCommand),
@@ -171,6 +174,14 @@ Arguments: k=v is read as the tool's input schema says, k:=json is JSON, k=@file
 
 Example: fumehood call calculator.add a=1 b=2
 Example: fumehood call ./calculator.wasm add --json '{\"a\": 1, \"b\": 2}'";
+
+const PUSH_EXAMPLES: &str = "\
+Credentials for registries are those of `docker login`.
+
+Example: fumehood push ./text_stats.wasm --name text-stats
+Example: fumehood push ./weather.wasm --manifest ./tool.toml
+Example: fumehood push ./weather.wasm oci://ghcr.io/acme/weather:1.2
+Example: fumehood push oci://ghcr.io/acme/weather:1.2 --name weather";
 
 /// What both servers take.
 #[derive(Debug, Default, ClapArgs)]
@@ -333,14 +344,29 @@ pub(crate) struct TestArgs {
 /// `push`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PushArgs {
-    /// The component
-    pub(crate) file: PathBuf,
-    /// The module's name [default: the file's name in lower case, with - for _]
+    /// The component: a file, https://HOST/PATH or oci://REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// Where it is published, as oci://REGISTRY/REPOSITORY[:TAG] [default: nowhere; it becomes a module of the server]
+    #[arg(value_name = "DESTINATION", conflicts_with = "name")]
+    pub(crate) destination: Option<String>,
+    /// The module's name [default: that of the file or repository in lower case, with - for _]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, or tool.toml in the current folder if the component lies below it]
+    /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, or tool.toml in the current folder if the component lies below it]; in a registry it stands in the component
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+}
+
+/// `pull`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PullArgs {
+    /// The component: https://HOST/PATH or oci://REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// The file to write [default: NAME.wasm in the current folder, if there is none yet]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// `review`.

@@ -20,6 +20,7 @@ pub(crate) mod keys;
 pub(crate) mod mcp;
 pub(crate) mod modules;
 pub(crate) mod new;
+pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod review;
 pub(crate) mod sandbox_worker;

@@ -15,6 +15,7 @@ use fumehood_capabilities::http::Config as Egress;
 use fumehood_mcp::Config as Mcp;
 use fumehood_model::{ByteSize, Code};
 use fumehood_policy::{ConfirmedBy, Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
+use fumehood_sources::Config as Sources;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use layers::{Flag, Origin};
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) jobs: Jobs,
     pub(crate) history: History,
     pub(crate) components: Components,
+    pub(crate) sources: Sources,
     pub(crate) isolation: Isolation,
     pub(crate) egress: Egress,
     pub(crate) mcp: Mcp,
@@ -288,7 +290,8 @@ impl Loaded {
 
     /// What is wrong with the values together, although each is well-formed.
     fn mistakes(&self) -> Vec<String> {
-        let Config { server, limits, concurrency, jobs, components, isolation, egress, mcp, .. } = &self.config;
+        let Config { server, limits, concurrency, jobs, components, sources, isolation, egress, mcp, .. } =
+            &self.config;
         let positive = [
             ("server.max_body", server.max_body.0),
             ("server.header_timeout_s", server.header_timeout_s),
@@ -310,6 +313,7 @@ impl Loaded {
             ("components.compile_memory", components.compile_memory.0),
             ("components.loaded", components.loaded as u64),
             ("components.versions", components.versions),
+            ("sources.timeout_s", sources.timeout_s),
             ("isolation.workers", isolation.workers as u64),
             ("egress.concurrent_lookups", egress.concurrent_lookups as u64),
             ("egress.connections", egress.connections as u64),

@@ -3,6 +3,7 @@
 use std::{fmt, process::ExitCode};
 
 use fumehood_model::Code;
+use fumehood_sources::SourceError;
 use serde_json::{Value, json};
 
 use crate::output::{Format, Output, pretty, single_line, terminal_safe};
@@ -162,6 +163,22 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let failure = Self::new(error.code(), error.told());
+        match error {
+            SourceError::NotForUs { .. } => failure.hint(
+                "look at the name, or log in to the registry: docker login REGISTRY, or write ~/.docker/config.json",
+            ),
+            SourceError::NotASource { .. } => {
+                failure.hint("a source is a file, https://HOST/PATH or oci://REGISTRY/REPOSITORY[:TAG][@sha256:…]")
+            }
+            SourceError::TooLarge { .. } => failure.hint("the bound of components is components.max_size"),
+            _ => failure,
+        }
+    }
+}
 
 /// Tell why a command failed, and say what the process exits with.
 pub(crate) fn report(error: &anyhow::Error, output: &Output) -> ExitCode {

@@ -17,6 +17,7 @@ use crate::{
     commands::{compile_worker, sandbox_worker},
     config::Config,
     exit::Failure,
+    supply::Supply,
 };
 
 /// An open data directory and the door to everything in it.
@@ -32,6 +33,7 @@ pub(crate) struct House {
     /// What is durable, for what a front end keeps.
     pub(crate) database: Database,
     directory: DataDirectory,
+    supply: Option<Supply>,
 }
 
 impl House {
@@ -62,11 +64,15 @@ impl House {
         let admission = Admission::with_shares(places, move |key| {
             held_to.principal(key)?.limits.concurrent_calls.and_then(|calls| usize::try_from(calls).ok())
         });
+        let supply = Supply::open(&config.sources, config.components.max_size, directory.path(), access)
+            .map_err(Failure::from)?;
+        let mut apis_dirs = config.server.apis_dir.clone();
+        apis_dirs.extend(supply.iter().map(|supply| supply.folder().to_owned()));
         let door = fumehood_dispatch::Config {
             limits: config.limits,
             max_component: config.components.max_size,
             versions: config.components.versions,
-            apis_dirs: config.server.apis_dir.clone(),
+            apis_dirs,
             reload_apis: config.server.reload_apis,
             prompts_dirs: config.server.prompts_dir.clone(),
             read_only: access == Access::Share,
@@ -98,7 +104,7 @@ impl House {
         let parts =
             Parts { sandbox: sandbox.clone(), admission, database, blobs, keys, secrets, seals, egress, records };
         let dispatcher = Dispatcher::new(door, parts);
-        Ok(Self { dispatcher, first_key, key_file, sandbox, database: kept, directory })
+        Ok(Self { dispatcher, first_key, key_file, sandbox, database: kept, directory, supply })
     }
 
     /// Start the worker processes, and say loudly what does not isolate them.
@@ -124,9 +130,17 @@ impl House {
         Ok(())
     }
 
+    /// Fetch the modules that come from elsewhere, and load every module.
+    pub(crate) async fn load(&self) -> anyhow::Result<()> {
+        if let Some(supply) = &self.supply {
+            self.dispatcher.lacks(supply.bring().await?);
+        }
+        Ok(self.dispatcher.load().await?)
+    }
+
     /// Load every module, and then begin to work on jobs.
     pub(crate) async fn begin(&self, config: &Config) -> anyhow::Result<()> {
-        self.dispatcher.load().await?;
+        self.load().await?;
         let lease = Duration::from_secs(config.jobs.lease_s);
         // One process owns the data directory: what others held there is held by nobody.
         self.dispatcher.start_work(RunnerConfig { lease, is_alone: true, ..RunnerConfig::default() });

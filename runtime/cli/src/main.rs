@@ -16,6 +16,7 @@ mod render;
 mod report;
 mod session;
 mod suggest;
+mod supply;
 mod target;
 
 use std::{env, process::ExitCode};
@@ -60,6 +61,7 @@ fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => commands::doctor::run(&output, doctor),
         Command::Inspect(inspect) => commands::inspect::run(&output, inspect),
         Command::Push(push) => commands::push::run(&session, push),
+        Command::Pull(pull) => commands::pull::run(&session, pull),
         Command::Modules(command) => commands::modules::run(&session, command),
         Command::Tools(command) => commands::tools::run(&session, command),
         Command::Review(review) => commands::review::run(&session, review),

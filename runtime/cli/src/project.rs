@@ -23,6 +23,7 @@ pub(crate) mod toolchains;
 
 pub(crate) use cases::{ANSWER, Around, Case, Recorded, Wanted};
 pub(crate) use sources::Sources;
+pub(crate) use stamp::stamped;
 
 /// The name of a manifest.
 const MANIFEST: &str = "tool.toml";

@@ -1,12 +1,12 @@
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use fumehood_capabilities::{Desk, Witness, http::Egress, keyvalue::Buckets, secrets::Safe};
 use fumehood_model::{ByteSize, KeyId, Principal};
 use fumehood_policy::{Action, ConfirmedBy, Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
-use fumehood_registry::{Catalogue, Module, Registry, Tool};
+use fumehood_registry::{Catalogue, Module, Problem, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
 use fumehood_store::{Blobs, Database, History, Jobs, KeyRing, NodeId, Results, Schedules, Scratch, Seals, Secrets};
@@ -131,6 +131,8 @@ pub(crate) struct Inner {
     /// Set when the folders of prompts are followed.
     pub(crate) prompts: OnceLock<()>,
     pub(crate) ready: watch::Sender<bool>,
+    /// What else is not served, and why: what could not be brought here.
+    pub(crate) missing: Mutex<Vec<Problem>>,
     /// Components that are being installed, and how often: nobody may let go of them meanwhile.
     pub(crate) pinned: Pins,
     /// Held while a component is let go of, so that none is pinned meanwhile.
@@ -169,6 +171,7 @@ impl Dispatcher {
             files: tokio::sync::Mutex::default(),
             prompts: OnceLock::new(),
             ready: watch::Sender::new(false),
+            missing: Mutex::default(),
             pinned: Pins::default(),
             letting_go: tokio::sync::Mutex::default(),
             installing: tokio::sync::Mutex::default(),

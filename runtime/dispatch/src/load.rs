@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::PoisonError};
 
 use fumehood_policy::OnChangedDefinitions;
 use fumehood_registry::{Module, Origin, Problem};
@@ -12,6 +12,11 @@ use crate::{
 };
 
 impl Dispatcher {
+    /// Say what cannot be served because it is not here, before [`Dispatcher::load`] tells it with the rest.
+    pub fn lacks(&self, missing: Vec<Problem>) {
+        *self.inner.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+    }
+
     /// Load everything that is stored and everything in the folders of APIs, in place of what was loaded before.
     ///
     /// A component that cannot be served is reported in the catalogue and the log; the others are served. Nothing is
@@ -24,7 +29,7 @@ impl Dispatcher {
         let turn = self.inner.installing.lock().await;
         let database = self.inner.database.clone();
         let rows = blocking(move || Ok(database.modules()?)).await?;
-        let mut problems = Vec::new();
+        let mut problems = self.inner.missing.lock().unwrap_or_else(PoisonError::into_inner).clone();
 
         self.load_grants().await?;
         self.start_writing();

@@ -38,6 +38,7 @@ pub(crate) fn run(config: &Config, args: &DemoArgs, output: &Output) -> anyhow::
     config.server.data_dir = place.path().join("data");
     config.server.apis_dir = vec![place.path().join("apis")];
     config.server.auth = true;
+    config.sources.modules.clear();
     fs::create_dir_all(&config.server.apis_dir[0])?;
     for (name, component) in TOOLS {
         fs::write(config.server.apis_dir[0].join(format!("{name}.wasm")), component)?;

@@ -263,7 +263,7 @@ impl<'a> Plan<'a> {
         let mut arguments = vec!["mcp".to_owned()];
         let mut add = |flag: &str, path: &Path| {
             arguments.extend([flag.to_owned(), whole(path)?]);
-            Ok(())
+            Ok::<(), Failure>(())
         };
         if let Some(file) = &loaded.file {
             add("--config", file)?;

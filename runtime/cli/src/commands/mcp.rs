@@ -21,7 +21,7 @@ pub(crate) fn run(config: &Config, _: &McpArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let house = House::open(config, Access::Share)?;
         let changes = Changes::of(&house)?;
-        house.dispatcher.load().await?;
+        house.load().await?;
         let client = fumehood_mcp::stdio(house.dispatcher.clone(), Principal::local());
         tokio::select! {
             ended = client => ended?,

@@ -1,5 +1,7 @@
 //! `fumehood push`.
 
+mod publish;
+
 use std::{
     fmt,
     fs::{self, File},
@@ -12,22 +14,41 @@ use std::{
 
 use fumehood_dispatch::Manifest as Parsed;
 use fumehood_model::{Code, ModuleName};
+use fumehood_sources::{Fetched, Source, Sources};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::{args::PushArgs, commands::review, exit::Failure, render, session::Session};
+use crate::{args::PushArgs, client::Client, commands::review, exit::Failure, output, render, session::Session};
 
 /// How often the spinner turns.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Upload a component to the server.
+/// Upload a component to the server, or publish it.
 pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<ExitCode> {
+    let source: Source = args.source.parse().map_err(Failure::from)?;
+    match &args.destination {
+        Some(destination) => publish::run(session, args, &source, destination),
+        None => upload(session, args, &source),
+    }
+}
+
+fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Result<ExitCode> {
     let name = match &args.name {
         Some(name) => checked(name)?,
-        None => name_of(&args.file)?,
+        None => name_of(source)?,
     };
-    let (file, length) = open(&args.file)?;
-    let manifest = Manifest::find(args)?;
+    let manifest = Manifest::find(args, source)?;
+    let (file, length): (Box<dyn Read>, u64) = match source {
+        Source::File(path) => {
+            let (file, length) = open(path)?;
+            (Box::new(file), length)
+        }
+        elsewhere => {
+            let fetched = fetch(session, elsewhere)?;
+            let length = fetched.component.len() as u64;
+            (Box::new(io::Cursor::new(fetched.component)), length)
+        }
+    };
     let along = manifest.to_string();
     let form = manifest.text.map(Form::new);
     let (kind, before, after) = match &form {
@@ -43,7 +64,18 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
     let client = session.client()?;
     let answer = client.put_component(name.as_str(), &kind, &mut upload, length);
     progress.finish_and_clear();
-    let module = answer?;
+    tell(session, &name, &client, form.is_some(), along, answer?)
+}
+
+/// Tell what became of an upload.
+fn tell(
+    session: &Session<'_>,
+    name: &ModuleName,
+    client: &Client,
+    has_manifest: bool,
+    along: String,
+    module: Value,
+) -> anyhow::Result<ExitCode> {
     if module["status"] == "waiting" {
         session.output.talk(&format!(
             "module {name} was sent {along}\n\
@@ -62,8 +94,8 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
         session.output.data(&module, String::new)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let along = match (&form, &module["holds_manifest"]) {
-        (None, Value::Bool(true)) => "with the tool.toml that it holds".to_owned(),
+    let along = match (has_manifest, &module["holds_manifest"]) {
+        (false, Value::Bool(true)) => "with the tool.toml that it holds".to_owned(),
         _ => along,
     };
     session.output.talk(&format!("module {name} is served, {along}"));
@@ -73,7 +105,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PushArgs) -> anyhow::Result<Exit
             news(&module["changed"]),
             review::changes(&module["changed"])
         ));
-    } else if let Some(lacks) = client.review(name.as_str()).ok().and_then(|review| lacks(&name, &review)) {
+    } else if let Some(lacks) = client.review(name.as_str()).ok().and_then(|review| lacks(name, &review)) {
         session.output.talk(&lacks);
     }
     session.output.data(&module, || render::module(&module))?;
@@ -166,8 +198,13 @@ struct Manifest {
 
 impl Manifest {
     /// The one that was named, or the nearest; checked, so that its mistakes are told with its path.
-    fn find(args: &PushArgs) -> Result<Self, Failure> {
-        let candidates = args.manifest.clone().map_or_else(|| candidates(&args.file), |named| vec![named]);
+    fn find(args: &PushArgs, source: &Source) -> Result<Self, Failure> {
+        let candidates = match (&args.manifest, source) {
+            (Some(named), _) => vec![named.clone()],
+            (None, Source::File(file)) => candidates(file),
+            // What comes from elsewhere is not described by what happens to lie here.
+            (None, _) => Vec::new(),
+        };
         let is_there = |path: &&PathBuf| args.manifest.is_some() || path.is_file();
         let Some(path) = candidates.iter().find(is_there).cloned() else {
             return Ok(Self { text: None, places: candidates });
@@ -190,6 +227,7 @@ impl fmt::Display for Manifest {
         let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
         match &self.text {
             Some(_) => write!(f, "with tool.toml from {}", places.join(", ")),
+            None if places.is_empty() => f.write_str("without a tool.toml (--manifest FILE)"),
             None => write!(f, "without a tool.toml (looked for {}; --manifest FILE)", places.join(", ")),
         }
     }
@@ -222,10 +260,32 @@ fn open(path: &Path) -> Result<(File, u64), Failure> {
     Ok((file, metadata.len()))
 }
 
-/// The module name that a file's name suggests: `Text_Stats.wasm` is `text-stats`.
-fn name_of(file: &Path) -> Result<ModuleName, Failure> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    checked(&stem.to_lowercase().replace('_', "-")).map_err(|failure| failure.hint("choose a name with --name"))
+/// Fetch a component, and say what it is.
+pub(super) fn fetch(session: &Session<'_>, source: &Source) -> Result<Fetched, Failure> {
+    let config = &session.loaded.config;
+    let sources = Sources::new(&config.sources, config.components.max_size)?;
+    let progress = if session.output.shows_progress() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    progress.set_message("fetching");
+    progress.enable_steady_tick(TURN);
+    let fetched = sources.fetch(source);
+    progress.finish_and_clear();
+    let fetched = fetched?;
+    let size = output::size(fetched.component.len() as u64);
+    let from = match &fetched.artifact {
+        Some(artifact) => Source::Registry(artifact.reference.clone()).to_string(),
+        None => source.to_string(),
+    };
+    session.output.talk(&format!("fetched {from}: component {}, {size}", fetched.digest));
+    if fetched.artifact.as_ref().is_some_and(|artifact| artifact.has_policy) {
+        session.output.talk("it comes with a policy of wassette's, which is not applied: grant what it needs here");
+    }
+    Ok(fetched)
+}
+
+/// The module name that a source suggests: `Text_Stats.wasm` is `text-stats`.
+fn name_of(source: &Source) -> Result<ModuleName, Failure> {
+    checked(&source.name().to_lowercase().replace('_', "-"))
+        .map_err(|failure| failure.hint("choose a name with --name"))
 }
 
 fn checked(name: &str) -> Result<ModuleName, Failure> {
@@ -238,13 +298,19 @@ mod tests {
     use crate::exit::Exit;
 
     fn named(file: &str) -> Result<String, Exit> {
-        name_of(Path::new(file)).map(|name| name.to_string()).map_err(|failure| failure.exit())
+        name_of(&file.parse().unwrap()).map(|name| name.to_string()).map_err(|failure| failure.exit())
     }
 
     #[test]
     fn the_module_is_named_after_the_file() {
         assert_eq!(named("./target/Text_Stats.wasm"), Ok("text-stats".to_owned()));
         assert_eq!(named("geo.maps.wasm"), Ok("geo.maps".to_owned()));
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_is_named_after_its_last_part() {
+        assert_eq!(named("oci://ghcr.io/acme/text_stats:1.2"), Ok("text-stats".to_owned()));
+        assert_eq!(named("https://example.com/Weather.wasm?v=1"), Ok("weather".to_owned()));
     }
 
     #[test]

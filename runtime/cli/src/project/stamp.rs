@@ -25,7 +25,7 @@ pub(super) fn as_module(bytes: &[u8]) -> Option<bool> {
 }
 
 /// `component` with this `tool.toml` and these documents, in the place of what it held of either.
-pub(super) fn stamped(component: &[u8], manifest: &str, docs: Option<&[u8]>) -> Result<Vec<u8>, String> {
+pub(crate) fn stamped(component: &[u8], manifest: &str, docs: Option<&[u8]>) -> Result<Vec<u8>, String> {
     let mut rest = component.strip_prefix(COMPONENT).ok_or("it is not a component")?;
     let mut stamped = COMPONENT.to_vec();
     while !rest.is_empty() {
