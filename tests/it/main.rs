@@ -38,6 +38,7 @@ mod sandbox;
 mod schedules;
 mod secrets;
 mod testing;
+mod sources;
 mod types;
 mod uploads;
 mod versions;

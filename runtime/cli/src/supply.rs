@@ -9,6 +9,8 @@ use fumehood_sources::{Config, Fetched, Kept, Shelf, Source, SourceError, Source
 use fumehood_store::Access;
 use tokio::sync::oneshot;
 
+use crate::exit::Failure;
+
 /// Modules that are fetched at a time. More would only share the same line.
 const AT_ONCE: usize = 4;
 
@@ -58,9 +60,11 @@ impl Supply {
 
     fn bring_all(&self) -> anyhow::Result<Vec<Problem>> {
         if self.access == Access::Own {
-            self.shelf.retain(|name| self.config.modules.keys().any(|wanted| wanted.as_str() == name))?;
+            self.shelf
+                .retain(|name| self.config.modules.keys().any(|wanted| wanted.as_str() == name))
+                .map_err(Failure::from)?;
         }
-        let sources = Sources::new(&self.config, self.max_size)?;
+        let sources = Sources::new(&self.config, self.max_size).map_err(Failure::from)?;
         let modules: Vec<_> = self.config.modules.iter().collect();
         let mut problems = Vec::new();
         for some in modules.chunks(AT_ONCE) {

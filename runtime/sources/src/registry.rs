@@ -168,11 +168,8 @@ impl<'a> Registry<'a> {
         match (challenge, credential) {
             (Challenge::Basic, Some(Credential::Basic { name, password })) => Ok(basic(&name, &password)),
             (Challenge::Basic, _) => Ok(None),
-            (Challenge::Bearer { realm, service, scope }, credential) => {
-                let own = format!("repository:{}:{}", self.reference.repository, self.actions);
-                // A registry that asks for less than we are going to do would ask again.
-                let scope = scope.as_deref().filter(|scope| scope.contains(self.actions)).unwrap_or(&own);
-                self.token(realm, service.as_deref(), scope, credential.as_ref()).map(Some)
+            (Challenge::Bearer { realm, service }, credential) => {
+                self.token(realm, service.as_deref(), credential.as_ref()).map(Some)
             }
         }
     }
@@ -181,10 +178,10 @@ impl<'a> Registry<'a> {
         &self,
         realm: &str,
         service: Option<&str>,
-        scope: &str,
         credential: Option<&Credential>,
     ) -> Result<HeaderValue, SourceError> {
-        let mut pairs = vec![("scope", scope)];
+        let scope = format!("repository:{}:{}", self.reference.repository, self.actions);
+        let mut pairs = vec![("scope", scope.as_str())];
         pairs.extend(service.map(|service| ("service", service)));
         let form;
         let ask = match credential {

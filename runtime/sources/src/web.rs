@@ -22,6 +22,9 @@ use crate::{Config, SourceError};
 /// Longest that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest that an answer may take to begin: a server that starts waits for it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Most redirects that are followed: what registries do to their storage takes one or two.
 const MAX_REDIRECTS: usize = 5;
 
@@ -95,7 +98,9 @@ impl Web {
                 .max_redirects_will_error(false)
                 .user_agent(concat!("fumehood/", env!("CARGO_PKG_VERSION")))
                 .tls_config(tls.clone())
+                .timeout_resolve(Some(CONNECT_TIMEOUT))
                 .timeout_connect(Some(CONNECT_TIMEOUT))
+                .timeout_recv_response(Some(ANSWER_TIMEOUT))
                 .timeout_per_call(Some(Duration::from_secs(config.timeout_s)))
         };
         Ok(Self { outside: of(common()), loopback: of(common().proxy(None)), plain_http: config.plain_http.clone() })

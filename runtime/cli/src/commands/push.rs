@@ -37,7 +37,6 @@ fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Re
         Some(name) => checked(name)?,
         None => name_of(source)?,
     };
-    let manifest = Manifest::find(args, source)?;
     let (file, length): (Box<dyn Read>, u64) = match source {
         Source::File(path) => {
             let (file, length) = open(path)?;
@@ -49,6 +48,7 @@ fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Re
             (Box::new(io::Cursor::new(fetched.component)), length)
         }
     };
+    let manifest = Manifest::find(args, source)?;
     let along = manifest.to_string();
     let form = manifest.text.map(Form::new);
     let (kind, before, after) = match &form {
@@ -64,7 +64,7 @@ fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Re
     let client = session.client()?;
     let answer = client.put_component(name.as_str(), &kind, &mut upload, length);
     progress.finish_and_clear();
-    tell(session, &name, &client, form.is_some(), along, answer?)
+    tell(session, &name, &client, form.is_some(), along, &answer?)
 }
 
 /// Tell what became of an upload.
@@ -74,7 +74,7 @@ fn tell(
     client: &Client,
     has_manifest: bool,
     along: String,
-    module: Value,
+    module: &Value,
 ) -> anyhow::Result<ExitCode> {
     if module["status"] == "waiting" {
         session.output.talk(&format!(
@@ -82,7 +82,7 @@ fn tell(
              it asks for more than before, or says something else of itself: this version waits, and the one before it is served until then\n\
              review it with `fumehood review {name}`"
         ));
-        session.output.data(&module, || review::changes(&module["changed"]))?;
+        session.output.data(module, || review::changes(&module["changed"]))?;
         return Ok(ExitCode::SUCCESS);
     }
     if module["status"] == "pinned" {
@@ -91,7 +91,7 @@ fn tell(
              serve it with `fumehood modules promote {name} {version}`",
             version = module["version"]
         ));
-        session.output.data(&module, String::new)?;
+        session.output.data(module, String::new)?;
         return Ok(ExitCode::SUCCESS);
     }
     let along = match (has_manifest, &module["holds_manifest"]) {
@@ -108,7 +108,7 @@ fn tell(
     } else if let Some(lacks) = client.review(name.as_str()).ok().and_then(|review| lacks(name, &review)) {
         session.output.talk(&lacks);
     }
-    session.output.data(&module, || render::module(&module))?;
+    session.output.data(module, || render::module(module))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -270,6 +270,9 @@ pub(super) fn fetch(session: &Session<'_>, source: &Source) -> Result<Fetched, F
     let fetched = sources.fetch(source);
     progress.finish_and_clear();
     let fetched = fetched?;
+    if let Source::File(_) = source {
+        return Ok(fetched);
+    }
     let size = output::size(fetched.component.len() as u64);
     let from = match &fetched.artifact {
         Some(artifact) => Source::Registry(artifact.reference.clone()).to_string(),

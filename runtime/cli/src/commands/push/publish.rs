@@ -20,12 +20,9 @@ pub(super) fn run(
     source: &Source,
     destination: &str,
 ) -> anyhow::Result<ExitCode> {
-    let reference = match destination.parse().map_err(Failure::from)? {
-        Source::Registry(reference) => reference,
-        _ => {
-            let message = format!("`{}` is no place to publish in", destination.escape_debug());
-            return Err(Failure::usage(message).hint("name one as oci://REGISTRY/REPOSITORY[:TAG]").into());
-        }
+    let Source::Registry(reference) = destination.parse().map_err(Failure::from)? else {
+        let message = format!("`{}` is no place to publish in", destination.escape_debug());
+        return Err(Failure::usage(message).hint("name one as oci://REGISTRY/REPOSITORY[:TAG]").into());
     };
     let component = fetch(session, source)?.component;
     let component = with_manifest(session, args, source, component)?;
