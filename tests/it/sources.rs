@@ -442,6 +442,28 @@ fn only_this_machine_is_asked_without_tls() {
     let address = saying(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc".to_vec());
     let _ = desk.run(&["pull", &format!("http://{address}/x.wasm")]).ok();
     assert_eq!(fs::read(desk.path("x.wasm")).unwrap(), b"abc");
+    // Another name of this machine, which is none of loopback.
+    let other = address.replace("127.0.0.1", "0.0.0.0");
+    let pull = |plain: &str| {
+        let mut command = desk.command(&["pull", &format!("http://{other}/x.wasm"), "--out", "other.wasm"]);
+        command.env("FUMEHOOD_SOURCES__PLAIN_HTTP", plain).env("NO_PROXY", "*").env("no_proxy", "*");
+        Finished::of(&mut command)
+    };
+    assert!(pull("elsewhere.example").failed(INVALID).contains("name it in sources.plain_http"));
+    let _ = pull(&other).ok();
+    assert_eq!(fs::read(desk.path("other.wasm")).unwrap(), b"abc");
+}
+
+#[test]
+fn who_does_not_answer_is_not_waited_for() {
+    // Connections are made, and nobody takes them.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let desk = Desk::new();
+    let mut command = desk.command(&["pull", &format!("http://{}/x.wasm", silent.local_addr().unwrap())]);
+
+    let refused = Finished::of(command.env("FUMEHOOD_SOURCES__TIMEOUT_S", "1"));
+
+    assert!(refused.failed(UNREACHABLE).contains("did not answer in time"), "{}", refused.stderr);
 }
 
 #[test]

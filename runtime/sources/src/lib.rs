@@ -27,6 +27,8 @@ mod reference;
 mod registry;
 mod shelf;
 mod source;
+#[cfg(test)]
+mod tests;
 mod web;
 
 pub use config::Config;
