@@ -13,6 +13,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("fumehood-value", 2),
     ("fumehood-policy", 2),
     ("fumehood-shape", 2),
+    ("fumehood-signature", 2),
     ("fumehood-registry", 3),
     ("fumehood-sources", 2),
     ("fumehood-capabilities", 3),
@@ -26,7 +27,7 @@ const FLOORS: [(&str, u8); 15] = [
 ];
 
 /// What only its keepers may use, so that there is one place to look at and one to change.
-const KEEPERS: [(&str, &[&str]); 15] = [
+const KEEPERS: [(&str, &[&str]); 16] = [
     ("wasmtime", &["fumehood-value", "fumehood-sandbox", "fumehood-capabilities"]),
     ("wasmtime-wasi", &["fumehood-capabilities"]),
     ("wasmtime-wasi-http", &["fumehood-capabilities"]),
@@ -34,6 +35,7 @@ const KEEPERS: [(&str, &[&str]); 15] = [
     ("seccompiler", &["fumehood-sandbox"]),
     ("wasmparser", &["fumehood-value"]),
     ("rusqlite", &["fumehood-store"]),
+    ("sigstore-verify", &["fumehood-signature"]),
     ("axum", &["fumehood-http", "fumehood-rest", "fumehood-mcp", "fumehood"]),
     ("hyper", &["fumehood-http", "fumehood-capabilities"]),
     ("http", &["fumehood-http", "fumehood-rest", "fumehood-mcp", "fumehood-capabilities"]),

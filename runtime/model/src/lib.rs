@@ -21,6 +21,7 @@ mod name;
 mod outcome;
 mod principal;
 mod size;
+mod standing;
 mod timestamp;
 
 pub use bound::{Bound, Lowered, Unit};
@@ -32,4 +33,5 @@ pub use name::{ModuleName, NameError, ToolName};
 pub use outcome::{Captured, Crash, Outcome, Reached, StopReason, Stopped, Usage};
 pub use principal::{KeyId, KeyLimits, Principal, Role};
 pub use size::ByteSize;
+pub use standing::{Signer, Standing};
 pub use timestamp::{Timestamp, TimestampError};
