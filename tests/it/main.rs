@@ -39,6 +39,7 @@ mod schedules;
 mod secrets;
 mod testing;
 mod sources;
+mod signatures;
 mod types;
 mod uploads;
 mod versions;

@@ -356,6 +356,9 @@ pub(crate) struct PushArgs {
     /// Its tool.toml [default: NAME.tool.toml or tool.toml beside the component, or tool.toml in the current folder if the component lies below it]; in a registry it stands in the component
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    /// Its signature, as cosign sign-blob writes it [default: FILE.sigstore.json or FILE.sig beside the component]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
 }
 
 /// `pull`.

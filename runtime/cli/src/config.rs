@@ -15,6 +15,7 @@ use fumehood_capabilities::http::Config as Egress;
 use fumehood_mcp::Config as Mcp;
 use fumehood_model::{ByteSize, Code};
 use fumehood_policy::{ConfirmedBy, Limits, OnChangedDefinitions, OnNewPermissions, Trusted};
+use fumehood_signature::{Signatures, Trust};
 use fumehood_sources::Config as Sources;
 use serde::{Deserialize, Serialize};
 
@@ -40,10 +41,22 @@ pub(crate) struct Config {
     pub(crate) history: History,
     pub(crate) components: Components,
     pub(crate) sources: Sources,
+    pub(crate) signatures: Signatures,
     pub(crate) isolation: Isolation,
     pub(crate) egress: Egress,
     pub(crate) mcp: Mcp,
     pub(crate) log: Log,
+}
+
+impl Config {
+    /// Whose components are served: reads the files that `[signatures]` names.
+    ///
+    /// # Errors
+    ///
+    /// With everything that is wrong with them.
+    pub(crate) fn trust(&self) -> Result<Trust, Failure> {
+        Trust::read(&self.signatures).map_err(|errors| invalid(errors.iter().map(ToString::to_string).collect()))
+    }
 }
 
 /// `[server]`: where and for whom.

@@ -49,7 +49,8 @@ impl Exit {
             | Code::TooLarge
             | Code::UnsupportedMediaType
             | Code::InvalidInput
-            | Code::InvalidComponent => Self::Invalid,
+            | Code::InvalidComponent
+            | Code::Signature => Self::Invalid,
             Code::Internal => Self::Internal,
         }
     }

@@ -39,6 +39,7 @@ pub(crate) struct House {
 impl House {
     /// Open the data directory that `config` names and set up the sandbox.
     pub(crate) fn open(config: &Config, access: Access) -> anyhow::Result<Self> {
+        let trust = Arc::new(config.trust()?);
         let directory = DataDirectory::open(&config.server.data_dir, access).map_err(|error| match error {
             StoreError::InUse { .. } => Failure::new(Code::Conflict, error.to_string()).into(),
             error => anyhow::Error::from(error),
@@ -81,6 +82,7 @@ impl House {
             on_new_permissions: config.components.on_new_permissions,
             on_changed_definitions: config.components.on_changed_definitions,
             confirmed_by: config.components.confirmed_by,
+            trust,
             scratch: Some(directory.scratch()?),
             results: match access {
                 Access::Own => Some(directory.results()?),

@@ -20,6 +20,7 @@ struct Module {
     version: Option<String>,
     description: Option<String>,
     waiting: Option<String>,
+    signature: Value,
     limits: Value,
     functions: Vec<Function>,
     rejected: Vec<Rejected>,
@@ -67,6 +68,7 @@ pub(crate) fn module(value: &Value) -> String {
         ("waiting", module.waiting.as_ref().map(|digest| format!("{digest}, to be reviewed"))),
         ("size", Some(size(module.size_bytes))),
         ("source", module.source.as_ref().map(|source| module.origin(source))),
+        ("signature", module.signature["text"].as_str().map(str::to_owned)),
         ("compatibility", Some(module.compatibility.clone())),
         ("limits", module.limits.is_object().then(|| limits(&module.limits))),
     ]);
@@ -130,9 +132,10 @@ pub(crate) fn versions(value: &Value) -> String {
             size(version["size_bytes"].as_u64().unwrap_or_default()),
             text("uploaded_by"),
             text("uploaded_at"),
+            single_line(version["signature"]["text"].as_str().unwrap_or("-")),
         ]
     });
-    table(&["VERSION", "STATE", "COMPONENT", "AUTHOR'S", "SIZE", "BY", "AT"], rows)
+    table(&["VERSION", "STATE", "COMPONENT", "AUTHOR'S", "SIZE", "BY", "AT", "SIGNATURE"], rows)
 }
 
 /// Enough of a digest to tell it from others.

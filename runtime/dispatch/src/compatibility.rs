@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fumehood_capabilities::{Support, support};
-use fumehood_model::{Code, Composition, ModuleName, Principal};
+use fumehood_model::{Code, Composition, ModuleName, Principal, Standing};
 use fumehood_registry::{Module, Origin};
 use fumehood_scheduler::Kind;
 use fumehood_value::Interface;
@@ -56,6 +56,8 @@ pub struct Inspected {
     pub compatibility: Compatibility,
     /// What it would be as a module, or why it cannot be one.
     pub module: Result<Module, String>,
+    /// What is known of its signature.
+    pub standing: Standing,
 }
 
 impl Compatibility {
@@ -127,7 +129,7 @@ impl Dispatcher {
     /// When `principal` may not install, too many are looked at, or the bytes are no component.
     pub async fn inspect(&self, principal: &Principal, upload: Upload) -> Result<Inspected, DispatchError> {
         self.may_install(principal)?;
-        let Upload { component: bytes, manifest } = upload;
+        let Upload { component: bytes, manifest, signature } = upload;
         let (size, allowed) = (bytes.len() as u64, self.inner.config.max_component);
         if size > allowed.0 {
             return Err(DispatchError::ComponentTooLarge { size, allowed });
@@ -136,9 +138,13 @@ impl Dispatcher {
         let this = self.clone();
         whole(async move {
             let _place = place;
+            let standing = this.standing(bytes.clone(), signature).await?;
+            // A component that describes its own tools is run to be looked at.
+            this.inner.config.trust.admit(&standing)?;
             let pin = this.keep(bytes).await?;
             let digest = pin.digest;
             let seen = this.look_at(pin, size, manifest.as_deref()).await;
+            let seen = seen.map(|seen| Inspected { standing, ..seen });
             this.forget_unused(digest).await;
             seen
         })
@@ -152,7 +158,10 @@ impl Dispatcher {
         let name: ModuleName = "component".parse().map_err(|_| DispatchError::Lost)?;
         let manifest = match install::manifest(SENT, sent, interface.manifest.as_deref()) {
             Ok(manifest) => manifest,
-            Err(error) => return Ok(Inspected { compatibility, module: Err(error.to_string()) }),
+            Err(error) => {
+                let (module, standing) = (Err(error.to_string()), Standing::Unchecked);
+                return Ok(Inspected { compatibility, module, standing });
+            }
         };
         let said = manifest.clone();
         // Whatever it is called in the end: an interface that it both needs and exports may be its own then.
@@ -162,7 +171,8 @@ impl Dispatcher {
                 if error.code() != Code::InvalidComponent {
                     return Err(error);
                 }
-                return Ok(Inspected { compatibility, module: Err(error.to_string()) });
+                let (module, standing) = (Err(error.to_string()), Standing::Unchecked);
+                return Ok(Inspected { compatibility, module, standing });
             }
         };
         let Whole { pin, size_bytes, interface, composition } = whole;
@@ -177,7 +187,7 @@ impl Dispatcher {
             self.forget_unused(made).await;
         }
         let module = module.map(|module| module.made_of(composition)).map_err(|error| error.to_string());
-        Ok(Inspected { compatibility, module })
+        Ok(Inspected { compatibility, module, standing: Standing::Unchecked })
     }
 }
 

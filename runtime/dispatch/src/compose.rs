@@ -1,7 +1,7 @@
 //! Components that need what other modules export: found, put together, and from then on one component.
 
 use bytes::Bytes;
-use fumehood_model::{Composition, Digest, ModuleName, Part};
+use fumehood_model::{Composition, Digest, ModuleName, Part, Standing};
 use fumehood_registry::{Catalogue, Dependency, MAX_DEPENDENCIES, Manifest, Module};
 use fumehood_sandbox::{SandboxError, Supplier, is_offered};
 use fumehood_store::Database;
@@ -82,6 +82,7 @@ struct Found {
     module: ModuleName,
     digest: Digest,
     export: String,
+    is_signed: bool,
     composition: Option<Composition>,
 }
 
@@ -186,7 +187,7 @@ impl Dispatcher {
                 }
                 (None, _) => return Err(DispatchError::Lost),
             };
-            let Found { module, digest, export, composition } = found;
+            let Found { module, digest, export, is_signed, composition } = found;
             if composition.as_ref().is_some_and(|composition| composition.holds(name)) {
                 return Err(unmet(Unmet::Cycle { module: name.clone(), supplier: module }));
             }
@@ -198,7 +199,7 @@ impl Dispatcher {
                 }
                 None => {
                     suppliers.push(Supplier { digest, meets: vec![meets] });
-                    parts.push(Part { module, digest, imports: vec![import.clone()], composition });
+                    parts.push(Part { module, digest, imports: vec![import.clone()], is_signed, composition });
                 }
             }
         }
@@ -221,12 +222,15 @@ impl Dispatcher {
         let (database, name) = (self.inner.database.clone(), module.clone());
         let look = move || Ok((database.versions(&name)?, composition_of(&database, &digest)?));
         let (versions, composition) = blocking(look).await?;
-        if !versions.iter().any(|version| version.digest == digest) {
+        let Some(version) = versions.into_iter().find(|version| version.digest == digest) else {
             return Ok(Err(Unmet::OtherComponent { module: module.clone(), digest }));
-        }
+        };
+        let standing = self.stored_standing(digest, version.signature).await?;
+        self.admit(module, &standing)?;
+        let is_signed = matches!(standing, Standing::Signed(_));
         let interface = self.inner.sandbox.describe(&digest).await?;
         Ok(match export_for(&interface, import) {
-            Some(export) => Ok(Found { module: module.clone(), digest, export: export.to_owned(), composition }),
+            Some(export) => Ok(Found { module: module.clone(), digest, export: export.to_owned(), is_signed, composition }),
             None => Err(Unmet::NotExported { module: module.clone(), near: others(&interface, import) }),
         })
     }
@@ -274,7 +278,8 @@ fn exported(module: &Module, import: &str) -> Result<Option<Found>, Unmet> {
         return Err(Unmet::NotExported { module: name(), near: others(&module.interface, import) });
     };
     let (digest, composition) = (module.digest, module.composition.clone());
-    Ok(Some(Found { module: name(), digest, export: export.to_owned(), composition }))
+    let is_signed = matches!(module.standing, Standing::Signed(_));
+    Ok(Some(Found { module: name(), digest, export: export.to_owned(), is_signed, composition }))
 }
 
 /// What of the exports will do for an import: the interface itself, or else a later version that is compatible.

@@ -9,6 +9,7 @@ use fumehood_policy::{Action, ConfirmedBy, Limits, OnChangedDefinitions, OnNewPe
 use fumehood_registry::{Catalogue, Module, Problem, Registry, Tool};
 use fumehood_sandbox::Sandbox;
 use fumehood_scheduler::Admission;
+use fumehood_signature::Trust;
 use fumehood_store::{Blobs, Database, History, Jobs, KeyRing, NodeId, Results, Schedules, Scratch, Seals, Secrets};
 use tokio::sync::watch;
 use tracing::Instrument;
@@ -56,6 +57,8 @@ pub struct Config {
     pub on_changed_definitions: OnChangedDefinitions,
     /// Who confirms the calls that a person must confirm.
     pub confirmed_by: ConfirmedBy,
+    /// Whose components are served.
+    pub trust: Arc<Trust>,
     /// Where calls have folders for themselves.
     pub scratch: Option<Scratch>,
     /// Where results are kept for their callers; nowhere in a process that only reads from its data directory.

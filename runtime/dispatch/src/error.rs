@@ -5,6 +5,7 @@ use fumehood_policy::{Forbidden, Grant, GrantError};
 use fumehood_registry::AdmitError;
 use fumehood_sandbox::SandboxError;
 use fumehood_scheduler::Refused;
+use fumehood_signature::{MAX_SIGNATURE_BYTES, Unproven};
 use fumehood_store::{KeepError, StoreError, SubmitError};
 use fumehood_value::InputError;
 
@@ -69,6 +70,15 @@ pub enum DispatchError {
         /// What it would export itself.
         exports: Vec<String>,
     },
+    /// The signature is larger than any.
+    #[error("the signature has {size} bytes, more than the {MAX_SIGNATURE_BYTES} that are allowed")]
+    SignatureTooLarge {
+        /// Its size.
+        size: usize,
+    },
+    /// Nobody who is trusted has signed the component.
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
     /// The name belongs to a file in a folder of APIs.
     #[error("the name {module} is taken by the file {path}: choose another name, or remove the file")]
     TakenByFile {
@@ -274,7 +284,9 @@ impl DispatchError {
             Self::NotFound { .. } | Self::NothingToConfirm { .. } | Self::NoVersion { .. } => Code::NotFound,
             Self::Input(InputError::Malformed { .. }) => Code::Malformed,
             Self::Input(InputError::NoMemory) => Code::Unavailable,
-            Self::Input(InputError::TooLarge { .. }) | Self::ComponentTooLarge { .. } => Code::TooLarge,
+            Self::Input(InputError::TooLarge { .. })
+            | Self::ComponentTooLarge { .. }
+            | Self::SignatureTooLarge { .. } => Code::TooLarge,
             Self::Input(_) => Code::InvalidInput,
             Self::Refused(Refused::ShareUsed { .. }) => Code::Busy,
             Self::Refused(_)
@@ -283,6 +295,7 @@ impl DispatchError {
             | Self::ModuleBusy { .. }
             | Self::Sandbox(SandboxError::Full) => Code::Unavailable,
             Self::NotAModule(_) | Self::Unmet { .. } => Code::InvalidComponent,
+            Self::Unproven(_) => Code::Signature,
             Self::TakenByFile { .. }
             | Self::Exists { .. }
             | Self::LastAdmin

@@ -28,6 +28,7 @@ use crate::{
     load::describe,
     permissions::{Redefined, asked_by},
     pin::Pin,
+    signatures::{read_signature, signed},
 };
 
 /// What is known of the files.
@@ -46,14 +47,14 @@ struct Known {
     problem: Option<Problem>,
 }
 
-/// What tells a component and its manifest from what they were, without reading them: sizes, times and numbers of the files.
+/// What tells a component, its manifest and its signature from what they were, without reading them: sizes, times and numbers of the files.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp([Option<(u64, Option<SystemTime>, u64)>; 2]);
+struct Stamp([Option<(u64, Option<SystemTime>, u64)>; 3]);
 
 impl Stamp {
     fn of(found: &Found) -> Self {
         let of = |path: &Path| fs::metadata(path).ok().map(|about| (about.len(), about.modified().ok(), about.ino()));
-        Self([of(&found.path), found.manifest.as_deref().and_then(of)])
+        Self([of(&found.path), found.manifest.as_deref().and_then(of), found.signature.as_deref().and_then(of)])
     }
 }
 
@@ -157,7 +158,7 @@ impl Dispatcher {
                 gone.push(module.name.clone());
             }
         }
-        self.admit(new, &gone, &problems).await;
+        self.take_in(new, &gone, &problems).await;
         drop(pins);
         for Problem { path, reason } in problems.iter().filter(|problem| !files.problems.contains(problem)) {
             // Whoever names files writes no lines into the log.
@@ -212,15 +213,16 @@ impl Dispatcher {
         }
         drop(serving);
         self.tell_of_missing(&module);
+        let signed = signed(&module.standing);
         let old = self.inner.registry.insert(module);
         let how = if old.is_some() { "anew" } else { "now" };
-        tracing::info!(module.name = %name, component.digest = %digest, "Module {name} is served {how}, from its file");
+        tracing::info!(module.name = %name, component.digest = %digest, "Module {name} is served {how}, from its file{signed}");
         self.let_go(old);
         Ok(())
     }
 
     /// Take in what was read first, and let go of what has no file any more.
-    async fn admit(&self, new: Vec<Module>, gone: &[ModuleName], problems: &[Problem]) {
+    async fn take_in(&self, new: Vec<Module>, gone: &[ModuleName], problems: &[Problem]) {
         let _turn = self.inner.installing.lock().await;
         new.iter().for_each(|module| self.tell_of_missing(module));
         let removed = self.inner.registry.update_files(new, gone, problems.to_vec());
@@ -259,9 +261,10 @@ impl Dispatcher {
 
     /// What a file holds as a module, and what keeps its component from being let go of meanwhile.
     async fn file(&self, found: &Found, reading: Reading, also: &[Module]) -> Result<(Module, Pin), DispatchError> {
-        let Found { name, path, manifest: beside } = found.clone();
+        let Found { name, path, manifest: beside, signature } = found.clone();
         let named = beside.as_ref().map(|path| path.display().to_string());
         let sent = blocking(move || beside.map(|path| read_manifest(&path)).transpose()).await?;
+        let signature = blocking(move || signature.map(|path| read_signature(&path)).transpose()).await?;
         let (allowed, file) = (self.inner.config.max_component, path.clone());
         let bytes = blocking(move || {
             let cannot = |source| fumehood_store::StoreError::Io { doing: "read", path: file.clone(), source };
@@ -273,11 +276,14 @@ impl Dispatcher {
         })
         .await?;
         let size = bytes.len() as u64;
+        let standing = self.standing(bytes.clone(), signature).await?;
+        self.admit(&name, &standing)?;
         let pin = self.keep(bytes).await?;
         let digest = pin.digest;
         let file = named.as_deref().unwrap_or(SENT);
         let module =
             self.of_file(name, (pin, size), Origin::File { path }, (file, sent.as_deref()), reading, also).await;
+        let module = module.map(|(module, pin)| (module.of_standing(standing), pin));
         // Of what was made of it, or not taken, nothing uses it.
         if module.as_ref().map_or(true, |(module, _)| module.digest != digest) {
             self.forget_unused(digest).await;
@@ -294,7 +300,11 @@ impl Dispatcher {
         reading: Reading,
         also: &[Module],
     ) -> Result<(Module, Pin), DispatchError> {
-        let says = |interface: &Interface| Ok(manifest(file, sent, interface.manifest.as_deref())?);
+        let says = |interface: &Interface| {
+            let held = interface.manifest.as_deref();
+            self.inner.config.trust.admit_beside(sent, held)?;
+            Ok(manifest(file, sent, held)?)
+        };
         let Whole { pin, size_bytes, interface, composition } = self.whole(&name, pin, size, says, also).await?;
         let digest = pin.digest;
         let made = says(&interface).and_then(|manifest| {
@@ -370,7 +380,7 @@ impl Line {
 
 /// Whether it is the fault of a file that it cannot be served: then it cannot until it changes.
 fn is_of_file(error: &DispatchError) -> bool {
-    matches!(error.code(), Code::InvalidComponent | Code::TooLarge)
+    matches!(error.code(), Code::InvalidComponent | Code::Signature | Code::TooLarge)
 }
 
 /// The text of a manifest, which is not read at all if it is too large. Blocking.

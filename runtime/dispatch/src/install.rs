@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
+use fumehood_model::{Digest, ModuleName, Principal, Standing, Timestamp};
 use fumehood_policy::{Action, OnChangedDefinitions, OnNewPermissions};
 use fumehood_registry::{AdmitError, Manifest, Module, Origin};
 use fumehood_scheduler::Kind;
@@ -17,6 +17,7 @@ use crate::{
     error::shown,
     permissions::{Redefined, asked_by},
     pin::Pin,
+    signatures::signed,
 };
 
 /// What a manifest that came with an upload is called.
@@ -45,6 +46,8 @@ pub struct Upload {
     pub component: Bytes,
     /// The `tool.toml`, if it came beside the component.
     pub manifest: Option<String>,
+    /// The signature of the component, as `cosign sign-blob` writes it, if it came along.
+    pub signature: Option<String>,
 }
 
 /// What became of an upload.
@@ -75,6 +78,9 @@ pub enum Installed {
 pub(crate) struct Kept {
     pub(crate) size_bytes: u64,
     pub(crate) manifest: Option<String>,
+    pub(crate) signature: Option<String>,
+    /// What that is worth.
+    pub(crate) standing: Standing,
     pub(crate) digest: Digest,
     /// Name of the key that sent it.
     pub(crate) by: String,
@@ -134,7 +140,7 @@ impl Dispatcher {
         overwrite: Overwrite,
     ) -> Result<Installed, DispatchError> {
         self.may_install(principal)?;
-        let Upload { component: bytes, manifest } = upload;
+        let Upload { component: bytes, manifest, signature } = upload;
         if let Some(text) = &manifest {
             // Before the component costs anything.
             Manifest::parse(SENT, text).map_err(AdmitError::from)?;
@@ -151,7 +157,7 @@ impl Dispatcher {
         let (this, principal) = (self.clone(), principal.clone());
         whole(async move {
             let _place = place;
-            this.install_now(&principal, name, bytes, manifest, overwrite).await
+            this.install_now(&principal, name, Upload { component: bytes, manifest, signature }, overwrite).await
         })
         .await
     }
@@ -160,11 +166,14 @@ impl Dispatcher {
         &self,
         principal: &Principal,
         name: ModuleName,
-        bytes: Bytes,
-        manifest: Option<String>,
+        upload: Upload,
         overwrite: Overwrite,
     ) -> Result<Installed, DispatchError> {
+        let Upload { component: bytes, manifest, signature } = upload;
         let size_bytes = bytes.len() as u64;
+        // Before anything of it is kept or read.
+        let standing = self.standing(bytes.clone(), signature.clone()).await?;
+        self.admit(&name, &standing)?;
         let pin = self.keep(bytes).await?;
         let sent = pin.digest;
         let says =
@@ -181,7 +190,8 @@ impl Dispatcher {
         if digest != sent {
             self.forget_unused(sent).await;
         }
-        let kept = Kept { size_bytes, manifest, digest, by: principal.name.to_string(), at: Timestamp::now() };
+        let (by, at) = (principal.name.to_string(), Timestamp::now());
+        let kept = Kept { size_bytes, manifest, signature, standing, digest, by, at };
         let installed = self.install_kept(principal, &name, kept, Wanted::Sent(overwrite)).await;
         drop(pin);
         if installed.is_err() {
@@ -200,6 +210,7 @@ impl Dispatcher {
         let Kept { size_bytes, digest, at, .. } = kept;
         let origin = Origin::Upload { by: kept.by.clone(), at };
         let module = self.prepare(name.clone(), digest, size_bytes, origin, kept.manifest.as_deref()).await?;
+        let module = module.of_standing(kept.standing.clone());
         let _turn = self.inner.installing.lock().await;
         // Another upload may have taken the name while this one was compiled.
         self.check_name(name, if let Wanted::Sent(overwrite) = wanted { overwrite } else { Overwrite::Allowed })?;
@@ -209,7 +220,7 @@ impl Dispatcher {
         if is_pinned && !is_same && matches!(wanted, Wanted::Sent(_)) {
             return self.keep_version(principal, name, kept).await;
         }
-        let Kept { manifest, by, .. } = kept;
+        let Kept { manifest, signature, by, .. } = kept;
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
         let is_known = before.is_some() || serving.is_some();
         if !is_known {
@@ -230,7 +241,7 @@ impl Dispatcher {
             && (config.on_new_permissions == OnNewPermissions::Hold && !changed.added.is_empty()
                 || config.on_changed_definitions == OnChangedDefinitions::Hold && !changed.redefined.is_empty());
         if let Some(row) = before.clone().filter(|_| holds) {
-            let pending = Some(PendingRow { digest, size_bytes, manifest, by, at });
+            let pending = Some(PendingRow { digest, size_bytes, manifest, signature, by, at });
             self.put_row(ModuleRow { pending, ..row }).await?;
             self.inner.permissions.waiting().insert(name.clone(), module);
             tracing::info!(
@@ -247,6 +258,7 @@ impl Dispatcher {
             installed_by: by,
             installed_at: at,
             manifest,
+            signature,
             is_pinned,
             asked_before: base.filter(|_| !changed.added.is_empty()),
             // What was reviewed once stays known, also when a version leaves it out: the next may bring it back changed.
@@ -273,8 +285,10 @@ impl Dispatcher {
         }
         self.inner.permissions.waiting().remove(name);
         let how = if matches!(wanted, Wanted::Sent(_)) { "installed" } else { "put back to another version" };
+        let signed = signed(&module.standing);
         tracing::info!(
-            module.name = %name, component.digest = %digest, key.id = %principal.key, "Module {name} {how} by {}", principal.name
+            module.name = %name, component.digest = %digest, key.id = %principal.key,
+            "Module {name} {how} by {}{signed}", principal.name
         );
         self.tell_of_missing(&module);
         let old = self.inner.registry.insert(module);
@@ -352,6 +366,7 @@ impl Dispatcher {
         sent: Option<&str>,
     ) -> Result<Module, DispatchError> {
         let interface = self.inner.sandbox.describe(&digest).await?;
+        self.inner.config.trust.admit_beside(sent, interface.manifest.as_deref())?;
         let manifest = manifest(SENT, sent, interface.manifest.as_deref())?;
         let module = Module::new(name, digest, size, origin, interface, manifest)?;
         self.inner.sandbox.load(&digest).await?;
@@ -402,7 +417,7 @@ impl Dispatcher {
         if self.inner.config.read_only {
             return;
         }
-        let _turn = self.inner.letting_go.lock().await;
+        let turn = self.inner.letting_go.lock().await;
         if self.inner.pinned.holds(&digest) {
             return;
         }
@@ -411,7 +426,7 @@ impl Dispatcher {
             return;
         }
         let database = self.inner.database.clone();
-        if blocking(move || Ok(database.is_version(&digest)?)).await.unwrap_or(true) {
+        if blocking(move || Ok(database.is_version(&digest)? || database.is_root(&digest)?)).await.unwrap_or(true) {
             return;
         }
         if let Some(queue) = &self.inner.queue {
@@ -425,11 +440,18 @@ impl Dispatcher {
         let database = self.inner.database.clone();
         let forget = move || {
             sandbox.forget(&digest);
+            let root = database.composition(&digest)?.map(|composition| composition.root);
             database.forget_composition(&digest)?;
-            Ok(blobs.remove(&digest)?)
+            blobs.remove(&digest)?;
+            Ok(root)
         };
-        if let Err(error) = blocking(forget).await {
-            tracing::warn!(component.digest = %digest, %error, "An unused component could not be removed");
+        match blocking(forget).await {
+            Ok(None) => {}
+            Ok(Some(root)) => {
+                drop(turn);
+                Box::pin(self.forget_unused(root)).await;
+            }
+            Err(error) => tracing::warn!(component.digest = %digest, %error, "An unused component could not be removed"),
         }
     }
 }

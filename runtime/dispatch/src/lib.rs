@@ -32,6 +32,7 @@ mod said;
 mod schedules;
 mod secrets;
 mod shaping;
+mod signatures;
 mod versions;
 mod witness;
 mod work;
@@ -44,11 +45,11 @@ pub use dispatcher::{Config, Dispatcher, Parts, Records};
 pub use error::DispatchError;
 pub use fumehood_capabilities::Told as Said;
 pub use fumehood_capabilities::{Listener, logging::Level};
-pub use fumehood_registry::Mode;
 pub use fumehood_registry::{
     Bindings, Build, Catalogue, Deprecated, Example, Expected, Manifest, Module, Origin, Problem, Tool, Wish, Words,
     rich,
 };
+pub use fumehood_registry::{Mode, SIGNATURES, beside};
 pub use fumehood_scheduler::{RunnerConfig, ScheduleSpec, SpecError};
 pub use fumehood_store::{
     ApiKey, Body, CallFilter, Confirmation, ConfirmationState, Counts, Decided, Filter, JobEvent, NewKey, Observation,

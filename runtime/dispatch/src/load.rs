@@ -73,11 +73,14 @@ impl Dispatcher {
 
     /// The module of a stored row.
     pub(crate) async fn stored(&self, row: ModuleRow) -> Result<Module, DispatchError> {
+        let standing = self.stored_standing(row.digest, row.signature).await?;
+        self.admit(&row.name, &standing)?;
         let interface = self.inner.sandbox.describe(&row.digest).await?;
+        self.inner.config.trust.admit_beside(row.manifest.as_deref(), interface.manifest.as_deref())?;
         let origin = Origin::Upload { by: row.installed_by, at: row.installed_at };
         let manifest = manifest(SENT, row.manifest.as_deref(), interface.manifest.as_deref())?;
         let module = Module::new(row.name, row.digest, row.size_bytes, origin, interface, manifest)?;
-        let module = self.with_composition(module).await?;
+        let module = self.with_composition(module.of_standing(standing)).await?;
         let cares = self.inner.config.on_changed_definitions != OnChangedDefinitions::Serve;
         Ok(module.compared_with(row.defined_before.as_ref().filter(|_| cares)))
     }
@@ -92,6 +95,7 @@ impl Dispatcher {
             installed_by: pending.by,
             installed_at: pending.at,
             manifest: pending.manifest,
+            signature: pending.signature,
             asked_before: None,
             defined_before: None,
             pending: None,

@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use fumehood_capabilities::Witness;
-use fumehood_model::{Digest, ModuleName, Principal, Timestamp};
+use fumehood_model::{Digest, ModuleName, Principal, Standing, Timestamp};
 use fumehood_policy::{Action, Grant, OnChangedDefinitions};
 use fumehood_registry::{Manifest, Module, Origin, Tool, Wish};
 use fumehood_store::{Added, GrantRow, ModuleRow, Observation};
@@ -83,6 +83,8 @@ pub struct Review {
     /// What changed in what is asked for and was not reviewed yet: from the served version to the one that waits, or
     /// from the version before to the served one.
     pub changed: Option<Changed>,
+    /// What is known of the signature of the one that is served.
+    pub standing: Standing,
 }
 
 /// The version of a module that approving is about.
@@ -148,6 +150,8 @@ pub struct Waiting {
     pub asks: Vec<Asked>,
     /// What its imports could reach.
     pub reaches: Vec<Reach>,
+    /// What is known of its signature.
+    pub standing: Standing,
 }
 
 /// How one version differs from another in what it asks for.
@@ -311,6 +315,7 @@ impl Dispatcher {
                 .or(row.map(|row| row.digest))
                 .unwrap_or(newest.digest),
             revision: newest.revision,
+            standing: serving.as_ref().map(|serving| serving.standing.clone()).unwrap_or_default(),
             asks: serving.as_ref().map(|serving| self.asked(serving)).unwrap_or_default(),
             reaches: serving.map(|serving| reach::of(&serving.interface.imports)).unwrap_or_default(),
             module,
@@ -733,6 +738,7 @@ impl Dispatcher {
             at,
             asks: self.asked(module),
             reaches: reach::of(&module.interface.imports),
+            standing: module.standing.clone(),
         }
     }
 }
@@ -763,6 +769,7 @@ fn as_reviewed(row: ModuleRow) -> ModuleRow {
         installed_by: waited.by,
         installed_at: waited.at,
         manifest: waited.manifest,
+        signature: waited.signature,
         asked_before: None,
         defined_before: None,
         pending: None,

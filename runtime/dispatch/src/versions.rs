@@ -1,6 +1,6 @@
 //! Versions of uploaded modules: every upload is one, and any of them can be served.
 
-use fumehood_model::{ModuleName, Principal};
+use fumehood_model::{ModuleName, Principal, Standing};
 use fumehood_policy::Action;
 use fumehood_registry::Origin;
 use fumehood_scheduler::Kind;
@@ -38,6 +38,8 @@ pub struct Version {
     pub waits: bool,
     /// What its author calls it.
     pub called: Option<String>,
+    /// What is known of its signature.
+    pub standing: Standing,
 }
 
 /// Which version of a module.
@@ -93,7 +95,8 @@ impl Dispatcher {
     pub async fn versions(&self, principal: &Principal, name: &str) -> Result<Versions, DispatchError> {
         Action::Review.check(principal)?;
         let (_, mut versions) = self.versions_of(&self.uploaded(name)?).await?;
-        for Version { row, called, .. } in &mut versions.versions {
+        for Version { row, called, standing, .. } in &mut versions.versions {
+            *standing = self.stored_standing(row.digest, row.signature.clone()).await.unwrap_or_default();
             // In the manifest that came with it, or else in the one that it holds.
             let interface = self.inner.sandbox.describe(&row.digest).await.ok();
             let held = interface.and_then(|interface| interface.manifest);
@@ -137,10 +140,12 @@ impl Dispatcher {
             },
             known: versions.iter().take(10).map(|version| version.row.number).collect(),
         })?;
-        let VersionRow { digest, size_bytes, manifest, by, at, served, .. } = version.row.clone();
+        let VersionRow { digest, size_bytes, manifest, signature, by, at, served, .. } = version.row.clone();
         // Nobody lets go of it while it is prepared.
         let pin = self.pin(digest).await;
-        let kept = Kept { size_bytes, manifest, digest, by, at };
+        let standing = self.stored_standing(digest, signature.clone()).await?;
+        self.admit(module, &standing)?;
+        let kept = Kept { size_bytes, manifest, signature, standing, digest, by, at };
         let wanted = match (which, served) {
             (Which::Before, _) => Wanted::Back,
             (_, Some(_)) => Wanted::Again,
@@ -184,8 +189,8 @@ impl Dispatcher {
         name: &ModuleName,
         kept: Kept,
     ) -> Result<Installed, DispatchError> {
-        let Kept { size_bytes, manifest, digest, by, at } = kept;
-        let row = PendingRow { digest, size_bytes, manifest, by, at };
+        let Kept { size_bytes, manifest, signature, digest, by, at, .. } = kept;
+        let row = PendingRow { digest, size_bytes, manifest, signature, by, at };
         let (database, module) = (self.inner.database.clone(), name.clone());
         let version = blocking(move || Ok(database.add_version(&module, &row)?)).await?;
         self.prune_versions(name).await;
@@ -220,7 +225,7 @@ impl Dispatcher {
             let pending = row.pending.as_ref();
             let waits =
                 pending.is_some_and(|pending| version.digest == pending.digest && version.manifest == pending.manifest);
-            Version { row: version, is_served, waits, called: None }
+            Version { row: version, is_served, waits, called: None, standing: Standing::Unchecked }
         });
         let versions = Versions { module: module.clone(), is_pinned: row.is_pinned, versions: versions.collect() };
         Ok((row, versions))

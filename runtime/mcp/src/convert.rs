@@ -238,6 +238,7 @@ pub(crate) fn refused(error: &DispatchError) -> Result<CallToolResult, ErrorData
         | Code::UnsupportedMediaType
         | Code::InvalidInput
         | Code::InvalidComponent
+        | Code::Signature
         | Code::ToolError
         | Code::Busy
         | Code::Unavailable

@@ -29,6 +29,8 @@ pub enum Code {
     InvalidInput,
     /// The uploaded bytes are not a component that can be served.
     InvalidComponent,
+    /// The component is not signed by anybody who is trusted.
+    Signature,
     /// The tool itself answered with an error.
     ToolError,
     /// Too many calls are running or waiting.
@@ -79,6 +81,7 @@ impl Code {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidInput => "invalid_input",
             Self::InvalidComponent => "invalid_component",
+            Self::Signature => "signature",
             Self::ToolError => "tool_error",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",

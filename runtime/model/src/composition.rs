@@ -24,6 +24,9 @@ pub struct Part {
     pub digest: Digest,
     /// The imports that it meets.
     pub imports: Vec<String>,
+    /// Whether somebody who was trusted had signed it when it was put there.
+    #[serde(default)]
+    pub is_signed: bool,
     /// What it was made of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub composition: Option<Composition>,

@@ -24,5 +24,5 @@ pub use manifest::{
     Manifest, ManifestError, ManifestMistake, Mode, Wish,
 };
 pub use module::{Deprecated, Module, Origin, Told, Tool, Turns};
-pub use scan::{Found, Problem, scan};
+pub use scan::{Found, Problem, SIGNATURES, beside, scan};
 pub use search::Words;

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use fumehood_model::{Composition, Digest, Lowered, ModuleName, Timestamp, ToolName};
+use fumehood_model::{Composition, Digest, Lowered, ModuleName, Standing, Timestamp, ToolName};
 use fumehood_value::{Function, Interface, LOCAL, Object, Plan};
 
 use crate::{
@@ -35,6 +35,8 @@ pub struct Module {
     pub size_bytes: u64,
     /// Where it came from.
     pub origin: Origin,
+    /// What is known of its signature.
+    pub standing: Standing,
     /// What the component offers and needs.
     pub interface: Interface,
     /// What its author says of it; nothing, if there is no manifest.
@@ -221,6 +223,7 @@ impl Module {
             digest,
             size_bytes,
             origin,
+            standing: Standing::Unchecked,
             manifest,
             composition: None,
             tools,
@@ -277,6 +280,12 @@ impl Module {
         self.definitions().into_iter().filter(is_other).map(|(name, _)| name).collect()
     }
 
+    /// The same, of whose signature this is known.
+    #[must_use]
+    pub fn of_standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+
     /// The same, whose tools know which of them say something else than `before`.
     #[must_use]
     pub fn compared_with(mut self, before: Option<&BTreeMap<String, String>>) -> Self {
@@ -303,6 +312,7 @@ impl Module {
         self.name == other.name
             && self.digest == other.digest
             && self.origin == other.origin
+            && self.standing == other.standing
             && self.manifest == other.manifest
             && self.redefined().eq(other.redefined())
     }

@@ -12,6 +12,17 @@ const MAX_DEPTH: usize = 8;
 /// Folders that toolchains fill with copies and parts of components.
 const BUILD_OUTPUT: [&str; 2] = ["target", "node_modules"];
 
+/// What the name of a component's file is continued with in that of its signature, the best first.
+pub const SIGNATURES: [&str; 2] = [".sigstore.json", ".sig"];
+
+/// The file beside `path` whose name goes on with `ending`.
+#[must_use]
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// A component file in a folder of APIs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -21,6 +32,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The manifest beside it: `NAME.tool.toml`, or `tool.toml` where the folder holds one component only.
     pub manifest: Option<PathBuf>,
+    /// The signature beside it: `NAME.wasm.sigstore.json`, or else `NAME.wasm.sig`.
+    pub signature: Option<PathBuf>,
 }
 
 /// A file or folder that could not be used. The others are.
@@ -139,7 +152,9 @@ impl Scan {
                 return self.problem(path, reason.to_owned());
             }
         };
-        self.found.push(Found { name, path: path.to_owned(), manifest });
+        let signatures = SIGNATURES.iter().map(|ending| beside(path, ending));
+        let signature = signatures.into_iter().find(|path| path.is_file());
+        self.found.push(Found { name, path: path.to_owned(), manifest, signature });
     }
 
     fn problem(&mut self, path: &Path, reason: String) {

@@ -23,6 +23,7 @@ mod results;
 mod router;
 mod schedules;
 mod secrets;
+mod signatures;
 mod tools;
 mod upload;
 mod versions;

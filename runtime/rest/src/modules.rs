@@ -18,6 +18,7 @@ use crate::{
     State,
     may::{Installing, May},
     permissions::{ChangeBody, Held},
+    signatures::SignatureEntry,
     tools::Schemas,
     upload::{self, MultipartUpload},
     versions::KeptVersion,
@@ -59,6 +60,9 @@ pub(crate) struct ModuleEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     waiting: Option<Digest>,
+    /// What is known of its signature: for who may review, where signatures are looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureEntry>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -165,7 +169,7 @@ impl ModuleEntry {
     fn seen(self, sight: Sight) -> Self {
         match sight {
             Sight::All => self,
-            Sight::Tools => Self { path: None, installed_by: None, waiting: None, ..self },
+            Sight::Tools => Self { path: None, installed_by: None, waiting: None, signature: None, ..self },
         }
     }
 }
@@ -275,6 +279,9 @@ pub(crate) struct InspectedBody {
     imports: Vec<ImportEntry>,
     /// Its tools as they would be served, if it can be a module.
     functions: Vec<FunctionEntry>,
+    /// What is known of its signature, where signatures are looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureEntry>,
 }
 
 /// A function that a component exports, and what becomes of it.
@@ -399,7 +406,7 @@ pub(crate) async fn inspect(
     let kind = upload::Kind::of(&headers)?;
     state.dispatcher.may_install(&principal)?;
     let upload = kind.read(request, state.dispatcher.max_component()).await?;
-    let Inspected { compatibility, module } = state.dispatcher.inspect(&principal, upload).await?;
+    let Inspected { compatibility, module, standing } = state.dispatcher.inspect(&principal, upload).await?;
     let Compatibility { fit, functions, imports } = compatibility;
     let (served, problem) = match module {
         Ok(module) => (module.tools.iter().map(|tool| function_entry(tool)).collect(), None),
@@ -412,6 +419,7 @@ pub(crate) async fn inspect(
         exports: functions.into_iter().map(ExportEntry::from).collect(),
         imports: imports.into_iter().map(ImportEntry::from).collect(),
         functions: served,
+        signature: SignatureEntry::of(&standing),
     }))
 }
 
@@ -445,6 +453,7 @@ fn entry(module: &Module, door: &Dispatcher) -> ModuleEntry {
         compatibility,
         tools: module.tools.len(),
         waiting: door.waiting_digest(&module.name),
+        signature: SignatureEntry::of(&module.standing),
     }
 }
 

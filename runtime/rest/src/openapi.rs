@@ -41,8 +41,8 @@ const OF_CALLS: [Code; 15] = [
 const OF_JOBS: [Code; 3] = [Code::Gone, Code::Interrupted, Code::StorageFull];
 
 /// Failures that administration can meet beside the common ones.
-const OF_ADMINISTRATION: [Code; 4] =
-    [Code::Conflict, Code::TooLarge, Code::UnsupportedMediaType, Code::InvalidComponent];
+const OF_ADMINISTRATION: [Code; 5] =
+    [Code::Conflict, Code::TooLarge, Code::UnsupportedMediaType, Code::InvalidComponent, Code::Signature];
 
 /// What the document says of the product, before any path.
 pub(crate) fn base() -> OpenApi {

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     may::{Granting, May},
     modules::{ModuleDetail, detail},
+    signatures::SignatureEntry,
 };
 
 /// What a module asks for, could reach, has used and is granted.
@@ -31,6 +32,9 @@ pub(crate) struct ReviewBody {
     /// What its author says of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// What is known of its signature, where signatures are looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureEntry>,
     /// What it asks for, in its `tool.toml`.
     asks: Vec<AskedEntry>,
     /// What its imports could reach, if it were granted.
@@ -122,6 +126,9 @@ pub(crate) struct WaitingBody {
     sent_at: Timestamp,
     asks: Vec<AskedEntry>,
     could_reach: Vec<ReachEntry>,
+    /// What is known of its signature, where signatures are looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureEntry>,
 }
 
 /// How one version differs from another in what it asks for.
@@ -386,7 +393,7 @@ impl Held {
 
 impl From<Review> for ReviewBody {
     fn from(review: Review) -> Self {
-        let Review { module, digest, revision, asks, reaches, used, grants, waiting, changed } = review;
+        let Review { module, digest, revision, asks, reaches, used, grants, waiting, changed, standing } = review;
         Self {
             module,
             digest,
@@ -394,6 +401,7 @@ impl From<Review> for ReviewBody {
             version: None,
             unset_secrets: Vec::new(),
             description: None,
+            signature: SignatureEntry::of(&standing),
             asks: all(asks),
             could_reach: all(reaches),
             has_used: all(used),
@@ -406,8 +414,9 @@ impl From<Review> for ReviewBody {
 
 impl From<Waiting> for WaitingBody {
     fn from(waiting: Waiting) -> Self {
-        let Waiting { digest, by, at, asks, reaches } = waiting;
-        Self { digest, sent_by: by, sent_at: at, asks: all(asks), could_reach: all(reaches) }
+        let Waiting { digest, by, at, asks, reaches, standing } = waiting;
+        let signature = SignatureEntry::of(&standing);
+        Self { digest, sent_by: by, sent_at: at, asks: all(asks), could_reach: all(reaches), signature }
     }
 }
 

@@ -9,10 +9,10 @@ use http::{HeaderMap, header};
 use multer::{Constraints, Multipart};
 use utoipa::ToSchema;
 
-/// Beyond the component: the manifest, which has a bound of its own, and the lines of the form.
-const FORM: u64 = 128 << 10;
+/// Beyond the component: manifest and signature, which have bounds of their own, and the lines of the form.
+const FORM: u64 = 192 << 10;
 
-/// A form with a component and its `tool.toml`.
+/// A form with a component, its `tool.toml` and its signature.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its description is used: the body is read as a stream")]
 pub(crate) struct MultipartUpload {
@@ -21,6 +21,8 @@ pub(crate) struct MultipartUpload {
     component: Vec<u8>,
     /// The `tool.toml`.
     manifest: Option<String>,
+    /// The signature of the component, as `cosign sign-blob` writes it: base64, or a bundle of Sigstore.
+    signature: Option<String>,
 }
 
 /// How an upload is sent.
@@ -54,7 +56,7 @@ impl Kind {
         match self {
             Self::Component => {
                 let Body(component) = Body::read(request, most).await?;
-                Ok(Upload { component, manifest: None })
+                Ok(Upload { component, manifest: None, signature: None })
             }
             Self::Form(boundary) => {
                 let Body(form) = Body::read(request, ByteSize(most.0.saturating_add(FORM))).await?;
@@ -66,26 +68,37 @@ impl Kind {
 
 async fn parts(form: Bytes, boundary: String) -> Result<Upload, Problem> {
     let whole = futures::stream::once(std::future::ready(Ok::<_, std::convert::Infallible>(form)));
-    let constraints = Constraints::new().allowed_fields(vec!["component", "manifest"]);
+    let constraints = Constraints::new().allowed_fields(vec!["component", "manifest", "signature"]);
     let mut form = Multipart::with_constraints(whole, boundary, constraints);
-    let (mut component, mut manifest) = (None, None);
+    let (mut component, mut manifest, mut signature) = (None, None, None);
     while let Some(field) = form.next_field().await.map_err(|error| unreadable(&error))? {
-        let is_component = field.name() == Some("component");
+        let slot = match field.name() {
+            Some("component") => &mut component,
+            Some("signature") => &mut signature,
+            _ => &mut manifest,
+        };
         let bytes = field.bytes().await.map_err(|error| unreadable(&error))?;
-        let slot = if is_component { &mut component } else { &mut manifest };
         if slot.replace(bytes).is_some() {
-            return Err(malformed("the form has a part twice: it takes one `component` and one `manifest`"));
+            return Err(malformed(
+                "the form has a part twice: it takes one `component`, one `manifest` and one `signature`",
+            ));
         }
     }
     let component = component.ok_or_else(|| malformed("the form has no part `component`"))?;
-    let manifest = manifest.map(|bytes| String::from_utf8(bytes.into()));
-    let manifest = manifest.transpose().map_err(|_| malformed("the part `manifest` is not UTF-8 text"))?;
-    Ok(Upload { component, manifest })
+    let (manifest, signature) = (text("manifest", manifest)?, text("signature", signature)?);
+    Ok(Upload { component, manifest, signature })
+}
+
+fn text(part: &str, bytes: Option<Bytes>) -> Result<Option<String>, Problem> {
+    let text = bytes.map(|bytes| String::from_utf8(bytes.into())).transpose();
+    text.map_err(|_| malformed(&format!("the part `{part}` is not UTF-8 text")))
 }
 
 fn unreadable(error: &multer::Error) -> Problem {
     match error {
-        multer::Error::UnknownField { .. } => malformed("the form takes the parts `component` and `manifest` only"),
+        multer::Error::UnknownField { .. } => {
+            malformed("the form takes the parts `component`, `manifest` and `signature` only")
+        }
         _ => malformed("the form cannot be read: its parts are not what its boundary says"),
     }
 }

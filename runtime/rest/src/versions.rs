@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{modules::InstalledBody, permissions::Held};
+use crate::{modules::InstalledBody, permissions::Held, signatures::SignatureEntry};
 
 /// The versions of a module.
 #[derive(Serialize, ToSchema)]
@@ -42,6 +42,9 @@ pub(crate) struct VersionEntry {
     state: VersionState,
     /// Whether it is or was served: what rolling back looks for.
     was_served: bool,
+    /// What is known of its signature, where signatures are looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<SignatureEntry>,
 }
 
 /// What becomes of a version.
@@ -83,7 +86,7 @@ impl From<Versions> for VersionList {
 }
 
 impl From<Version> for VersionEntry {
-    fn from(Version { row, is_served, waits, called }: Version) -> Self {
+    fn from(Version { row, is_served, waits, called, standing }: Version) -> Self {
         Self {
             number: row.number,
             digest: row.digest,
@@ -97,6 +100,7 @@ impl From<Version> for VersionEntry {
                 (false, false) => VersionState::Kept,
             },
             was_served: row.served.is_some(),
+            signature: SignatureEntry::of(&standing),
         }
     }
 }

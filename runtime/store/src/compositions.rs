@@ -25,11 +25,24 @@ impl Database {
     ///
     /// When the database fails.
     pub fn put_composition(&self, component: &Digest, composition: &Composition) -> Result<(), StoreError> {
-        let (digest, made_of) = (component.to_string(), serde_json::to_string(composition).unwrap_or_default());
+        let (digest, root) = (component.to_string(), composition.root.to_string());
+        let made_of = serde_json::to_string(composition).unwrap_or_default();
         self.write(move |db| {
-            db.prepare_cached("INSERT OR REPLACE INTO compositions (digest, made_of) VALUES (?1, ?2)")?
-                .execute(params![digest, made_of])
+            db.prepare_cached("INSERT OR REPLACE INTO compositions (digest, root, made_of) VALUES (?1, ?2, ?3)")?
+                .execute(params![digest, root, made_of])
                 .map(drop)
+        })
+    }
+
+    /// Whether a component was made of this one, as its author sent it: its signature is over that.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn is_root(&self, component: &Digest) -> Result<bool, StoreError> {
+        self.with(|db| {
+            db.prepare_cached("SELECT EXISTS (SELECT 1 FROM compositions WHERE root = ?1)")?
+                .query_row([component.to_string()], |row| row.get(0))
         })
     }
 

@@ -188,6 +188,7 @@ mod tests {
             installed_by: "admin".into(),
             installed_at: Timestamp { unix_ms: 5 },
             manifest: None,
+            signature: None,
             asked_before: None,
             defined_before: None,
             pending: None,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::StoreError;
 
 /// Each step brings the database from the version of its position to the next.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY NOT NULL,
@@ -153,7 +153,16 @@ const MIGRATIONS: [&str; 12] = [
     ALTER TABLE modules ADD COLUMN is_pinned INTEGER NOT NULL DEFAULT 0;
     ",
     // What components were made of.
-    "CREATE TABLE compositions (digest TEXT PRIMARY KEY NOT NULL, made_of TEXT NOT NULL) STRICT;",
+    "
+    CREATE TABLE compositions (digest TEXT PRIMARY KEY NOT NULL, root TEXT NOT NULL, made_of TEXT NOT NULL) STRICT;
+    CREATE INDEX compositions_of_roots ON compositions (root);
+    ",
+    // Signatures as they were sent: what each is worth is told by who is trusted at the moment.
+    "
+    ALTER TABLE modules ADD COLUMN signature TEXT;
+    ALTER TABLE modules ADD COLUMN pending_signature TEXT;
+    ALTER TABLE versions ADD COLUMN signature TEXT;
+    ",
 ];
 
 /// Bring the database to the version that this program knows.

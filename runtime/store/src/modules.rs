@@ -20,6 +20,8 @@ pub struct ModuleRow {
     pub installed_at: Timestamp,
     /// The `tool.toml` that was sent with it.
     pub manifest: Option<String>,
+    /// The signature that was sent with it, of whatever worth.
+    pub signature: Option<String>,
     /// What the version before it asked for, until somebody has reviewed what this one asks for.
     pub asked_before: Option<Vec<String>>,
     /// The hash of what each of its functions said of itself when it was first there or last reviewed, also of those that
@@ -40,6 +42,8 @@ pub struct PendingRow {
     pub size_bytes: u64,
     /// The `tool.toml` that was sent with it.
     pub manifest: Option<String>,
+    /// The signature that was sent with it, of whatever worth.
+    pub signature: Option<String>,
     /// Name of the key that sent it.
     pub by: String,
     /// When.
@@ -56,7 +60,8 @@ impl Database {
         self.with(|db| {
             db.prepare_cached(
                 "SELECT name, digest, size_bytes, installed_by, installed_at_ms, manifest, asked_before,
-                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, defined_before, is_pinned
+                    pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms, defined_before, is_pinned,
+                    signature, pending_signature
                  FROM modules ORDER BY name",
             )?
             .query_map([], module_row)?
@@ -105,8 +110,8 @@ pub(crate) fn put(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
     db.execute(
         "INSERT OR REPLACE INTO modules (name, digest, size_bytes, installed_by, installed_at_ms, manifest,
             asked_before, pending_digest, pending_size_bytes, pending_manifest, pending_by, pending_at_ms,
-            defined_before, is_pinned)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            defined_before, is_pinned, signature, pending_signature)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             row.name.as_str(),
             row.digest.to_string(),
@@ -122,6 +127,8 @@ pub(crate) fn put(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
             pending.map(|pending| pending.at.unix_ms.cast_signed()),
             row.defined_before.as_ref().map(written),
             row.is_pinned,
+            row.signature,
+            pending.and_then(|pending| pending.signature.as_deref()),
         ],
     )?;
     note_all(db, row)
@@ -138,6 +145,7 @@ fn module_row(row: &Row<'_>) -> rusqlite::Result<ModuleRow> {
         asked_before: row.get::<_, Option<String>>(6)?.map(|asks| asks.lines().map(str::to_owned).collect()),
         defined_before: row.get::<_, Option<String>>(12)?.map(|text| read(&text)),
         is_pinned: row.get(13)?,
+        signature: row.get(14)?,
         pending: if row.get::<_, Option<String>>(7)?.is_some() { Some(pending_row(row)?) } else { None },
     })
 }
@@ -157,6 +165,7 @@ fn pending_row(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
         digest: parsed(row, 7)?,
         size_bytes: row.get::<_, i64>(8)?.cast_unsigned(),
         manifest: row.get(9)?,
+        signature: row.get(15)?,
         by: row.get(10)?,
         at: Timestamp { unix_ms: row.get::<_, i64>(11)?.cast_unsigned() },
     })
@@ -178,6 +187,7 @@ mod tests {
             installed_by: "admin".into(),
             installed_at: Timestamp { unix_ms: 5 },
             manifest: Some("name = 'a'".into()),
+            signature: Some("MEUC".into()),
             asked_before: Some(vec!["scratch".into(), "secret:A".into()]),
             defined_before: Some([("add".into(), "1".into()), ("b.c".into(), "2".into())].into()),
             is_pinned: true,
@@ -185,6 +195,7 @@ mod tests {
                 digest: Digest::of(b"y"),
                 size_bytes: 2,
                 manifest: None,
+                signature: Some("{}".into()),
                 by: "ci".into(),
                 at: Timestamp { unix_ms: 6 },
             }),

@@ -14,6 +14,8 @@ pub struct VersionRow {
     pub size_bytes: u64,
     /// The `tool.toml` that was sent with it.
     pub manifest: Option<String>,
+    /// The last signature that was sent with it, of whatever worth.
+    pub signature: Option<String>,
     /// Name of the key that sent it.
     pub by: String,
     /// When.
@@ -28,9 +30,25 @@ pub(crate) struct Sent<'a> {
     pub(crate) digest: Digest,
     pub(crate) size_bytes: u64,
     pub(crate) manifest: Option<&'a str>,
+    pub(crate) signature: Option<&'a str>,
     pub(crate) by: &'a str,
     pub(crate) at: Timestamp,
     pub(crate) is_served: bool,
+}
+
+impl<'a> Sent<'a> {
+    fn waiting(version: &'a PendingRow) -> Self {
+        let PendingRow { digest, size_bytes, manifest, signature, by, at } = version;
+        Self {
+            digest: *digest,
+            size_bytes: *size_bytes,
+            manifest: manifest.as_deref(),
+            signature: signature.as_deref(),
+            by,
+            at: *at,
+            is_served: false,
+        }
+    }
 }
 
 impl Database {
@@ -42,7 +60,7 @@ impl Database {
     pub fn versions(&self, module: &ModuleName) -> Result<Vec<VersionRow>, StoreError> {
         self.with(|db| {
             db.prepare_cached(
-                "SELECT number, digest, size_bytes, manifest, sent_by, sent_at_ms, served
+                "SELECT number, digest, size_bytes, manifest, sent_by, sent_at_ms, served, signature
                  FROM versions WHERE module = ?1 ORDER BY number DESC",
             )?
             .query_map([module.as_str()], version_row)?
@@ -106,10 +124,8 @@ impl Database {
     pub fn add_version(&self, module: &ModuleName, version: &PendingRow) -> Result<u64, StoreError> {
         let (module, version) = (module.clone(), version.clone());
         self.write(move |db| {
-            let PendingRow { digest, size_bytes, manifest, by, at } = &version;
-            let (manifest, by) = (manifest.as_deref(), by.as_str());
-            let sent = Sent { digest: *digest, size_bytes: *size_bytes, manifest, by, at: *at, is_served: false };
-            note(db, &module, sent)?;
+            note(db, &module, Sent::waiting(&version))?;
+            let PendingRow { digest, manifest, .. } = &version;
             let sql = "SELECT number FROM versions WHERE module = ?1 AND digest = ?2 AND manifest IS ?3";
             db.prepare_cached(sql)?
                 .query_row(params![module.as_str(), digest.to_string(), manifest], |row| row.get::<_, i64>(0))
@@ -137,18 +153,24 @@ impl Database {
     }
 }
 
-/// Note the versions that a module is served in and that waits. One that is known already stays what it is.
+/// Note the versions that a module is served in and that waits. One that is known already stays what it is, but for a newer
+/// signature.
 pub(crate) fn note_all(db: &Connection, row: &ModuleRow) -> rusqlite::Result<()> {
-    let ModuleRow { name, digest, size_bytes, installed_by, installed_at, manifest, pending, .. } = row;
-    let (manifest, by, at) = (manifest.as_deref(), installed_by.as_str(), *installed_at);
-    note(db, name, Sent { digest: *digest, size_bytes: *size_bytes, manifest, by, at, is_served: true })?;
-    let Some(pending) = pending else { return Ok(()) };
-    let (manifest, by, at) = (pending.manifest.as_deref(), pending.by.as_str(), pending.at);
-    note(db, name, Sent { digest: pending.digest, size_bytes: pending.size_bytes, manifest, by, at, is_served: false })
+    let served = Sent {
+        digest: row.digest,
+        size_bytes: row.size_bytes,
+        manifest: row.manifest.as_deref(),
+        signature: row.signature.as_deref(),
+        by: &row.installed_by,
+        at: row.installed_at,
+        is_served: true,
+    };
+    note(db, &row.name, served)?;
+    row.pending.as_ref().map_or(Ok(()), |pending| note(db, &row.name, Sent::waiting(pending)))
 }
 
 fn note(db: &Connection, module: &ModuleName, sent: Sent<'_>) -> rusqlite::Result<()> {
-    let Sent { digest, size_bytes, manifest, by, at, is_served } = sent;
+    let Sent { digest, size_bytes, manifest, signature, by, at, is_served } = sent;
     let digest = digest.to_string();
     let known = "SELECT EXISTS (SELECT 1 FROM versions WHERE module = ?1 AND digest = ?2 AND manifest IS ?3)";
     if !db.prepare_cached(known)?.query_row(params![module.as_str(), digest, manifest], |row| row.get(0))? {
@@ -171,6 +193,10 @@ fn note(db: &Connection, module: &ModuleName, sent: Sent<'_>) -> rusqlite::Resul
             at.unix_ms.cast_signed()
         ])?;
     }
+    if signature.is_some() {
+        let sql = "UPDATE versions SET signature = ?4 WHERE module = ?1 AND digest = ?2 AND manifest IS ?3";
+        db.prepare_cached(sql)?.execute(params![module.as_str(), digest, manifest, signature])?;
+    }
     if is_served {
         let first = "UPDATE versions SET served = (SELECT ifnull(max(served), 0) + 1 FROM versions WHERE module = ?1)
             WHERE module = ?1 AND digest = ?2 AND manifest IS ?3 AND served IS NULL";
@@ -188,6 +214,7 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         by: row.get(4)?,
         at: Timestamp { unix_ms: row.get::<_, i64>(5)?.cast_unsigned() },
         served: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
+        signature: row.get(7)?,
     })
 }
 
@@ -204,6 +231,7 @@ mod tests {
             installed_by: "admin".into(),
             installed_at: Timestamp { unix_ms: 5 },
             manifest: manifest.map(str::to_owned),
+            signature: None,
             asked_before: None,
             defined_before: None,
             pending: None,
@@ -228,6 +256,7 @@ mod tests {
             digest: Digest::of(b"c"),
             size_bytes: 1,
             manifest: None,
+            signature: None,
             by: "ci".into(),
             at: Timestamp { unix_ms: 6 },
         };
@@ -238,6 +267,19 @@ mod tests {
         let (a, b, c) = (Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"c"));
         assert_eq!(seen, [(4, c, false, None), (3, a, true, Some(3)), (2, b, false, Some(2)), (1, a, false, Some(1))]);
         assert!(database.is_version(&c).unwrap() && !database.is_version(&Digest::of(b"d")).unwrap());
+    }
+
+    #[test]
+    fn a_version_has_the_last_signature_that_came_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("db"), Access::Own).unwrap();
+        let signed = |signature: Option<&str>| ModuleRow { signature: signature.map(str::to_owned), ..row(b"a", None) };
+        let kept = || database.versions(&"it".parse().unwrap()).unwrap().remove(0).signature;
+
+        for (sent, expected) in [(None, None), (Some("1"), Some("1")), (Some("2"), Some("2")), (None, Some("2"))] {
+            database.put_module(&signed(sent)).unwrap();
+            assert_eq!(kept().as_deref(), expected);
+        }
     }
 
     #[test]
@@ -256,6 +298,7 @@ mod tests {
             digest: Digest::of(component),
             size_bytes: 1,
             manifest: None,
+            signature: None,
             by: "ci".into(),
             at: Timestamp { unix_ms: 6 },
         };

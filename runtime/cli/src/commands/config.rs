@@ -11,7 +11,7 @@ use crate::{
     session::Session,
 };
 
-/// Show and check the configuration. Whoever gets here has a valid one.
+/// Show and check the configuration. Whoever gets here has a valid one, but for the files that it names.
 pub(crate) fn run(session: &Session<'_>, command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     let output = &session.output;
     match command {
@@ -21,6 +21,7 @@ pub(crate) fn run(session: &Session<'_>, command: &ConfigCommand) -> anyhow::Res
             output.data(&shown, || toml(session.loaded, &values, *origin))?;
         }
         ConfigCommand::Check => {
+            session.loaded.config.trust()?;
             let file = session.loaded.file.as_ref().map(|file| file.display().to_string());
             let text = format!("the configuration is valid ({})", file.as_deref().unwrap_or("no file"));
             output.data(&json!({ "valid": true, "file": file }), || text)?;

@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, ensure};
+use fumehood_signature::Signatures;
 use fumehood_store::Access;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -39,6 +40,8 @@ pub(crate) fn run(config: &Config, args: &DemoArgs, output: &Output) -> anyhow::
     config.server.apis_dir = vec![place.path().join("apis")];
     config.server.auth = true;
     config.sources.modules.clear();
+    // What it serves comes in this very program.
+    config.signatures = Signatures::default();
     fs::create_dir_all(&config.server.apis_dir[0])?;
     for (name, component) in TOOLS {
         fs::write(config.server.apis_dir[0].join(format!("{name}.wasm")), component)?;

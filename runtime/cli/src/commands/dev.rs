@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use fumehood_model::{ByteSize, Code};
 use fumehood_policy::{OnChangedDefinitions, OnNewPermissions};
+use fumehood_signature::Signatures;
 use fumehood_store::Access;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -87,6 +88,8 @@ pub(crate) fn run(config: &Config, args: &DevArgs, output: &Output) -> anyhow::R
     config.server.reload_apis = true;
     config.components.on_new_permissions = OnNewPermissions::Serve;
     config.components.on_changed_definitions = OnChangedDefinitions::Serve;
+    // Nobody has signed what was built a moment ago.
+    config.signatures = Signatures::default();
     config.components.compile_cpu_s = config.components.compile_cpu_s.max(COMPILE_CPU_S);
     config.server.drain_timeout_s = 1;
     make(&place, &served)?;

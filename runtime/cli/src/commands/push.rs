@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use fumehood_dispatch::Manifest as Parsed;
+use fumehood_dispatch::{Manifest as Parsed, SIGNATURES, beside};
 use fumehood_model::{Code, ModuleName};
 use fumehood_sources::{Fetched, Source, Sources};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,7 +50,10 @@ fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Re
     };
     let manifest = Manifest::find(args, source)?;
     let along = manifest.to_string();
-    let form = manifest.text.map(Form::new);
+    let has_manifest = manifest.text.is_some();
+    let signature = Signature::find(args)?;
+    let form = (manifest.text.is_some() || signature.is_some())
+        .then(|| Form::new([("manifest", manifest.text), ("signature", signature.map(|signature| signature.0))]));
     let (kind, before, after) = match &form {
         Some(form) => (form.kind(), form.before(), form.after()),
         None => ("application/wasm".to_owned(), String::new(), String::new()),
@@ -98,7 +101,8 @@ fn tell(
         (false, Value::Bool(true)) => "with the tool.toml that it holds".to_owned(),
         _ => along,
     };
-    session.output.talk(&format!("module {name} is served, {along}"));
+    let signed = module["signature"]["text"].as_str().map(|text| format!(", {text}")).unwrap_or_default();
+    session.output.talk(&format!("module {name} is served, {along}{signed}"));
     if !module["changed"].is_null() {
         session.output.talk(&format!(
             "{}: review it with `fumehood review {name}`\n{}",
@@ -157,17 +161,18 @@ impl<R: Read> Read for Upload<R> {
     }
 }
 
-/// A component and its manifest, as RFC 7578 sends them.
+/// A component and what goes along with it, as RFC 7578 sends them.
 struct Form {
     boundary: String,
-    manifest: String,
+    /// The texts before the component, by the names of their parts.
+    texts: [(&'static str, Option<String>); 2],
 }
 
 impl Form {
-    fn new(manifest: String) -> Self {
+    fn new(texts: [(&'static str, Option<String>); 2]) -> Self {
         // From the randomness of the hash maps: no file that is sent can hold it but by chance of one in 2^128.
         let random = || RandomState::new().hash_one(0);
-        Self { boundary: format!("fumehood-{:016x}{:016x}", random(), random()), manifest }
+        Self { boundary: format!("fumehood-{:016x}{:016x}", random(), random()), texts }
     }
 
     fn kind(&self) -> String {
@@ -175,13 +180,10 @@ impl Form {
     }
 
     fn before(&self) -> String {
-        let Self { boundary, manifest } = self;
-        let part = |name: &str| format!("Content-Disposition: form-data; name=\"{name}\"");
-        format!(
-            "--{boundary}\r\n{}\r\n\r\n{manifest}\r\n--{boundary}\r\n{}\r\n\r\n",
-            part("manifest"),
-            part("component")
-        )
+        let part =
+            |name: &str| format!("--{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n", self.boundary);
+        let texts = self.texts.iter().filter_map(|(name, text)| Some(format!("{}{}\r\n", part(name), text.as_ref()?)));
+        texts.chain([part("component")]).collect()
     }
 
     fn after(&self) -> String {
@@ -230,6 +232,20 @@ impl fmt::Display for Manifest {
             None if places.is_empty() => f.write_str("without a tool.toml (--manifest FILE)"),
             None => write!(f, "without a tool.toml (looked for {}; --manifest FILE)", places.join(", ")),
         }
+    }
+}
+
+/// The signature that goes along with a component.
+struct Signature(String);
+
+impl Signature {
+    /// The one that was named, or the one beside the component.
+    fn find(args: &PushArgs) -> Result<Option<Self>, Failure> {
+        let beside = || SIGNATURES.iter().map(|ending| beside(&args.file, ending)).find(|path| path.is_file());
+        let Some(path) = args.signature.clone().or_else(beside) else { return Ok(None) };
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display())))?;
+        Ok(Some(Self(text)))
     }
 }
 

@@ -92,6 +92,9 @@ fn rendered(review: &Value) -> String {
             shown += &format!("  {key:<12} {}\n", single_line(&said));
         }
     }
+    if let Some(signature) = review["signature"]["text"].as_str() {
+        shown += &format!("  {:<12} {}\n", "signature", single_line(signature));
+    }
     shown += &section("ASKS FOR", &asked(&review["asks"]));
     shown += &section("COULD REACH", &reached(&review["could_reach"]));
     shown += &section("HAS USED", &used(&review["has_used"]));
@@ -105,7 +108,7 @@ fn rendered(review: &Value) -> String {
             text(waiting, "digest"),
             text(waiting, "sent_by"),
             text(waiting, "sent_at")
-        );
+        ) + &waiting["signature"]["text"].as_str().map(|text| format!(", {text}")).unwrap_or_default();
         shown += &section(&single_line(&title), &asked(&waiting["asks"]));
     }
     if let Some(changed) = review.get("changed") {

@@ -121,6 +121,7 @@ impl Dispatcher {
             let tool = current.tool(&wanted.function).cloned().ok_or_else(gone)?;
             return Ok(Wanted { tool, gate });
         }
+        self.admit_earlier(&wanted.module, wanted.digest).await?;
         let interface = match self.inner.sandbox.describe(&wanted.digest).await {
             Err(SandboxError::Store(StoreError::Missing { .. })) => return Err(gone()),
             described => described?,

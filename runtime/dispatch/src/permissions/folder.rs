@@ -53,7 +53,7 @@ fn overlaps(folder: &Path, own: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{os::unix::fs::symlink, sync::Arc};
 
     use fumehood_model::ByteSize;
     use fumehood_policy::{Limits, OnNewPermissions, Trusted};
@@ -88,6 +88,7 @@ mod tests {
             read_only: false,
             data_dir: place("data"),
             on_new_permissions: OnNewPermissions::Serve,
+            trust: Arc::default(),
             on_changed_definitions: fumehood_policy::OnChangedDefinitions::Serve,
             confirmed_by: fumehood_policy::ConfirmedBy::Caller,
             trusted: Trusted::default(),
@@ -126,6 +127,7 @@ mod tests {
             read_only: false,
             data_dir: "/data".into(),
             on_new_permissions: OnNewPermissions::Serve,
+            trust: Arc::default(),
             on_changed_definitions: fumehood_policy::OnChangedDefinitions::Serve,
             confirmed_by: fumehood_policy::ConfirmedBy::Caller,
             trusted: Trusted::default(),
