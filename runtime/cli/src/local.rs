@@ -80,7 +80,6 @@ pub(crate) struct File {
     /// What it would be as a module.
     pub(crate) module: Module,
     sandbox: Sandbox,
-    blobs: Blobs,
     directory: DataDirectory,
     _place: tempfile::TempDir,
 }
@@ -103,7 +102,7 @@ impl File {
         config.components.compile_cpu_s = COMPILE_CPU_S;
         let sandbox_config = fumehood_sandbox::Config { concurrent_calls: 1, ..house::sandbox_config(&config)? };
         let workers = house::workers(&config, &sandbox_config)?;
-        let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs.clone(), cache, workers)?;
+        let sandbox = Sandbox::new(sandbox_config, house::compiler(&config)?, blobs, cache, workers)?;
         let interface = sandbox.describe(&digest).await.map_err(|error| refused(path, error))?;
         let origin = Origin::File { path: path.to_owned() };
         let invalid = |error| Failure::new(Code::InvalidComponent, format!("{}: {error}", path.display()));
@@ -111,7 +110,7 @@ impl File {
         let manifest = held.transpose().map_err(|error| invalid(error.to_string()))?.unwrap_or_default();
         let module = Module::new(name_of(path), digest, size, origin, interface, manifest)
             .map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { module, sandbox, blobs, directory, _place: place })
+        Ok(Self { module, sandbox, directory, _place: place })
     }
 
     /// Call `tool` of it with the arguments in `json`, within `limits`, and with what it is `given`.

@@ -14,6 +14,7 @@ use fumehood_policy::{Limits, Trusted};
 
 use crate::{exit::Failure, house::runtime, local::File};
 
+mod asked;
 mod bindings;
 mod cases;
 pub(crate) mod lint;
@@ -21,6 +22,7 @@ mod sources;
 mod stamp;
 pub(crate) mod toolchains;
 
+pub(crate) use asked::with_permissions_of;
 pub(crate) use cases::{ANSWER, Around, Case, Recorded, Wanted};
 pub(crate) use sources::Sources;
 pub(crate) use stamp::stamped;
@@ -147,7 +149,8 @@ impl Project {
             bytes = bindings::component_of(&bytes, has_world, &wit).map_err(refused)?;
         }
         let docs = self.docs()?;
-        let stamped = stamp::stamped(&bytes, &self.text, docs.as_deref()).map_err(refused)?;
+        let text = with_permissions_of(&bytes, &self.text).map_err(refused)?;
+        let stamped = stamp::stamped(&bytes, &text, docs.as_deref()).map_err(refused)?;
         let path = self.component().unwrap_or_else(|| built.clone());
         // Whoever serves this folder sees the old one or the new one.
         let new = path.with_file_name(format!("_new-{}", std::process::id()));

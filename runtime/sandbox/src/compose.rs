@@ -81,9 +81,9 @@ fn said(component: &[u8]) -> Vec<(&'static str, &[u8])> {
     const HEAD: usize = 8;
     let mut said = Vec::new();
     let mut rest = component.get(HEAD..).unwrap_or_default();
-    while let Some(Section { length, custom }) = Section::first_of(rest) {
+    while let Some(Section { length, custom, content, .. }) = Section::first_of(rest) {
         rest = &rest[length..];
-        let Some((name, content)) = custom else { continue };
+        let Some(name) = custom else { continue };
         let known = [MANIFEST_SECTION, DOCS_SECTION].into_iter().find(|known| known.as_bytes() == name);
         said.extend(known.map(|known| (known, content)));
     }

@@ -3,10 +3,14 @@
 /// One section of a component or of a core module.
 #[derive(Debug, Clone, Copy)]
 pub struct Section<'a> {
+    /// What kind it is of: 0 for a custom one.
+    pub kind: u8,
     /// How many bytes it has, with its head.
     pub length: usize,
-    /// Its name and what it holds, if it is a custom one.
-    pub custom: Option<(&'a [u8], &'a [u8])>,
+    /// Its name, if it is a custom one.
+    pub custom: Option<&'a [u8]>,
+    /// What is in it, after the name.
+    pub content: &'a [u8],
 }
 
 impl<'a> Section<'a> {
@@ -17,14 +21,15 @@ impl<'a> Section<'a> {
         let (size, content) = number(rest)?;
         let content = content.get(..size)?;
         let length = bytes.len() - number(rest)?.1.len() + size;
-        let custom = match kind {
+        let (custom, content) = match kind {
             0 => {
                 let (length, rest) = number(content)?;
-                Some(rest.split_at_checked(length)?)
+                let (name, content) = rest.split_at_checked(length)?;
+                (Some(name), content)
             }
-            _ => None,
+            _ => (None, content),
         };
-        Some(Self { length, custom })
+        Some(Self { kind: *kind, length, custom, content })
     }
 
     /// Add a custom section to a component or a core module.

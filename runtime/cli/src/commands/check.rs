@@ -1,6 +1,6 @@
 //! `fumehood check`.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use fumehood_dispatch::Manifest;
 use fumehood_policy::{Limits, Trusted};
@@ -15,6 +15,7 @@ use crate::{
     project::{
         Project,
         lint::{self, Finding, Level, RULES},
+        with_permissions_of,
     },
 };
 
@@ -48,7 +49,12 @@ fn of_project(folder: &Path) -> anyhow::Result<Vec<Finding>> {
         project.cases().err().map(|failure| lint::of_tests(folder, failure.told())).into_iter().collect();
     match project.component().filter(|component| component.exists()) {
         None => found.push(lint::unbuilt(folder)),
-        Some(component) => found.extend(of_component(&component, &path, Some(folder), Some(&manifest))?),
+        Some(component) => {
+            // What the code asks for counts as what the manifest does.
+            let whole = fs::read(&component).ok().and_then(|bytes| with_permissions_of(&bytes, &text).ok());
+            let whole = whole.and_then(|text| Manifest::parse(&path.display().to_string(), &text).ok());
+            found.extend(of_component(&component, &path, Some(folder), Some(&whole.unwrap_or(manifest)))?);
+        }
     }
     Ok(found)
 }

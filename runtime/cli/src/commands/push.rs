@@ -18,7 +18,10 @@ use fumehood_sources::{Fetched, Source, Sources};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::{args::PushArgs, client::Client, commands::review, exit::Failure, output, render, session::Session};
+use crate::{
+    args::PushArgs, client::Client, commands::review, exit::Failure, output, project::with_permissions_of, render,
+    session::Session,
+};
 
 /// How often the spinner turns.
 const TURN: Duration = Duration::from_millis(100);
@@ -52,8 +55,9 @@ fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Re
     let along = manifest.to_string();
     let has_manifest = manifest.text.is_some();
     let signature = Signature::find(args)?;
-    let form = (manifest.text.is_some() || signature.is_some())
-        .then(|| Form::new([("manifest", manifest.text), ("signature", signature.map(|signature| signature.0))]));
+    let text = manifest.along_with(source)?;
+    let form = (text.is_some() || signature.is_some())
+        .then(|| Form::new([("manifest", text), ("signature", signature.map(|signature| signature.0))]));
     let (kind, before, after) = match &form {
         Some(form) => (form.kind(), form.before(), form.after()),
         None => ("application/wasm".to_owned(), String::new(), String::new()),
@@ -221,6 +225,18 @@ impl Manifest {
                 Err(failure.lines(lines.collect()))
             }
         }
+    }
+}
+
+impl Manifest {
+    /// Its text, with what the code of the component asks to be permitted. A component that holds a manifest holds that too.
+    fn along_with(&self, component: &Source) -> Result<Option<String>, Failure> {
+        let (Some(text), Source::File(component)) = (&self.text, component) else { return Ok(self.text.clone()) };
+        let bytes = fs::read(component).map_err(|error| {
+            Failure::new(Code::NotFound, format!("{} cannot be read: {error}", component.display()))
+        })?;
+        let refused = |what| Failure::new(Code::InvalidComponent, format!("{}: {what}", component.display()));
+        with_permissions_of(&bytes, text).map(Some).map_err(refused)
     }
 }
 

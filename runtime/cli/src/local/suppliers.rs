@@ -61,7 +61,7 @@ impl File {
             let from = path.parent().map_or_else(|| PathBuf::from(beside), |folder| folder.join(beside));
             let bytes = read_component(&from)?;
             let given = Digest::of(&bytes);
-            self.blobs.put(&given, &bytes)?;
+            self.directory.blobs()?.put(&given, &bytes)?;
             let whole = Box::pin(self.complete(given, &from, depth + 1)).await?;
             let exports = self.sandbox.describe(&whole).await.map_err(|error| refused(&from, error))?;
             let export = export_for(&exports, import);
@@ -76,7 +76,7 @@ impl File {
         }
         let made = self.sandbox.compose(&digest, suppliers).await.map_err(|error| refused(path, error))?;
         let whole = Digest::of(&made);
-        self.blobs.put(&whole, &made)?;
+        self.directory.blobs()?.put(&whole, &made)?;
         Ok(whole)
     }
 }

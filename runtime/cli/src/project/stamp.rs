@@ -16,7 +16,7 @@ const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 pub(super) fn as_module(bytes: &[u8]) -> Option<bool> {
     let mut rest = bytes.strip_prefix(MODULE)?;
     while let Some(section) = Section::first_of(rest) {
-        if section.custom.is_some_and(|(name, _)| name.starts_with(WORLD)) {
+        if section.custom.is_some_and(|name| name.starts_with(WORLD)) {
             return Some(true);
         }
         rest = &rest[section.length..];
@@ -33,7 +33,7 @@ pub(crate) fn stamped(component: &[u8], manifest: &str, docs: Option<&[u8]>) -> 
         let (whole, others) = rest.split_at(section.length);
         rest = others;
         let is_replaced = match section.custom {
-            Some((name, _)) => {
+            Some(name) => {
                 name == MANIFEST_SECTION.as_bytes()
                     || docs.is_some() && name == PackageMetadata::SECTION_NAME.as_bytes()
             }

@@ -81,6 +81,16 @@ impl Ctx {
         self.host.log(level, message);
     }
 
+    /// Log what is worth knowing in good times.
+    pub fn info(&self, message: &str) {
+        self.log(Level::Info, message);
+    }
+
+    /// Log what may go wrong.
+    pub fn warn(&self, message: &str) {
+        self.log(Level::Warn, message);
+    }
+
     /// Which attempt of its job the call is: 1 for the first, and for calls that are none.
     #[must_use]
     pub fn attempt(&self) -> u32 {

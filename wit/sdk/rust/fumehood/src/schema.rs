@@ -74,7 +74,12 @@ fn objects(schema: &Value, definitions: Option<&Value>) -> Objects {
 
 /// The schema of a form: a flat object without references.
 pub(crate) fn form<T: JsonSchema>() -> Value {
-    root::<T>(SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true))
+    let mut schema = root::<T>(SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true));
+    // MCP allows neither beside the fields.
+    if let Some(members) = schema.as_object_mut() {
+        members.retain(|name, _| name != "description" && name != "additionalProperties");
+    }
+    schema
 }
 
 fn root<T: JsonSchema>(settings: SchemaSettings) -> Value {
@@ -97,6 +102,10 @@ impl Transform for Plain {
         if let Some(object) = schema.as_object_mut() {
             optional_members(object);
             one_type(object);
+            // How Rust keeps a number: the bounds beside it say all that a caller has to know.
+            if object.get("type").is_some_and(|kind| kind == "integer" || kind == "number") {
+                object.remove("format");
+            }
         }
         transform_subschemas(self, schema);
     }
