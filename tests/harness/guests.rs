@@ -30,7 +30,7 @@ pub fn target_dir() -> PathBuf {
     own.ancestors().nth(3).expect("cargo puts tests three levels below its target directory").to_owned()
 }
 
-/// The sources of all guests that have examples, in a stable order.
+/// The sources of all guests in Rust that have examples, in a stable order.
 ///
 /// # Panics
 ///
@@ -38,7 +38,9 @@ pub fn target_dir() -> PathBuf {
 pub fn sources() -> Vec<PathBuf> {
     let read = |home: &str| fs::read_dir(workspace().join(home)).expect("the folder of guests can be read");
     let paths = HOMES.into_iter().flat_map(read).map(|entry| entry.expect("its entries can be read").path());
-    let mut sources: Vec<_> = paths.filter(|path| path.join("tool.toml").is_file()).collect();
+    // Those in other languages are built by their projects.
+    let is_one = |path: &PathBuf| ["tool.toml", "Cargo.toml"].iter().all(|file| path.join(file).is_file());
+    let mut sources: Vec<_> = paths.filter(is_one).collect();
     sources.sort();
     sources
 }

@@ -89,6 +89,14 @@ fn package_for_go() -> PathBuf {
     Path::new(bindings["manifest_path"].as_str().unwrap()).with_file_name("src").join("pkg")
 }
 
+/// Let the project in Go in `folder` find its package on this machine.
+pub(crate) fn without_a_network(folder: &Path) {
+    let module = fs::read_to_string(folder.join("go.mod")).unwrap();
+    let here = package_for_go();
+    let module = format!("{module}\nreplace go.bytecodealliance.org/pkg => {}\n", here.display());
+    fs::write(folder.join("go.mod"), module).unwrap();
+}
+
 /// From nothing to an answer over REST and MCP.
 fn five_minutes(language: &Language) {
     if !is_there(language) {
@@ -105,10 +113,7 @@ fn five_minutes(language: &Language) {
     let manifest = fs::read_to_string(project.join("tool.toml")).unwrap();
     assert!(manifest.contains("# [[permissions]]"), "a permission is asked for in a comment:\n{manifest}");
     if language.name == "go" {
-        let module = fs::read_to_string(project.join("go.mod")).unwrap();
-        let here = package_for_go();
-        let module = format!("{module}\nreplace go.bytecodealliance.org/pkg => {}\n", here.display());
-        fs::write(project.join("go.mod"), module).unwrap();
+        without_a_network(&project);
     }
 
     let built = run(&["build", "my-tool", "-o", "json"]);
