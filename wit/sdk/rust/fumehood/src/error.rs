@@ -19,7 +19,12 @@ pub struct ToolError(pub(crate) Inner);
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Inner {
-    Said { kind: Kind, message: String, pointer: Option<String>, retry_after: Option<Duration> },
+    Said {
+        kind: Kind,
+        message: String,
+        pointer: Option<String>,
+        retry_after: Option<Duration>,
+    },
     /// Not an error for whoever calls: the tool is called again with the answers.
     Asks(Asks),
 }

@@ -119,11 +119,9 @@ fn asked(Asks { requests, state }: Asks, client: ClientCapabilities) -> Result<I
                 types::Question::ElicitUrl(types::Link { message, url }),
                 Capability::ElicitationUrl,
             ),
-            Question::Model(params) => (
-                ClientCapabilities::SAMPLING,
-                types::Question::Sampling(text(&params)),
-                Capability::Sampling,
-            ),
+            Question::Model(params) => {
+                (ClientCapabilities::SAMPLING, types::Question::Sampling(text(&params)), Capability::Sampling)
+            }
         };
         if !client.contains(needs) {
             return Err(Error::MissingCapability(capability));

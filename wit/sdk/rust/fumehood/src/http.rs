@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::ToolError;
 #[cfg(not(target_family = "wasm"))]
 use crate::fake::Host;
 #[cfg(target_family = "wasm")]
 use crate::host::Host;
-use crate::ToolError;
 
 /// A method of HTTP that can be granted and is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::ToolError;
 #[cfg(not(target_family = "wasm"))]
 use crate::fake::{Host, Opened};
 #[cfg(target_family = "wasm")]
 use crate::host::{Host, Opened};
-use crate::ToolError;
 
 /// A bucket: values as JSON, under keys of at most 256 bytes. No other module sees them.
 ///

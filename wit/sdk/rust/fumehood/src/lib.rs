@@ -75,7 +75,8 @@ pub use tool::{Description, Entry, Hints, Tasks, Tool};
 /// What a tool needs by name.
 pub mod prelude {
     pub use crate::{
-        Answer, Content, Ctx, Image, ToolError, Value, data, json, permissions, schemars::JsonSchema, serde, tool, tools,
+        Answer, Content, Ctx, Image, ToolError, Value, data, json, permissions, schemars::JsonSchema, serde, tool,
+        tools,
     };
 }
 
@@ -90,3 +91,40 @@ pub mod private {
         export::{call, list},
     };
 }
+
+/// What cannot be a tool is said in words.
+///
+/// ```compile_fail
+/// use fumehood::prelude::*;
+///
+/// #[tool] // Nothing says what it does.
+/// fn silent() {}
+/// ```
+///
+/// ```compile_fail
+/// use fumehood::prelude::*;
+///
+/// /// A tool of the future.
+/// #[tool]
+/// async fn later() {}
+/// ```
+///
+/// ```compile_fail
+/// use fumehood::prelude::*;
+///
+/// /// A tool whose example has an argument that it does not have.
+/// #[tool(example(nam = "Ada"))]
+/// fn hello(name: String) -> String {
+///     name
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fumehood::permissions! { "everything" => "Because." }
+/// ```
+///
+/// ```compile_fail
+/// fumehood::permissions! { "keyvalue:cache" }
+/// ```
+#[cfg(doctest)]
+struct Refused;

@@ -113,7 +113,10 @@ pub fn description<A: JsonSchema, R: Reply>(mut description: Description, exampl
 ///
 /// With where they do not fit, for a model to mend.
 #[doc(hidden)]
-pub fn arguments<A: DeserializeOwned>(json: &str, fits: &[(&str, fn(&Value) -> Option<String>)]) -> Result<A, ToolError> {
+pub fn arguments<A: DeserializeOwned>(
+    json: &str,
+    fits: &[(&str, fn(&Value) -> Option<String>)],
+) -> Result<A, ToolError> {
     let whole = match serde_json::from_str(json) {
         Ok(arguments) => return Ok(arguments),
         Err(error) => error,
