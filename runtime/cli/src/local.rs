@@ -18,7 +18,7 @@ use fumehood_dispatch::{Compatibility, Fit, Fitting, Manifest, Module, Origin, T
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Reached, Usage};
 use fumehood_policy::{Grant, Limits, Trusted};
 use fumehood_sandbox::{Call, Said, Sandbox, SandboxError};
-use fumehood_store::{Access, Blobs, DataDirectory};
+use fumehood_store::{Access, DataDirectory};
 use fumehood_value::{Arguments, InputError};
 use serde_json::json;
 
