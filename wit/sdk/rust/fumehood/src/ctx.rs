@@ -103,7 +103,7 @@ impl Ctx {
     ///
     /// When it is too large, or cannot be kept.
     pub fn checkpoint(&self, state: &impl Serialize) -> Result<(), ToolError> {
-        self.host.checkpoint(serde_json::to_vec(state)?)
+        self.host.checkpoint(&serde_json::to_vec(state)?)
     }
 
     /// What was kept last, by this attempt or an earlier one.
@@ -180,19 +180,16 @@ impl Ctx {
     }
 
     /// A request for what is at `url`. Needs `http:GET URL`.
-    #[must_use]
     pub fn get(&self, url: &str) -> Request<'_> {
         self.request(Method::Get, url)
     }
 
     /// A request that sends something to `url`. Needs `http:POST URL`.
-    #[must_use]
     pub fn post(&self, url: &str) -> Request<'_> {
         self.request(Method::Post, url)
     }
 
     /// Any request. Needs `http:METHOD URL`.
-    #[must_use]
     pub fn request(&self, method: Method, url: &str) -> Request<'_> {
         Request::new(&self.host, method, url)
     }

@@ -152,8 +152,8 @@ impl Host {
         if self.resumed.is_some() { 2 } else { 1 }
     }
 
-    pub(crate) fn checkpoint(&self, state: Vec<u8>) -> Result<(), ToolError> {
-        self.told.borrow_mut().checkpoint = Some(serde_json::from_slice(&state)?);
+    pub(crate) fn checkpoint(&self, state: &[u8]) -> Result<(), ToolError> {
+        self.told.borrow_mut().checkpoint = Some(serde_json::from_slice(state)?);
         Ok(())
     }
 

@@ -60,8 +60,8 @@ impl Host {
         job::attempt()
     }
 
-    pub(crate) fn checkpoint(&self, state: Vec<u8>) -> Result<(), ToolError> {
-        match job::checkpoint(&state) {
+    pub(crate) fn checkpoint(&self, state: &[u8]) -> Result<(), ToolError> {
+        match job::checkpoint(state) {
             Ok(()) | Err(job::Error::NotAJob) => Ok(()),
             Err(job::Error::TooLarge) => Err(ToolError::failed("the checkpoint has more than 1 MiB")),
             Err(job::Error::Unavailable) => Err(ToolError::unavailable("the checkpoint could not be kept")),

@@ -83,7 +83,7 @@ pub mod prelude {
 /// What the macros write uses. Not for authors: it may change at any time.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::tool::{arguments, description};
+    pub use crate::tool::{Fits, arguments, description};
 
     #[cfg(target_family = "wasm")]
     pub use crate::{

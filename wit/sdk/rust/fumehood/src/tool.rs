@@ -107,16 +107,17 @@ pub fn description<A: JsonSchema, R: Reply>(mut description: Description, exampl
     description
 }
 
+/// An argument's name, and what is wrong with a value for it.
+#[doc(hidden)]
+pub type Fits<'a> = (&'a str, fn(&Value) -> Option<String>);
+
 /// The arguments of a call.
 ///
 /// # Errors
 ///
 /// With where they do not fit, for a model to mend.
 #[doc(hidden)]
-pub fn arguments<A: DeserializeOwned>(
-    json: &str,
-    fits: &[(&str, fn(&Value) -> Option<String>)],
-) -> Result<A, ToolError> {
+pub fn arguments<A: DeserializeOwned>(json: &str, fits: &[Fits<'_>]) -> Result<A, ToolError> {
     let whole = match serde_json::from_str(json) {
         Ok(arguments) => return Ok(arguments),
         Err(error) => error,
