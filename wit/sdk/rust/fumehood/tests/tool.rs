@@ -1,7 +1,5 @@
 //! What is told of a function, and what callers hear of it.
 
-#![expect(clippy::unwrap_used, reason = "what is not there fails the test")]
-
 use fumehood::{Kind, Tool, prelude::*};
 
 /// Tell who somebody is.
