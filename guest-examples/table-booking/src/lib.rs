@@ -95,7 +95,8 @@ mod tests {
         assert!(book_table(&first, day(), None).unwrap_err().asks().is_some());
         let second = Ctx::fake().accepts("party", &json!({ "guests": 2 }));
         assert!(book_table(&second, day(), None).unwrap_err().asks().is_some());
-        let third = Ctx::fake().accepts("party", &json!({ "guests": 2 })).accepts("agreement", &json!({ "wish": "quiet" }));
+        let third =
+            Ctx::fake().accepts("party", &json!({ "guests": 2 })).accepts("agreement", &json!({ "wish": "quiet" }));
 
         let booking = book_table(&third, day(), None).unwrap();
 
