@@ -230,7 +230,9 @@ impl Dispatcher {
         let is_signed = matches!(standing, Standing::Signed(_));
         let interface = self.inner.sandbox.describe(&digest).await?;
         Ok(match export_for(&interface, import) {
-            Some(export) => Ok(Found { module: module.clone(), digest, export: export.to_owned(), is_signed, composition }),
+            Some(export) => {
+                Ok(Found { module: module.clone(), digest, export: export.to_owned(), is_signed, composition })
+            }
             None => Err(Unmet::NotExported { module: module.clone(), near: others(&interface, import) }),
         })
     }

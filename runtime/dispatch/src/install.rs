@@ -451,7 +451,9 @@ impl Dispatcher {
                 drop(turn);
                 Box::pin(self.forget_unused(root)).await;
             }
-            Err(error) => tracing::warn!(component.digest = %digest, %error, "An unused component could not be removed"),
+            Err(error) => {
+                tracing::warn!(component.digest = %digest, %error, "An unused component could not be removed");
+            }
         }
     }
 }

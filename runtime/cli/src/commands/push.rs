@@ -54,7 +54,7 @@ fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Re
     let manifest = Manifest::find(args, source)?;
     let along = manifest.to_string();
     let has_manifest = manifest.text.is_some();
-    let signature = Signature::find(args)?;
+    let signature = Signature::find(args, source)?;
     let text = manifest.along_with(source)?;
     let form = (text.is_some() || signature.is_some())
         .then(|| Form::new([("manifest", text), ("signature", signature.map(|signature| signature.0))]));
@@ -71,7 +71,7 @@ fn upload(session: &Session<'_>, args: &PushArgs, source: &Source) -> anyhow::Re
     let client = session.client()?;
     let answer = client.put_component(name.as_str(), &kind, &mut upload, length);
     progress.finish_and_clear();
-    tell(session, &name, &client, form.is_some(), along, &answer?)
+    tell(session, &name, &client, has_manifest, along, &answer?)
 }
 
 /// Tell what became of an upload.
@@ -256,8 +256,11 @@ struct Signature(String);
 
 impl Signature {
     /// The one that was named, or the one beside the component.
-    fn find(args: &PushArgs) -> Result<Option<Self>, Failure> {
-        let beside = || SIGNATURES.iter().map(|ending| beside(&args.file, ending)).find(|path| path.is_file());
+    fn find(args: &PushArgs, source: &Source) -> Result<Option<Self>, Failure> {
+        let beside = || match source {
+            Source::File(file) => SIGNATURES.iter().map(|ending| beside(file, ending)).find(|path| path.is_file()),
+            _ => None,
+        };
         let Some(path) = args.signature.clone().or_else(beside) else { return Ok(None) };
         let text = fs::read_to_string(&path)
             .map_err(|error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display())))?;
