@@ -229,7 +229,7 @@ fn an_author_tries_it_together_with_what_it_needs() {
         let manifest = fs::read_to_string(workspace().join("guest-examples").join(name).join("tool.toml")).unwrap();
         let build = "\n[build]\ncommand = \"true\"\ncomponent = \"built.wasm\"\n";
         // The section of the example builds it with cargo, which was done.
-        let manifest = manifest.split("\n[build]").next().unwrap().to_owned() + &build;
+        let manifest = manifest.split("\n[build]").next().unwrap().to_owned() + build;
         fs::write(folder.join("tool.toml"), manifest.replace("exchange/exchange.wasm", "exchange/built.wasm")).unwrap();
     }
     let run = |arguments: &[&str]| Finished::of(fumehood_tests::command().args(arguments).current_dir(home.path()));
