@@ -195,3 +195,26 @@ fn what_the_code_asks_to_be_permitted_is_in_the_component_that_is_built() {
     assert!(review.contains("http:GET https://example.com"), "{review}");
     assert!(review.contains("Reads the pages whose titles are asked for."), "{review}");
 }
+
+#[test]
+fn its_examples_are_tests_and_a_file_of_it_is_called_without_a_server() {
+    let Some(component) = guest("unit-converter") else { return };
+    let home = tempfile::tempdir().unwrap();
+    fs::copy(component, home.path().join("built.wasm")).unwrap();
+    let manifest = fs::read_to_string(folder("unit-converter").join("tool.toml")).unwrap();
+    let built = "command = \"true\"\ncomponent = \"built.wasm\"\n";
+    let manifest: Vec<_> =
+        manifest.lines().filter(|line| !["command", "component"].iter().any(|key| line.starts_with(key))).collect();
+    let manifest = manifest.join("\n").replace("[build]\n", &format!("[build]\n{built}"));
+    fs::write(home.path().join("tool.toml"), manifest).unwrap();
+    let run = |arguments: &[&str]| Finished::of(command().args(arguments).current_dir(home.path()));
+
+    let tested = run(&["test"]);
+    assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
+    assert!(tested.stderr.contains("4 passed, 0 failed"), "{}", tested.stderr);
+    let called = run(&["call", "built.wasm", "convert", "amount:=1", "from=mile", "to=metre"]);
+    assert_eq!(called.code, 0, "{}", called.stderr);
+    assert_eq!(called.stdout.parse::<Value>().unwrap()["metres"], 1609.344);
+    let refused = run(&["call", "built.wasm", "convert", "amount:=-1", "from=mile", "to=metre"]);
+    assert_eq!(refused.code, 6, "what does not fit is told before it is called: {}{}", refused.stdout, refused.stderr);
+}

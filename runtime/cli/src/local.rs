@@ -14,7 +14,7 @@ use fumehood_capabilities::{
     About, Desk, Fixed, Granted, Heard, Host, Invoke, Nothing, Together, Visit, Witness, http::Egress, invoke,
     keyvalue::Buckets, secrets::Safe,
 };
-use fumehood_dispatch::{Compatibility, Fit, Fitting, Manifest, Module, Origin, Tool};
+use fumehood_dispatch::{Compatibility, Fit, Fitting, Manifest, Module, Origin, Tool, rich::CallContext};
 use fumehood_model::{ByteSize, Captured, Code, Digest, ModuleName, Outcome, Reached, Usage};
 use fumehood_policy::{Grant, Limits, Trusted};
 use fumehood_sandbox::{Call, Said, Sandbox, SandboxError};
@@ -140,7 +140,9 @@ impl File {
         let call = Call {
             digest: module.digest,
             function: tool.position,
-            arguments: Arguments::Text(json.to_owned().into()),
+            arguments: tool
+                .for_guest(Arguments::Text(json.to_owned().into()), &CallContext::default())
+                .map_err(unfit)?,
             limits: *limits,
             deadline,
             granted: Granted { fixed, ..Granted::default() },
@@ -149,8 +151,9 @@ impl File {
             trusted: false,
         };
         let finished = sandbox.call(call, ()).await.map_err(refused)?;
-        let text = |json: bytes::Bytes| String::from_utf8_lossy(&json).into_owned();
-        let outcome = match finished.outcome {
+        // What a tool answers that its component describes is told as a server tells it.
+        let text = |json: bytes::Bytes| String::from_utf8_lossy(&tool.bare(json)).into_owned();
+        let outcome = match tool.from_guest(finished.outcome).outcome {
             Outcome::Value(json) => Outcome::Value(text(json)),
             Outcome::ToolError(json) => Outcome::ToolError(text(json)),
             Outcome::Stopped(stopped) => Outcome::Stopped(stopped),
