@@ -5,10 +5,10 @@ use std::fs;
 use fumehood_tests::{Client, Finished, Mcp, Server, eventually, guest, parse_wat, workspace};
 use serde_json::{Value, json};
 
-const RATES: &str = "acme:rates/convert@1.0.0";
+pub(crate) const RATES: &str = "acme:rates/convert@1.0.0";
 
 /// A component that exports the interface `export`, whose `rate` tells `number`.
-fn supplier(export: &str, number: u32) -> Vec<u8> {
+pub(crate) fn supplier(export: &str, number: u32) -> Vec<u8> {
     parse_wat(&format!(
         r#"(component
             (core module $m (func (export "rate") (result i32) (i32.const {number})))
@@ -20,7 +20,7 @@ fn supplier(export: &str, number: u32) -> Vec<u8> {
 }
 
 /// A component that exports `export`, whose `rate` is one more than that of `import`.
-fn link(import: &str, export: &str) -> Vec<u8> {
+pub(crate) fn link(import: &str, export: &str) -> Vec<u8> {
     parse_wat(&format!(
         r#"(component
             (import "{import}" (instance $taken (export "rate" (func (result u32)))))

@@ -6,6 +6,7 @@ use fumehood_tests::{Answer, Client, Finished, Server, Setup, bombs, eventually}
 use serde_json::{Value, json};
 
 use crate::{
+    composition::{RATES, link, supplier},
     reload::{told, version},
     signatures::{
         signer::Signer,
@@ -21,13 +22,17 @@ const FORM: [(&str, &str); 1] = [("content-type", "multipart/form-data; boundary
 
 /// Upload a component as the module `it`, with this along with it.
 fn send(client: &Client, component: &[u8], along: &[(&str, &str)]) -> Answer {
+    send_as("it", client, component, along)
+}
+
+fn send_as(module: &str, client: &Client, component: &[u8], along: &[(&str, &str)]) -> Answer {
     let part = |name: &str| format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n").into_bytes();
     let mut body = [part("component"), component.to_vec(), b"\r\n".to_vec()].concat();
     for (name, text) in along {
         body.extend([part(name), text.as_bytes().to_vec(), b"\r\n".to_vec()].concat());
     }
     body.extend_from_slice(b"--xyz--\r\n");
-    client.send("PUT", "/api/v1/modules/it", &FORM, &body)
+    client.send("PUT", &format!("/api/v1/modules/{module}"), &FORM, &body)
 }
 
 fn refused(answer: &Answer, why: &str) {
@@ -202,6 +207,30 @@ fn what_was_installed_unsigned_or_by_a_key_that_is_gone_is_not_served_once_it_is
     let server = trusting(server.stop(), "enforce", &[("next", &next)]).start();
     server.says("none of the keys \"next\" has made it");
     server.admin().call("it/version", &json!({})).refused(404, "not_found");
+}
+
+#[test]
+fn what_is_put_together_is_served_where_all_of_it_is_signed() {
+    let key = Signer::ecdsa();
+    let (rates, shop) = (supplier(RATES, 7), link(RATES, "acme:shop/prices"));
+    let (of_rates, of_shop) = (key.signature(&rates), key.signature(&shop));
+    let server = Server::start();
+    assert_eq!(server.admin().upload("rates", &rates).status, 201);
+    assert_eq!(send_as("shop", server.admin(), &shop, &[("signature", &of_shop)]).status, 201);
+
+    // Its author has signed it, and nobody what was put into it.
+    let server = trusting(server.stop(), "enforce", &[("release", &key)]).start();
+    server.says("it was put together with the component of module rates, which nobody who was trusted had signed");
+    let admin = server.admin();
+    admin.call("shop/rate", &json!({})).refused(404, "not_found");
+
+    assert!(send_as("rates", admin, &rates, &[("signature", &of_rates)]).status < 300);
+    assert!(send_as("shop", admin, &shop, &[("signature", &of_shop)]).status < 300);
+    let server = server.restart();
+    assert_eq!(server.admin().call("shop/rate", &json!({})).value(), 8);
+    let shown = server.admin().get("/api/v1/modules/shop").value();
+    assert_eq!(shown["signature"]["key"], "release");
+    refused(&send_as("shop", server.admin(), &shop, &[("signature", &of_rates)]), "or the component was changed");
 }
 
 #[test]
