@@ -216,6 +216,21 @@ fn files_are_served_in_whatever_order_they_need_each_other() {
     fs::write(server.apis().join("z.wasm"), supplier("x:x/x", 10)).unwrap();
     eventually("both are served", || problem().is_empty());
     assert_eq!((rate(admin, "y"), rate(admin, "x")), (json!(11), json!(12)));
+
+    // Of two that change together, the one that needs the other takes in the new one, whichever is read first.
+    fs::create_dir(server.apis().join("_new")).unwrap();
+    for (name, component) in
+        [("a", link("b:b/b", "a:a/more")), ("b", link("c:c/c", "b:b/b")), ("c", supplier("c:c/c", 50))]
+    {
+        fs::write(server.apis().join("_new").join(name), component).unwrap();
+    }
+    for name in ["a", "b", "c"] {
+        fs::rename(server.apis().join("_new").join(name), server.apis().join(format!("{name}.wasm"))).unwrap();
+    }
+    eventually("all of it is the new one", || {
+        let answer = admin.call("a/rate", &json!({}));
+        answer.status == 200 && answer.json() == 52
+    });
 }
 
 #[test]

@@ -224,10 +224,24 @@ fn what_is_put_together_is_served_where_all_of_it_is_signed() {
     let admin = server.admin();
     admin.call("shop/rate", &json!({})).refused(404, "not_found");
 
+    // Nor does another that was made of it while it was only warned.
+    let server = trusting(server.stop(), "warn", &[("release", &key)]).start();
+    assert!(send_as("shop", server.admin(), &shop, &[("signature", &of_shop)]).status < 300);
+    let shown = server.admin().get("/api/v1/modules/shop").value()["signature"]["text"].to_string();
+    assert!(shown.contains("which nobody who was trusted had signed"), "{shown}");
+    let mall = link("acme:shop/prices", "acme:mall/prices");
+    let of_mall = key.signature(&mall);
+    assert_eq!(send_as("mall", server.admin(), &mall, &[("signature", &of_mall)]).status, 201);
+    let server = trusting(server.stop(), "enforce", &[("release", &key)]).start();
+    let admin = server.admin();
+    admin.call("mall/rate", &json!({})).refused(404, "not_found");
+
     assert!(send_as("rates", admin, &rates, &[("signature", &of_rates)]).status < 300);
     assert!(send_as("shop", admin, &shop, &[("signature", &of_shop)]).status < 300);
+    assert!(send_as("mall", admin, &mall, &[("signature", &of_mall)]).status < 300);
     let server = server.restart();
     assert_eq!(server.admin().call("shop/rate", &json!({})).value(), 8);
+    assert_eq!(server.admin().call("mall/rate", &json!({})).value(), 9);
     let shown = server.admin().get("/api/v1/modules/shop").value();
     assert_eq!(shown["signature"]["key"], "release");
     refused(&send_as("shop", server.admin(), &shop, &[("signature", &of_rates)]), "or the component was changed");

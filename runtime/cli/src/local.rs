@@ -3,6 +3,7 @@
 use std::{
     fs,
     future::ready,
+    io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     pin::Pin,
@@ -192,15 +193,19 @@ impl File {
     }
 }
 
-/// The bytes of the component at `path`, which is not read if it is too large.
+/// The bytes of the component at `path`, which is not read on if it is too large, and not at all if it is no file.
 fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
     let cannot = |error| Failure::new(Code::NotFound, format!("{} cannot be read: {error}", path.display()));
-    let size = fs::metadata(path).map_err(cannot)?.len();
-    if size > MAX_FILE.0 {
-        let message = format!("{} has {size} bytes, more than the {MAX_FILE} that are allowed", path.display());
+    if !fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(Failure::new(Code::NotFound, format!("{} is not a file", path.display())));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(MAX_FILE.0 + 1).read_to_end(&mut bytes)).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE.0 {
+        let message = format!("{} has more than the {MAX_FILE} that are allowed", path.display());
         return Err(Failure::new(Code::TooLarge, message));
     }
-    fs::read(path).map_err(cannot)
+    Ok(bytes)
 }
 
 /// Who wants to know what a call of a file does, and which tools are beside it.

@@ -87,15 +87,20 @@ impl Supply {
     }
 
     fn bring_one(&self, sources: &Sources, name: &ModuleName, source: &Source) -> Result<(), SourceError> {
+        // What somebody else serves from here stays as it is.
+        if self.access == Access::Share
+            && let Some(kept) = self.shelf.kept(name)
+        {
+            tracing::info!(module.name = %name, component.digest = %kept.digest, "Module {name} is served from what is kept of {}", kept.source);
+            return Ok(());
+        }
         // What is kept of another source is another module.
         let kept = self.shelf.kept(name).filter(|kept| kept.source == *source || kept.satisfies(source));
         let Some(kept) = kept else {
-            if self.access == Access::Own {
-                self.shelf.remove(name)?;
-            }
+            self.shelf.remove(name)?;
             return self.keep(name, source, &sources.fetch(source)?).map(drop);
         };
-        if kept.satisfies(source) || self.access == Access::Share {
+        if kept.satisfies(source) {
             tracing::info!(module.name = %name, component.digest = %kept.digest, "Module {name} is served from what is kept of {source}");
             return Ok(());
         }

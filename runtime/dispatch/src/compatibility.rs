@@ -163,6 +163,10 @@ impl Dispatcher {
                 return Ok(Inspected { compatibility, module, standing });
             }
         };
+        if let Err(error) = self.inner.config.trust.admit_beside(sent, interface.manifest.as_deref()) {
+            let (module, standing) = (Err(error.to_string()), Standing::Unchecked);
+            return Ok(Inspected { compatibility, module, standing });
+        }
         let said = manifest.clone();
         // Whatever it is called in the end: an interface that it both needs and exports may be its own then.
         let whole = match self.whole(&name, pin, size, |_| Ok(said), &[]).await {

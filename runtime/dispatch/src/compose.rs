@@ -126,24 +126,34 @@ impl Dispatcher {
         for supplier in &suppliers {
             pins.push(self.pin(supplier.digest).await);
         }
+        // Before all of them are in memory.
+        let (blobs, allowed) = (self.inner.blobs.clone(), self.inner.config.max_component);
+        let all: Vec<_> = suppliers.iter().map(|supplier| supplier.digest).collect();
+        let size =
+            blocking(move || all.iter().try_fold(size_bytes, |sum, digest| Ok(sum + blobs.size(digest)?))).await?;
+        if size > allowed.0 {
+            return Err(DispatchError::ComponentTooLarge { size, allowed });
+        }
         let bytes = self.inner.sandbox.compose(&pin.digest, suppliers).await?;
         drop(pins);
-        let (size_bytes, allowed) = (bytes.len() as u64, self.inner.config.max_component);
+        let size_bytes = bytes.len() as u64;
         if size_bytes > allowed.0 {
             return Err(DispatchError::ComponentTooLarge { size: size_bytes, allowed });
         }
         let made = self.keep(Bytes::from(bytes)).await?;
         let (database, digest, kept) = (self.inner.database.clone(), made.digest, composition.clone());
-        if !self.inner.config.read_only {
-            blocking(move || Ok(database.put_composition(&digest, &kept)?)).await?;
-        }
-        let described = self.inner.sandbox.describe(&made.digest).await;
+        let is_ours = !self.inner.config.read_only;
+        let noted = blocking(move || if is_ours { Ok(database.put_composition(&digest, &kept)?) } else { Ok(()) });
+        let described = match noted.await {
+            Ok(()) => self.inner.sandbox.describe(&digest).await.map_err(DispatchError::from),
+            Err(error) => Err(error),
+        };
         let interface = match described {
             Ok(interface) => interface,
             Err(error) => {
                 drop(made);
                 self.forget_unused(digest).await;
-                return Err(error.into());
+                return Err(error);
             }
         };
         let parts: Vec<_> = composition.parts.iter().map(|part| format!("{} ({})", part.module, part.digest)).collect();
@@ -170,12 +180,15 @@ impl Dispatcher {
                 let catalogue = self.inner.registry.current();
                 match dependency {
                     None => found(name, import, &catalogue, also).map(Some),
+                    Some(Dependency { module, .. }) if module == name => {
+                        Err(Unmet::Cycle { module: name.clone(), supplier: name.clone() })
+                    }
                     Some(Dependency { module, digest, .. }) => {
                         let served = served(module, &catalogue, also);
                         match (served, digest) {
                             (None, _) => Err(Unmet::NoModule { module: module.clone() }),
                             (Some(served), Some(digest)) if served.digest != *digest => Ok(None),
-                            (Some(served), _) => exported(served, import),
+                            (Some(served), _) => exported(served, import).map(Some),
                         }
                     }
                 }
@@ -222,10 +235,16 @@ impl Dispatcher {
         let (database, name) = (self.inner.database.clone(), module.clone());
         let look = move || Ok((database.versions(&name)?, composition_of(&database, &digest)?));
         let (versions, composition) = blocking(look).await?;
-        let Some(version) = versions.into_iter().find(|version| version.digest == digest) else {
+        let mut standing = None;
+        // The same bytes may have been sent several times, with a signature and without.
+        for version in versions.into_iter().filter(|version| version.digest == digest) {
+            if !matches!(standing, Some(Standing::Signed(_))) {
+                standing = Some(self.stored_standing(digest, version.signature).await?);
+            }
+        }
+        let Some(standing) = standing else {
             return Ok(Err(Unmet::OtherComponent { module: module.clone(), digest }));
         };
-        let standing = self.stored_standing(digest, version.signature).await?;
         self.admit(module, &standing)?;
         let is_signed = matches!(standing, Standing::Signed(_));
         let interface = self.inner.sandbox.describe(&digest).await?;
@@ -261,7 +280,7 @@ fn found(name: &ModuleName, import: &str, catalogue: &Catalogue, also: &[Module]
             let why = fumehood_capabilities::support(import).1.trim_start_matches("not offered").to_owned();
             Err(Unmet::Missing { why, near: near.take(3).collect() })
         }
-        [one] => exported(one, import)?.ok_or(Unmet::TooMany),
+        [one] => exported(one, import),
         many => {
             let modules = many.iter().take(5).map(|module| module.name.to_string()).collect();
             Err(Unmet::Ambiguous { import: shown(import), modules })
@@ -274,14 +293,14 @@ fn served<'a>(name: &ModuleName, catalogue: &'a Catalogue, also: &'a [Module]) -
     also.or_else(|| catalogue.module(name.as_str()).map(|module| &**module))
 }
 
-fn exported(module: &Module, import: &str) -> Result<Option<Found>, Unmet> {
+fn exported(module: &Module, import: &str) -> Result<Found, Unmet> {
     let name = || module.name.clone();
     let Some(export) = export_for(&module.interface, import) else {
         return Err(Unmet::NotExported { module: name(), near: others(&module.interface, import) });
     };
     let (digest, composition) = (module.digest, module.composition.clone());
     let is_signed = matches!(module.standing, Standing::Signed(_));
-    Ok(Some(Found { module: name(), digest, export: export.to_owned(), is_signed, composition }))
+    Ok(Found { module: name(), digest, export: export.to_owned(), is_signed, composition })
 }
 
 /// What of the exports will do for an import: the interface itself, or else a later version that is compatible.

@@ -10,11 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use fumehood_model::{Code, ModuleName};
+use fumehood_model::{Code, Composition, ModuleName};
 use fumehood_policy::{OnChangedDefinitions, OnNewPermissions};
 use fumehood_registry::{
     AdmitError, Found, MAX_MANIFEST_BYTES, ManifestError, ManifestMistake, Module, Origin, Problem, scan,
 };
+use fumehood_signature::Policy;
 use fumehood_value::Interface;
 use notify::RecursiveMode;
 
@@ -28,7 +29,7 @@ use crate::{
     load::describe,
     permissions::{Redefined, asked_by},
     pin::Pin,
-    signatures::{read_signature, signed},
+    signatures::{read_signature, signed, together},
 };
 
 /// What is known of the files.
@@ -120,6 +121,7 @@ impl Dispatcher {
                         continue;
                     }
                     None => {
+                        line.served(&module, &found);
                         match reading {
                             Reading::First => {
                                 new.push(module);
@@ -127,7 +129,6 @@ impl Dispatcher {
                             }
                             Reading::Again => self.swap(module).await?,
                         }
-                        line.is_going_on = true;
                         None
                     }
                 },
@@ -264,6 +265,7 @@ impl Dispatcher {
         let Found { name, path, manifest: beside, signature } = found.clone();
         let named = beside.as_ref().map(|path| path.display().to_string());
         let sent = blocking(move || beside.map(|path| read_manifest(&path)).transpose()).await?;
+        let signature = signature.filter(|_| self.inner.config.trust.policy() != Policy::Off);
         let signature = blocking(move || signature.map(|path| read_signature(&path)).transpose()).await?;
         let (allowed, file) = (self.inner.config.max_component, path.clone());
         let bytes = blocking(move || {
@@ -283,7 +285,11 @@ impl Dispatcher {
         let file = named.as_deref().unwrap_or(SENT);
         let module =
             self.of_file(name, (pin, size), Origin::File { path }, (file, sent.as_deref()), reading, also).await;
-        let module = module.map(|(module, pin)| (module.of_standing(standing), pin));
+        let module = module.and_then(|(module, pin)| {
+            let standing = together(standing, module.composition.as_ref());
+            self.admit(&module.name, &standing)?;
+            Ok((module.of_standing(standing), pin))
+        });
         // Of what was made of it, or not taken, nothing uses it.
         if module.as_ref().map_or(true, |(module, _)| module.digest != digest) {
             self.forget_unused(digest).await;
@@ -331,6 +337,8 @@ impl Dispatcher {
 struct Line {
     todo: VecDeque<(Stamp, Found)>,
     waiting: Vec<Waiting>,
+    /// Those that were put together with others.
+    composed: Vec<(Composition, Found)>,
     /// Whether anything was served since they were looked at.
     is_going_on: bool,
 }
@@ -350,6 +358,17 @@ impl Line {
             self.todo.extend(self.waiting.drain(..).map(|Waiting { stamp, found, .. }| (stamp, found)));
         }
         self.todo.pop_front()
+    }
+
+    /// A file is served now. Those that were put together with what it was before come again.
+    fn served(&mut self, module: &Module, found: &Found) {
+        self.is_going_on = true;
+        let is_old = |(composition, _): &mut (Composition, Found)| {
+            composition.parts.iter().any(|part| part.module == module.name && part.digest != module.digest)
+        };
+        let again = self.composed.extract_if(.., is_old);
+        self.todo.extend(again.map(|(_, found)| (Stamp::of(&found), found)));
+        self.composed.extend(module.composition.clone().map(|composition| (composition, found.clone())));
     }
 
     /// What is wrong with those that still wait. They are looked at again each time: what they need may come.

@@ -17,7 +17,7 @@ use crate::{
     error::shown,
     permissions::{Redefined, asked_by},
     pin::Pin,
-    signatures::signed,
+    signatures::{signed, together},
 };
 
 /// What a manifest that came with an upload is called.
@@ -176,10 +176,13 @@ impl Dispatcher {
         self.admit(&name, &standing)?;
         let pin = self.keep(bytes).await?;
         let sent = pin.digest;
-        let says =
-            |interface: &Interface| Ok(self::manifest(SENT, manifest.as_deref(), interface.manifest.as_deref())?);
+        let says = |interface: &Interface| {
+            let held = interface.manifest.as_deref();
+            self.inner.config.trust.admit_beside(manifest.as_deref(), held)?;
+            Ok(self::manifest(SENT, manifest.as_deref(), held)?)
+        };
         let whole = self.whole(&name, pin, size_bytes, says, &[]).await;
-        let Whole { pin, size_bytes, .. } = match whole {
+        let Whole { pin, size_bytes, composition, .. } = match whole {
             Ok(whole) => whole,
             Err(error) => {
                 self.forget_unused(sent).await;
@@ -189,6 +192,12 @@ impl Dispatcher {
         let digest = pin.digest;
         if digest != sent {
             self.forget_unused(sent).await;
+        }
+        let standing = together(standing, composition.as_ref());
+        if let Err(error) = self.admit(&name, &standing) {
+            drop(pin);
+            self.forget_unused(digest).await;
+            return Err(error);
         }
         let (by, at) = (principal.name.to_string(), Timestamp::now());
         let kept = Kept { size_bytes, manifest, signature, standing, digest, by, at };
@@ -220,7 +229,15 @@ impl Dispatcher {
         if is_pinned && !is_same && matches!(wanted, Wanted::Sent(_)) {
             return self.keep_version(principal, name, kept).await;
         }
-        let Kept { manifest, signature, by, .. } = kept;
+        let Kept { manifest, mut signature, by, .. } = kept;
+        let mut module = module;
+        if let (true, None, Some(before)) = (is_same, &signature, &before)
+            && before.signature.is_some()
+        {
+            // What is sent again without its signature is still what was signed.
+            signature.clone_from(&before.signature);
+            module = module.of_standing(self.stored_standing(digest, signature.clone()).await?);
+        }
         let serving = self.inner.registry.current().module(name.as_str()).cloned();
         let is_known = before.is_some() || serving.is_some();
         if !is_known {

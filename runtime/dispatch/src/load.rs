@@ -61,6 +61,13 @@ impl Dispatcher {
         self.inner.registry.replace_uploads(modules, problems);
         drop(turn);
         self.read_files(Reading::First).await?;
+        // What files were put together from is another component when what they need has changed.
+        if !self.inner.config.read_only {
+            let database = self.inner.database.clone();
+            for digest in blocking(move || Ok(database.composed()?)).await? {
+                self.forget_unused(digest).await;
+            }
+        }
         let catalogue = self.inner.registry.snapshot();
         let (modules, tools) = (catalogue.modules().len(), catalogue.tools().len());
         let problems = catalogue.problems().count();

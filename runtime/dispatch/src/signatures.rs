@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read, path::Path};
 
 use bytes::Bytes;
-use fumehood_model::{Digest, ModuleName, Standing};
+use fumehood_model::{Composition, Digest, ModuleName, Standing};
 use fumehood_signature::{MAX_SIGNATURE_BYTES, Policy};
 use fumehood_store::StoreError;
 
@@ -17,6 +17,9 @@ impl Dispatcher {
         signature: Option<String>,
     ) -> Result<Standing, DispatchError> {
         let trust = self.inner.config.trust.clone();
+        if trust.policy() == Policy::Off {
+            return Ok(Standing::Unchecked);
+        }
         if let Some(size) = signature.as_ref().map(String::len).filter(|size| *size > MAX_SIGNATURE_BYTES) {
             return Err(DispatchError::SignatureTooLarge { size });
         }
@@ -40,16 +43,7 @@ impl Dispatcher {
             };
             // What its author signed is what was sent; what was put into it was signed by others.
             let standing = trust.check(&blobs.read(&composition.root)?, signature.as_deref());
-            let unsigned = composition.parts.iter().find(|part| !part.is_signed);
-            Ok(match (standing, unsigned) {
-                (Standing::Signed(_), Some(part)) => Standing::Invalid {
-                    reason: format!(
-                        "it was put together with the component of module {}, which nobody who was trusted had signed",
-                        part.module
-                    ),
-                },
-                (standing, _) => standing,
-            })
+            Ok(together(standing, Some(&composition)))
         })
         .await
     }
@@ -87,6 +81,20 @@ impl Dispatcher {
             }
         }
         Ok(trust.admit(&found)?)
+    }
+}
+
+/// What the signature of a component is worth that was put together with others.
+pub(crate) fn together(standing: Standing, composition: Option<&Composition>) -> Standing {
+    match (standing, composition.and_then(Composition::unsigned)) {
+        (Standing::Signed(_), Some(part)) => Standing::Invalid {
+            reason: format!(
+                "it was put together with the component of module {}, which nobody who was trusted had signed: \
+                 have that one signed and installed first, then install this one again",
+                part.module
+            ),
+        },
+        (standing, _) => standing,
     }
 }
 

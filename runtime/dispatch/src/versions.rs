@@ -98,7 +98,11 @@ impl Dispatcher {
         for Version { row, called, standing, .. } in &mut versions.versions {
             *standing = self.stored_standing(row.digest, row.signature.clone()).await.unwrap_or_default();
             // In the manifest that came with it, or else in the one that it holds.
-            let interface = self.inner.sandbox.describe(&row.digest).await.ok();
+            // One that may not be served is not asked for its tools either.
+            let interface = match self.inner.config.trust.admit(standing) {
+                Ok(()) => self.inner.sandbox.describe(&row.digest).await.ok(),
+                Err(_) => None,
+            };
             let held = interface.and_then(|interface| interface.manifest);
             let manifest = install::manifest(SENT, row.manifest.as_deref(), held.as_deref());
             *called = manifest.ok().and_then(|manifest| manifest.version);

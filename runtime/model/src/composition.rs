@@ -40,6 +40,16 @@ impl Composition {
         self.parts.iter().any(|part| part.module == *name || within(part))
     }
 
+    /// A part, at any depth, that nobody who was trusted had signed.
+    #[must_use]
+    pub fn unsigned(&self) -> Option<&Part> {
+        self.parts.iter().find_map(|part| match &part.composition {
+            _ if !part.is_signed => Some(part),
+            Some(composition) => composition.unsigned(),
+            None => None,
+        })
+    }
+
     /// How many parts it has, at all depths.
     #[must_use]
     pub fn len(&self) -> usize {

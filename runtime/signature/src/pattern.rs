@@ -1,4 +1,5 @@
-/// A text in which `*` stands for any text, also none and also with `/` in it. All else stands for itself.
+/// A text in which `*` stands for any text, also none and also with `/` in it, but for `@`, unless it is the last: what comes after
+/// that is the branch of a workflow, and whoever may push one names it. All else stands for itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern(Vec<String>);
 
@@ -21,12 +22,12 @@ impl Pattern {
             return false;
         };
         between.iter().all(|part| match rest.find(&**part) {
-            Some(at) => {
+            Some(at) if !rest[..at].contains('@') => {
                 rest = &rest[at + part.len()..];
                 true
             }
-            None => false,
-        })
+            _ => false,
+        }) && (last.is_empty() || !rest.contains('@'))
     }
 }
 
@@ -43,6 +44,16 @@ mod tests {
             matches("*@acme.com", "a@acme.com") && matches("a*", "a") && matches("a", "a") && matches("a*b*c", "abc")
         );
         assert!(!matches("*@acme.com", "a@acme.com.evil") && !matches("*@acme.com", "a@acmexcom"));
+        // A branch may be called `x@refs/tags/v1`.
+        assert!(!matches(
+            "https://github.com/acme/*@refs/tags/*",
+            "https://github.com/acme/t/w.yml@refs/heads/x@refs/tags/v1"
+        ));
+        assert!(!matches(
+            "https://github.com/acme/*@refs/heads/main",
+            "https://github.com/acme/t/w.yml@refs/heads/x@refs/heads/main"
+        ));
+        assert!(matches("https://github.com/acme/*", "https://github.com/acme/t/w.yml@refs/heads/x@y"));
         assert!(!matches("https://github.com/acme/*", "https://evil/https://github.com/acme/x"));
         assert!(!matches("ab*ba", "aba") && !matches("a*b*b", "ab") && !matches("a", "ab") && !matches("", "a"));
         assert!(Pattern::new("**").is_anything() && !Pattern::new("*a").is_anything());

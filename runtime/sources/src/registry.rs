@@ -145,7 +145,9 @@ impl<'a> Registry<'a> {
         let is_ours = host_of(&ask.url).eq_ignore_ascii_case(self.reference.endpoint());
         let authorization = || self.authorization.clone().filter(|_| is_ours);
         let answer = self.web.send(&ask.clone().authorization(authorization()))?;
-        if answer.status != 401 || !is_ours {
+        // Nor does whoever the registry sends us to.
+        let is_theirs = !answer.host.eq_ignore_ascii_case(self.reference.endpoint());
+        if answer.status != 401 || !is_ours || is_theirs {
             return Ok(answer);
         }
         let headers = answer.headers.get_all(header::WWW_AUTHENTICATE).iter();

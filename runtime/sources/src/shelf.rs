@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Fetched, Source, SourceError};
 
+/// What may lie there of a module, by what comes after its name.
+const FILES: [&str; 4] = [".wasm.sigstore.json", ".wasm.sig", ".wasm", ".json"];
+
 /// A folder with one component for each module: `NAME.wasm`, and beside it `NAME.json`, which says where it is from.
 #[derive(Debug, Clone)]
 pub struct Shelf {
@@ -105,7 +108,9 @@ impl Shelf {
         let unreadable = |source| SourceError::File { path: self.folder.clone(), doing: "read", source };
         for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
-            let is_wanted = path.file_stem().and_then(|stem| stem.to_str()).is_some_and(&wanted);
+            // A signature that the operator has put beside a component stays with it.
+            let of = |name: &str| FILES.iter().find_map(|ending| name.strip_suffix(ending)).is_some_and(&wanted);
+            let is_wanted = path.file_name().and_then(|name| name.to_str()).is_some_and(of);
             if !is_wanted && path.is_file() {
                 remove(&path)?;
             }

@@ -26,6 +26,16 @@ impl Blobs {
         if kept { Ok(()) } else { write_private(&path, bytes) }
     }
 
+    /// How many bytes `digest` has.
+    ///
+    /// # Errors
+    ///
+    /// When they are missing.
+    pub fn size(&self, digest: &Digest) -> Result<u64, StoreError> {
+        let about = fs::metadata(self.path(digest)).map_err(|_| StoreError::Missing { digest: *digest })?;
+        Ok(about.len())
+    }
+
     /// The bytes of `digest`, checked against it.
     ///
     /// # Errors

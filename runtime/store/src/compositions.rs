@@ -1,7 +1,7 @@
 use fumehood_model::{Composition, Digest};
 use rusqlite::{OptionalExtension, params};
 
-use crate::{Database, StoreError};
+use crate::{Database, StoreError, database::parsed};
 
 impl Database {
     /// What a component was made of; none if it is as its author sent it.
@@ -17,6 +17,17 @@ impl Database {
         })?;
         // What cannot be read any more is not known: the component itself is whole.
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// All components that were made of others.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn composed(&self) -> Result<Vec<Digest>, StoreError> {
+        self.with(|db| {
+            db.prepare_cached("SELECT digest FROM compositions")?.query_map([], |row| parsed(row, 0))?.collect()
+        })
     }
 
     /// Keep in mind what a component was made of.

@@ -36,7 +36,8 @@ fn toml(loaded: &Loaded, values: &Value, origin: bool) -> String {
     for (section, keys) in entries(values) {
         let gap = if text.is_empty() { "" } else { "\n" };
         text += &format!("{gap}[{section}]\n");
-        for (key, value) in entries(keys) {
+        // TOML has no word for what is not there.
+        for (key, value) in entries(keys).filter(|(_, value)| !value.is_null()) {
             let value = compact(value);
             let origin = origin.then(|| format!("  # {}", loaded.origin(&format!("{section}.{key}"))));
             text += &format!("{key} = {value}{}\n", single_line(&origin.unwrap_or_default()));

@@ -84,6 +84,7 @@ pub(crate) fn run(config: &Config, args: &DevArgs, output: &Output) -> anyhow::R
     let mut config = config.clone();
     config.server.data_dir = place.join("data");
     config.server.apis_dir = vec![served.clone()];
+    config.sources.modules.clear();
     // Whatever was built takes the place of what was there, as its author wants to see it.
     config.server.reload_apis = true;
     config.components.on_new_permissions = OnNewPermissions::Serve;
@@ -242,16 +243,21 @@ impl Loop {
         })?;
         let name = built.file_name().unwrap_or_default().to_owned();
         let mut names = vec![name.clone()];
+        let mut is_other = false;
         for (module, path) in suppliers {
             let name = OsString::from(format!("{module}.wasm"));
-            self.put(&name, &fs::read(path)?)?;
+            is_other |= self.put(&name, &fs::read(path)?)?;
             names.push(name);
         }
-        if !self.put(&name, &fs::read(&built)?)? {
+        keep_only(&self.served, &names)?;
+        let bytes = fs::read(&built)?;
+        if is_other {
+            // Another file with the same bytes is read anew, and put together anew.
+            self.replace(&name, &bytes)?;
+        } else if !self.put(&name, &bytes)? {
             self.output.talk("built: nothing has changed");
             return Ok(());
         }
-        keep_only(&self.served, &names)?;
         self.output.talk(&format!("built: {}", built.display()));
         Ok(())
     }
@@ -262,10 +268,13 @@ impl Loop {
         if fs::read(&served).is_ok_and(|old| old == bytes) {
             return Ok(false);
         }
+        self.replace(name, bytes).map(|()| true)
+    }
+
+    fn replace(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let new = self.served.join("_new");
         fs::write(&new, bytes)?;
-        fs::rename(new, &served)?;
-        Ok(true)
+        fs::rename(new, self.served.join(name))
     }
 
     /// Send the last call again, and show what is answered.

@@ -51,7 +51,8 @@ impl File {
         let manifest = manifest.map_err(|error| invalid(error.to_string()))?.unwrap_or_default();
         let mut suppliers: Vec<Supplier> = Vec::new();
         for import in unmet {
-            let Some(beside) = manifest.dependency(import).and_then(|dependency| dependency.path.as_ref()) else {
+            let dependency = manifest.dependency(import);
+            let Some(beside) = dependency.and_then(|dependency| dependency.path.as_ref()) else {
                 let hint = format!(
                     "say in tool.toml which module exports it, and where that lies: [dependencies] \"{}\" = {{ module = \"NAME\", path = \"../NAME/NAME.wasm\" }}",
                     import.escape_debug()
@@ -63,6 +64,15 @@ impl File {
             let given = Digest::of(&bytes);
             self.directory.blobs()?.put(&given, &bytes)?;
             let whole = Box::pin(self.complete(given, &from, depth + 1)).await?;
+            if let Some(locked) = dependency.and_then(|dependency| dependency.digest).filter(|locked| *locked != whole)
+            {
+                let what = format!(
+                    "it takes `{}` from {locked} alone, and {} is {whole}",
+                    import.escape_debug(),
+                    from.display()
+                );
+                return Err(invalid(what).into());
+            }
             let exports = self.sandbox.describe(&whole).await.map_err(|error| refused(&from, error))?;
             let export = export_for(&exports, import);
             let export = export.ok_or_else(|| {

@@ -9,7 +9,13 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use wit_parser::decoding::{DecodedWasm, decode};
 
-use crate::{args::PushArgs, exit::Failure, local, project::stamped, session::Session};
+use crate::{
+    args::PushArgs,
+    exit::Failure,
+    local,
+    project::{stamped, with_permissions_of},
+    session::Session,
+};
 
 use super::{Manifest, TURN, fetch};
 
@@ -62,7 +68,8 @@ fn with_manifest(
         ));
         return Ok(component);
     }
-    stamped(&component, &text, None).map_err(|why| Failure::new(Code::InvalidComponent, format!("{source}: {why}")))
+    let stamped = with_permissions_of(&component, &text).and_then(|text| stamped(&component, &text, None));
+    stamped.map_err(|why| Failure::new(Code::InvalidComponent, format!("{source}: {why}")))
 }
 
 /// What a component exports and imports, by name, as tools for registries list it.
