@@ -27,13 +27,14 @@ const FLOORS: [(&str, u8); 16] = [
 ];
 
 /// What only its keepers may use, so that there is one place to look at and one to change.
-const KEEPERS: [(&str, &[&str]); 16] = [
+const KEEPERS: [(&str, &[&str]); 17] = [
     ("wasmtime", &["fumehood-value", "fumehood-sandbox", "fumehood-capabilities"]),
     ("wasmtime-wasi", &["fumehood-capabilities"]),
     ("wasmtime-wasi-http", &["fumehood-capabilities"]),
     ("landlock", &["fumehood-sandbox"]),
     ("seccompiler", &["fumehood-sandbox"]),
     ("wasmparser", &["fumehood-value"]),
+    ("wasm-compose", &["fumehood-value"]),
     ("rusqlite", &["fumehood-store"]),
     ("sigstore-verify", &["fumehood-signature"]),
     ("axum", &["fumehood-http", "fumehood-rest", "fumehood-mcp", "fumehood"]),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fumehood_model::ByteSize;
-use fumehood_value::{DescribeError, Interface, describe};
+use fumehood_value::{DescribeError, Interface, Recipe, compose, describe};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -18,7 +18,6 @@ use tokio::{
 };
 
 use crate::{
-    compose,
     engine::{self, Yield},
     error::SandboxError,
     workers::{signals, wall},
@@ -88,7 +87,7 @@ enum Work {
         epochs: bool,
     },
     /// Make one component of several.
-    Compose(compose::Plan),
+    Compose(Recipe),
 }
 
 /// First byte of a worker's answer; the rest is the result, or what is wrong.
@@ -129,12 +128,12 @@ impl Compiler {
     }
 
     /// The component that is made of those whose `bytes` follow each other.
-    pub(crate) async fn compose(&self, plan: compose::Plan, bytes: Vec<u8>) -> Result<Vec<u8>, SandboxError> {
+    pub(crate) async fn compose(&self, recipe: Recipe, bytes: Vec<u8>) -> Result<Vec<u8>, SandboxError> {
         let Isolation::Process { .. } = self.isolation else {
-            let composed = tokio::task::spawn_blocking(move || compose::compose(&plan, &bytes)).await;
+            let composed = tokio::task::spawn_blocking(move || compose(&recipe, &bytes)).await;
             return composed.map_err(|_| SandboxError::Lost)?.map_err(|what| SandboxError::NotComposed { what });
         };
-        self.work(bytes, Work::Compose(plan)).await.map_err(|error| match error {
+        self.work(bytes, Work::Compose(recipe)).await.map_err(|error| match error {
             SandboxError::Refused { what } => SandboxError::NotComposed { what },
             error => error,
         })
@@ -264,7 +263,7 @@ pub fn worker(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
             let yields = if epochs { Yield::Epoch } else { Yield::Fuel(0) };
             compile(&everything, yields).map_err(|error| refused(error.reason()))
         }
-        Work::Compose(plan) => compose::compose(&plan, &everything).map_err(refused),
+        Work::Compose(recipe) => compose(&recipe, &everything).map_err(refused),
         Work::Describe => describe(&everything)
             .map_err(|error| Refusal { what: error.to_string(), describing: true })
             .and_then(|interface| {

@@ -12,7 +12,6 @@ mod background;
 mod call;
 mod chamber;
 mod compiler;
-mod compose;
 mod engine;
 mod error;
 mod limits;
@@ -26,9 +25,8 @@ mod workers;
 
 pub use call::{Call, Finished, Said};
 pub use compiler::{Compiler, CompilerLimits, Isolation, worker as compile_worker};
-pub use compose::Supplier;
 pub use engine::{Config, Yield};
 pub use error::SandboxError;
 pub use fumehood_capabilities::is_offered;
-pub use loader::Sandbox;
+pub use loader::{Sandbox, Supplier};
 pub use workers::{Attempt, Attempts, Isolated, Settings, Strength, Workers, attempts, worker as sandbox_worker};

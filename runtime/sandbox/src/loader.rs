@@ -7,14 +7,13 @@ use std::{
 use fumehood_capabilities::is_offered;
 use fumehood_model::Digest;
 use fumehood_store::{Blobs, Cache, Sealed};
-use fumehood_value::Interface;
+use fumehood_value::{Interface, Recipe};
 use wasmtime::Engine;
 
 use crate::{
     background::Background,
     chamber::{Chamber, Code, Ready},
     compiler::Compiler,
-    compose::{self, Supplier},
     engine::{self, Config},
     error::SandboxError,
     workers::{Isolated, Workers},
@@ -22,6 +21,15 @@ use crate::{
 
 /// Version of what is kept of a component's description. Raise it when [`Interface`] changes.
 const INTERFACE_VERSION: u32 = 6;
+
+/// A component that gives another what that imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supplier {
+    /// Which component it is.
+    pub digest: Digest,
+    /// What it gives: the name under which the other imports an interface, and the one under which this exports it.
+    pub meets: Vec<(String, String)>,
+}
 
 /// The sandbox. Cloning is cheap.
 #[derive(Clone)]
@@ -118,13 +126,13 @@ impl Sandbox {
     /// When one of them is not stored, they do not fit, or putting them together takes too much.
     pub async fn compose(&self, root: &Digest, suppliers: Vec<Supplier>) -> Result<Vec<u8>, SandboxError> {
         let mut bytes = self.bytes(root).await?;
-        let mut plan = compose::Plan { root_bytes: bytes.len(), suppliers: Vec::with_capacity(suppliers.len()) };
+        let mut recipe = Recipe { root_bytes: bytes.len(), suppliers: Vec::with_capacity(suppliers.len()) };
         for Supplier { digest, meets } in suppliers {
             let supplier = self.bytes(&digest).await?;
-            plan.suppliers.push((supplier.len(), meets));
+            recipe.suppliers.push((supplier.len(), meets));
             bytes.extend_from_slice(&supplier);
         }
-        self.inner.compiler.compose(plan, bytes).await
+        self.inner.compiler.compose(recipe, bytes).await
     }
 
     /// Compile the component `digest` and link it where it will run, so that its next call starts at once.

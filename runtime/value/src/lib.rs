@@ -20,6 +20,7 @@
 //! | `option<T>` | absent or `null`; an option directly inside an option is `{"tag": "some", "val": …}` or `{"tag": "none"}` |
 //! | `result<T, E>` returned | `T`; `E` becomes the tool's error |
 
+mod compose;
 mod count;
 mod declared;
 mod describe;
@@ -35,6 +36,7 @@ mod section;
 mod tests;
 mod types;
 
+pub use compose::{Recipe, compose};
 pub use count::{Bound, Counts, Quantity};
 pub use declared::Declared;
 pub use describe::{DOCS_SECTION, DescribeError, MANIFEST_SECTION, describe};

@@ -2,48 +2,43 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fumehood_model::Digest;
-use fumehood_value::{DOCS_SECTION, MANIFEST_SECTION, Section};
 use serde::{Deserialize, Serialize};
 use wasm_compose::graph::{Component, ComponentId, CompositionGraph, EncodeOptions, InstanceId};
 use wasmparser::{Validator, WasmFeatures};
 
-/// A component that gives another what that imports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Supplier {
-    /// Which component it is.
-    pub digest: Digest,
-    /// What it gives: the name under which the other imports an interface, and the one under which this exports it.
-    pub meets: Vec<(String, String)>,
-}
+use crate::{DOCS_SECTION, MANIFEST_SECTION, Section};
 
 /// How the bytes of several components follow each other, and what each gives to the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Plan {
+pub struct Recipe {
     /// How many bytes the first has.
-    pub(crate) root_bytes: usize,
+    pub root_bytes: usize,
     /// The others: how many bytes each has, and what it meets.
-    pub(crate) suppliers: Vec<(usize, Vec<(String, String)>)>,
+    pub suppliers: Vec<(usize, Vec<(String, String)>)>,
 }
 
 /// The component that is made of those in `bytes`. It says of itself what the first of them said.
-pub(crate) fn compose(plan: &Plan, bytes: &[u8]) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+///
+/// With why not, in words for the author of the first.
+pub fn compose(recipe: &Recipe, bytes: &[u8]) -> Result<Vec<u8>, String> {
     // The library panics on some components that it should refuse. That is their fault, as far as an upload goes.
-    match catch_unwind(AssertUnwindSafe(|| composed(plan, bytes))) {
+    match catch_unwind(AssertUnwindSafe(|| composed(recipe, bytes))) {
         Ok(composed) => composed,
         Err(_) => Err("the components cannot be put together".to_owned()),
     }
 }
 
-fn composed(plan: &Plan, bytes: &[u8]) -> Result<Vec<u8>, String> {
+fn composed(recipe: &Recipe, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let cut = || "what was sent is cut off".to_owned();
-    let (root, mut rest) = bytes.split_at_checked(plan.root_bytes).ok_or_else(cut)?;
+    let (root, mut rest) = bytes.split_at_checked(recipe.root_bytes).ok_or_else(cut)?;
     // One for all, which tells the types of the one in those of the other. Each was validated when it was described, with
     // fewer features than these.
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut graph = CompositionGraph::new();
     let (root_id, root_instance) = add(&mut graph, &mut validator, "root".to_owned(), root)?;
-    for (position, (length, meets)) in plan.suppliers.iter().enumerate() {
+    for (position, (length, meets)) in recipe.suppliers.iter().enumerate() {
         let (supplier, others) = rest.split_at_checked(*length).ok_or_else(cut)?;
         rest = others;
         let (id, instance) = add(&mut graph, &mut validator, format!("supplier-{position}"), supplier)?;
