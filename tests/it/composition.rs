@@ -122,6 +122,11 @@ fn tool_toml_says_which_module_is_meant_and_may_lock_its_component() {
         ("[dependencies]\n\"acme:rates/convert\" = { module = \"Not A Name\" }\n", "tool.toml:2"),
         ("[dependencies]\n\"acme:rates/convert\" = { modul = \"bank\" }\n", "did you mean `module`?"),
         ("[dependencies]\n\"acme:rates/convert\" = { path = \"x.wasm\" }\n", "needs a `module`"),
+        ("[dependencies]\n\"acme:rates/konvert\" = { module = \"bank\" }\n", "has no import `acme:rates/konvert`"),
+        (
+            "[dependencies]\n\"acme:rates/convert@1.0.1\" = { module = \"bank\" }\n",
+            "tool.toml:2: module shop has no import",
+        ),
     ] {
         let refused = sent(manifest).refused(422, "invalid_component");
         let told = format!("{} {}", refused.message, refused.details);
@@ -254,6 +259,12 @@ fn an_author_tries_it_together_with_what_it_needs() {
     let arguments = r#"{"items":[{"what":"tea","count":2,"price":10,"currency":"EUR"}],"to":"USD"}"#;
     let called = run(&["call", "invoice/built.wasm", "total", "--json", arguments]);
     assert_eq!((called.code, called.stdout.trim()), (0, "25"), "{}", called.stderr);
+
+    let checked = run(&["check", "invoice"]);
+    assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
+    let seen = run(&["inspect", "invoice/built.wasm"]);
+    assert!(seen.stdout.contains("rates@1.0.0: to be taken from module exchange"), "{}", seen.stdout);
+    assert!(!seen.stdout.contains("incompatible"), "{}", seen.stdout);
 
     fs::remove_file(home.path().join("exchange/built.wasm")).unwrap();
     let lacking = run(&["test", "invoice"]);

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -574,6 +575,40 @@ fn configured_modules_are_fetched_at_the_start_and_kept_for_when_they_cannot_be(
     assert_eq!(server.admin().get("/api/v1/modules/tools.sum").status, 404, "what was changed since is not served");
     let problems = server.admin().get("/api/v1/modules").value()["problems"].to_string();
     assert!(problems.contains("could not be fetched, and nothing is kept of it"), "{problems}");
+}
+
+/// A web server that answers every request with what stands there, and the address of it.
+fn web(answers: Arc<Mutex<Vec<u8>>>) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let _request = BufReader::new(&stream).lines().map_while(Result::ok).find(String::is_empty);
+            let body = answers.lock().unwrap().clone();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            // The other side may have gone already.
+            let _ = (&stream).write_all(&[head.into_bytes(), body].concat());
+        }
+    });
+    format!("http://{address}/add.wasm")
+}
+
+#[test]
+fn a_page_in_the_place_of_a_component_takes_nothing_away() {
+    let desk = Desk::new();
+    let answers = Arc::new(Mutex::new(wat("add")));
+    let place = web(Arc::clone(&answers));
+    let server = supplied(&desk, &[("sum", &place)]).start();
+    assert_eq!(served(&server, "sum"), digest(&wat("add")));
+
+    *answers.lock().unwrap() = b"<html>we are moving</html>".to_vec();
+    let server = server.restart();
+    assert_eq!(served(&server, "sum"), digest(&wat("add")));
+    assert!(server.log().contains("Module sum is served as it was fetched at"), "{}", server.log());
+    assert!(server.log().contains("does not begin as a WebAssembly component does"), "{}", server.log());
+    let pulled = desk.run(&["pull", &place]);
+    assert!(pulled.failed(INVALID).contains("does not begin as a WebAssembly component does"), "{}", pulled.stderr);
+    assert!(!desk.path("add.wasm").exists());
 }
 
 #[test]

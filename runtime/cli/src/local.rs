@@ -274,7 +274,8 @@ pub(crate) fn inspect(path: &Path) -> anyhow::Result<serde_json::Value> {
                 function
             })
             .collect();
-        let Compatibility { fit, functions: exports, imports } = Compatibility::of(&module.interface);
+        let Compatibility { fit, functions: exports, imports } =
+            Compatibility::of_file(&module.interface, &module.manifest);
         let word = |fit| match fit {
             Fit::Full => "full",
             Fit::Partial => "partial",

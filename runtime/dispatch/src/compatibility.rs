@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use fumehood_capabilities::{Support, support};
 use fumehood_model::{Code, Composition, ModuleName, Principal, Standing};
-use fumehood_registry::{Module, Origin};
+use fumehood_registry::{Manifest, Module, Origin};
+use fumehood_sandbox::is_offered;
 use fumehood_scheduler::Kind;
 use fumehood_value::Interface;
 
@@ -105,6 +106,22 @@ impl Compatibility {
             })
         });
         let mut whole = Self::of(whole);
+        whole.imports.splice(0..0, met);
+        whole
+    }
+}
+
+impl Compatibility {
+    /// That of a component by itself, whose manifest says from which modules it takes what no host offers.
+    #[must_use]
+    pub fn of_file(interface: &Interface, manifest: &Manifest) -> Self {
+        let taken = |name: &&String| !is_offered(name) && manifest.dependency(name).is_some();
+        let rest = interface.imports.iter().filter(|name| !taken(name)).cloned().collect();
+        let mut whole = Self::of(&Interface { imports: rest, ..interface.clone() });
+        let met = interface.imports.iter().filter(taken).filter_map(|name| {
+            let module = &manifest.dependency(name)?.module;
+            Some(Fitting { name: name.clone(), fit: Fit::Full, why: format!("to be taken from module {module}") })
+        });
         whole.imports.splice(0..0, met);
         whole
     }

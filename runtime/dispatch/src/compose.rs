@@ -119,6 +119,7 @@ impl Dispatcher {
             return Ok(Whole { pin, size_bytes, interface, composition });
         }
         let manifest = manifest(&interface)?;
+        manifest.check_dependencies(name, &interface.imports)?;
         let composition = self.parts(name, pin.digest, &interface, &manifest, also).await?;
         let (suppliers, composition) = composition;
         // Nobody lets go of what they were taken from meanwhile.

@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use fumehood_model::{Bound, Lowered, Unit};
+use fumehood_model::{Bound, Lowered, ModuleName, Unit};
 use fumehood_policy::Grant;
 use serde_json::Value;
 use toml::de::DeTable;
@@ -20,6 +20,7 @@ pub use dependencies::{Dependency, MAX_DEPENDENCIES};
 use reader::{Reader, Text};
 
 use crate::rich::{Prompt, Resource, WrittenPrompt, WrittenResource};
+use crate::{AdmitError, near::near};
 
 /// Largest manifest: a thousand lines, of which a person reads ten.
 pub const MAX_MANIFEST_BYTES: usize = 64 << 10;
@@ -245,6 +246,28 @@ impl Manifest {
     pub fn dependency(&self, import: &str) -> Option<&Dependency> {
         let bare = || self.dependencies.get(import.split('@').next().unwrap_or(import));
         self.dependencies.get(import).or_else(bare)
+    }
+
+    /// Refuse what is said of imports that a component does not have: a slip of the pen would let go of what it locks.
+    ///
+    /// # Errors
+    ///
+    /// With the first of them.
+    pub fn check_dependencies(&self, module: &ModuleName, imports: &[String]) -> Result<(), AdmitError> {
+        let bare = |import: &str| import.split('@').next().unwrap_or_default().to_owned();
+        for (name, dependency) in &self.dependencies {
+            if !imports.iter().any(|import| import == name || bare(import) == *name) {
+                let near = near(name, imports.iter().map(String::as_str));
+                let what = format!("import `{}`", reader::shown(name));
+                return Err(AdmitError::UnknownInManifest {
+                    module: module.clone(),
+                    line: dependency.line,
+                    what,
+                    near,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What it asks for, as text.

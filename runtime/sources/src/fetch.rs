@@ -14,6 +14,12 @@ use crate::{
     web::{Ask, Web},
 };
 
+/// What every component begins with.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// What is said of what does not.
+const NO_COMPONENT: &str = "it does not begin as a WebAssembly component does";
+
 /// Fetches components, and publishes them.
 pub struct Sources {
     pub(crate) web: Web,
@@ -58,6 +64,16 @@ impl Sources {
     ///
     /// When it cannot be had, is too large, or is not the one whose digest was named.
     pub fn fetch(&self, source: &Source) -> Result<Fetched, SourceError> {
+        let fetched = self.bytes(source)?;
+        if matches!(source, Source::File(_)) || fetched.component.starts_with(COMPONENT) {
+            return Ok(fetched);
+        }
+        // A page that says what went wrong, with a status that says nothing did.
+        let why = NO_COMPONENT.to_owned();
+        Err(SourceError::NotUsable { what: source.to_string(), why })
+    }
+
+    fn bytes(&self, source: &Source) -> Result<Fetched, SourceError> {
         match source {
             Source::File(path) => Ok(Fetched::of(self.read(path)?)),
             Source::Web { url, digest } => {
@@ -106,6 +122,10 @@ impl Sources {
 
     fn pulled(&self, registry: &mut Registry<'_>, artifact: Artifact, layer: &Layer) -> Result<Fetched, SourceError> {
         let component = registry.component(layer)?;
+        if !component.starts_with(COMPONENT) {
+            let (what, why) = (artifact.reference.to_string(), NO_COMPONENT.to_owned());
+            return Err(SourceError::NotUsable { what, why });
+        }
         Ok(Fetched { component, digest: layer.digest, artifact: Some(artifact) })
     }
 

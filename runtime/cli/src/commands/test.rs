@@ -47,13 +47,15 @@ enum Came {
 
 /// Build a project and run its examples and tests in the sandbox, where nothing is granted but what is recorded.
 pub(crate) fn run(output: &Output, args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let project = Project::open(&args.project)?;
+    let mut project = Project::open(&args.project)?;
     let all = project.cases()?;
     let cases = chosen(&all, args)?;
     let recording = args.record.then(|| Recording::of(&project)).transpose()?;
     let component = project.build()?;
     let runtime = runtime(&Trusted::default())?;
     let file = runtime.block_on(async { File::open(&component, &Limits::default()).await?.whole().await })?;
+    // What the code asks for counts, too.
+    project.manifest.permissions.clone_from(&file.module.manifest.permissions);
     let with_records;
     let mut ran = runtime.block_on(all_tried(&file, &project, &cases, &all, recording.as_ref()))?;
     let recorded = recording.map(|recording| recording.write(&ran, output)).transpose()?.unwrap_or_default();

@@ -87,7 +87,7 @@ pub(crate) struct Finding {
 pub(crate) fn of_module(place: &Path, folder: Option<&Path>, manifest: &Manifest, module: &Module) -> Vec<Finding> {
     let finding = |rule: Rule, what: String, fix: String| Finding { rule, place: (place.to_owned(), None), what, fix };
     let mut found = Vec::new();
-    let Compatibility { functions, imports, .. } = Compatibility::of(&module.interface);
+    let Compatibility { functions, imports, .. } = Compatibility::of_file(&module.interface, manifest);
     for import in imports {
         let fix = |fix: &str| fix.to_owned();
         let told = format!("`{}` is {}", import.name, import.why);
@@ -95,7 +95,7 @@ pub(crate) fn of_module(place: &Path, folder: Option<&Path>, manifest: &Manifest
             Fit::None => found.push(finding(
                 MISSING_IMPORT,
                 told,
-                fix("leave out what needs it, or build it with what is offered"),
+                fix("leave out what needs it, build it with what is offered, or say in [dependencies] which module exports it"),
             )),
             Fit::Partial => {
                 found.push(finding(REFUSED_IMPORT, told, fix("use `wasi:http` to reach others, and ask for it")));

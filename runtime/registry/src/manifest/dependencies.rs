@@ -19,6 +19,8 @@ pub struct Dependency {
     pub digest: Option<Digest>,
     /// Where its component lies on the author's machine, from the manifest's folder. Only the author's own tools read it.
     pub path: Option<String>,
+    /// The line where this stands.
+    pub line: usize,
 }
 
 /// The table `dependencies`: what is said of imports, by their names with or without a version.
@@ -44,7 +46,8 @@ pub(super) fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> BTreeMap<Str
             continue;
         };
         let Some(module) = parsed(reader, entry, "module", &module) else { continue };
-        dependencies.insert(name.to_string(), Dependency { module, digest, path });
+        let line = reader.line(position);
+        dependencies.insert(name.to_string(), Dependency { module, digest, path, line });
     }
     dependencies
 }
