@@ -7,6 +7,7 @@ from wit_world.imports import outgoing_handler
 from wit_world.imports.types import (
     ErrorCode_HttpRequestDenied,
     Fields,
+    IncomingResponse,
     OutgoingRequest,
     Scheme_Http,
     Scheme_Https,
@@ -34,20 +35,27 @@ def get(url: str, scheme: str, authority: str, path: str) -> str:
         sent = outgoing_handler.handle(request, None)
     except Err as refused:
         raise told(url, refused.value)
-    sent.subscribe().block()
-    answer = sent.get().value
-    if isinstance(answer, Err):
-        raise told(url, answer.value)
-    response = answer.value
+    # What is made of another has to go before it: `with` sees to that.
+    with sent:
+        with sent.subscribe() as ready:
+            ready.block()
+        answer = sent.get().value
+        if isinstance(answer, Err):
+            raise told(url, answer.value)
+        with answer.value as response:
+            return text_of(response)
+
+
+def text_of(response: IncomingResponse) -> str:
     if response.status() != 200:
         raise Err(f"the page answered with the status {response.status()}")
-    stream = response.consume().stream()
     page = bytearray()
-    while True:
-        try:
-            page += stream.blocking_read(65536)
-        except Err:
-            break
+    with response.consume() as body, body.stream() as stream:
+        while True:
+            try:
+                page += stream.blocking_read(65536)
+            except Err:
+                break
     return page.decode(errors="replace")
 
 

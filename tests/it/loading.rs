@@ -6,8 +6,7 @@ use fumehood_tests::{Client, Finished, Server, Setup, bombs, command, guest, wat
 use serde_json::{Value, json};
 
 /// What is said of an import that nobody knows.
-const ORACLE: &str =
-    "`example:unknown/oracle`, which is not offered here: it is neither of WASI 0.2 nor of `fumehood:host`";
+const ORACLE: &str = "`example:unknown/oracle`, which is not offered here: it is neither of WASI 0.2 nor of `fumehood:host`; no module here exports it either";
 
 fn add(client: &Client, module: &str) -> Value {
     client.call(&format!("{module}/add"), &json!({ "a": 2, "b": 40 })).value()
