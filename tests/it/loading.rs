@@ -224,7 +224,7 @@ fn what_is_no_usable_component_is_refused_with_its_own_message() {
     assert_eq!(
         refuse(&wat("wrong-wasi")),
         "the component needs `wasi:cli/environment@0.9.0`, which is not offered here in version 0.9.0: build it with \
-         wasi:cli/environment@0.2"
+         wasi:cli/environment@0.2; no module here exports it either"
     );
     assert_eq!(refuse(b"\0asm\x0d\0\x01\0"), "module tool has no function that can become a tool: it exports none");
     assert_eq!(names(server.admin()), Vec::<String>::new());

@@ -440,9 +440,10 @@ fn only_this_machine_is_asked_without_tls() {
         let refused = desk.run(&["pull", source]);
         assert!(refused.failed(INVALID).contains("name it in sources.plain_http"), "{}", refused.stderr);
     }
-    let address = saying(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc".to_vec());
+    let address =
+        saying(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\nconnection: close\r\n\r\n\0asm\x0d\0\x01\0".to_vec());
     let _ = desk.run(&["pull", &format!("http://{address}/x.wasm")]).ok();
-    assert_eq!(fs::read(desk.path("x.wasm")).unwrap(), b"abc");
+    assert_eq!(fs::read(desk.path("x.wasm")).unwrap(), b"\0asm\x0d\0\x01\0");
     // Another name of this machine, which is none of loopback.
     let other = address.replace("127.0.0.1", "0.0.0.0");
     let pull = |plain: &str| {
@@ -452,7 +453,7 @@ fn only_this_machine_is_asked_without_tls() {
     };
     assert!(pull("elsewhere.example").failed(INVALID).contains("name it in sources.plain_http"));
     let _ = pull(&other).ok();
-    assert_eq!(fs::read(desk.path("other.wasm")).unwrap(), b"abc");
+    assert_eq!(fs::read(desk.path("other.wasm")).unwrap(), b"\0asm\x0d\0\x01\0");
 }
 
 #[test]
