@@ -344,10 +344,10 @@ pub(crate) struct TestArgs {
 /// `push`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PushArgs {
-    /// The component: a file, https://HOST/PATH or oci://REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    /// The component: a file, https://HOST/PATH or oci://REGISTRY/REPOSITORY, which may go on with :TAG and @DIGEST
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
-    /// Where it is published, as oci://REGISTRY/REPOSITORY[:TAG] [default: nowhere; it becomes a module of the server]
+    /// Where it is published, as oci://REGISTRY/REPOSITORY:TAG (otherwise it becomes a module of the server)
     #[arg(value_name = "DESTINATION", conflicts_with = "name")]
     pub(crate) destination: Option<String>,
     /// The module's name [default: that of the file or repository in lower case, with - for _]
@@ -364,7 +364,7 @@ pub(crate) struct PushArgs {
 /// `pull`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PullArgs {
-    /// The component: https://HOST/PATH or oci://REGISTRY/REPOSITORY[:TAG][@DIGEST]
+    /// The component: https://HOST/PATH or oci://REGISTRY/REPOSITORY, which may go on with :TAG and @DIGEST
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     /// The file to write [default: NAME.wasm in the current folder, if there is none yet]
